@@ -1,0 +1,1 @@
+"""Emission: Verilog, manifest, register map, C headers and the ISA page."""

@@ -1,0 +1,1 @@
+"""The machine: Amaranth components, their parameters, and the instruction and register layouts."""

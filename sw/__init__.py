@@ -1,0 +1,1 @@
+"""Front ends, quantisation, compiler, assembler and driver."""

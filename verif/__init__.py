@@ -1,0 +1,1 @@
+"""Golden models, cocotb benches and the simulators that run them."""

@@ -1,0 +1,1 @@
+"""Bit-exact NumPy models, one module a hardware block."""
