@@ -1,1 +1,1 @@
-"""Front ends, quantisation, compiler, assembler and driver."""
+"""Front ends, quantisation, graph IR, compiler passes, assembler and driver."""

@@ -1,1 +1,1 @@
-"""Golden models, cocotb benches and the simulators that run them."""
+"""Golden models, testbenches, formal properties and the simulator harness."""

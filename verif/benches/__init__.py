@@ -1,1 +1,1 @@
-"""cocotb benches, one module a hardware block."""
+"""cocotb testbenches, one a block, run by the tests of the same name."""

@@ -1,1 +1,1 @@
-"""Bit-exact NumPy models, one module a hardware block."""
+"""NumPy models that define every bit of what the hardware computes."""

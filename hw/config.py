@@ -1,0 +1,343 @@
+"""Parameters of the accelerator: validated, frozen, hashed, and the four presets."""
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+WORD_BYTES = 8
+"""Bytes in one scratchpad word: the unit of every scratchpad address, pitch and mask."""
+
+INSTRUCTION_BYTES = 64
+"""Bytes in one instruction word."""
+
+
+class ConfigError(ValueError):
+    """A parameter is unknown or out of range. The message names field, value and range."""
+
+
+def _require_integer(name: str, value: object, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ConfigError(f"{name} must be an integer from {low} to {high}, not {value!r}")
+
+
+def _require_power_of_two(name: str, value: object, low: int, high: int) -> None:
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    if not is_integer or not low <= value <= high or value & (value - 1):
+        raise ConfigError(f"{name} must be a power of two from {low} to {high}, not {value!r}")
+
+
+@dataclass(frozen=True)
+class ArrayConfig:
+    """The grid of processing elements.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Processing elements each way, powers of two from 2 to 64.
+    accumulator_width : int
+        Bits of an accumulator, 24 to 48.
+    """
+
+    rows: int = 16
+    columns: int = 16
+    accumulator_width: int = 32
+
+    def __post_init__(self) -> None:
+        _require_power_of_two("array.rows", self.rows, 2, 64)
+        _require_power_of_two("array.columns", self.columns, 2, 64)
+        _require_integer("array.accumulator_width", self.accumulator_width, 24, 48)
+
+
+@dataclass(frozen=True)
+class ScratchpadConfig:
+    """The on-chip memory.
+
+    Parameters
+    ----------
+    bytes : int
+        Capacity, a power of two from 4096 to 8388608.
+    banks : int
+        Banks of eight bytes, hence lanes of a line; a power of two from 4 to 64.
+    """
+
+    bytes: int = 512 * 1024
+    banks: int = 16
+
+    def __post_init__(self) -> None:
+        _require_power_of_two("scratchpad.bytes", self.bytes, 4096, 8 << 20)
+        _require_power_of_two("scratchpad.banks", self.banks, 4, 64)
+
+
+@dataclass(frozen=True)
+class ButterflyConfig:
+    """The butterfly engine.
+
+    Parameters
+    ----------
+    lanes : int
+        Lanes that share each coefficient, a power of two from 4 to 64.
+    stages : int
+        Radix-2 stages chained in one pass, 1 to 4.
+    """
+
+    lanes: int = 16
+    stages: int = 2
+
+    def __post_init__(self) -> None:
+        _require_power_of_two("butterfly.lanes", self.lanes, 4, 64)
+        _require_integer("butterfly.stages", self.stages, 1, 4)
+
+
+@dataclass(frozen=True)
+class AxiConfig:
+    """The AXI4 memory master.
+
+    Parameters
+    ----------
+    data_width : int
+        Bits of a beat: 64, 128 or 256.
+    address_width : int
+        Bits of a byte address, 32 to 48.
+    outstanding : int
+        Bursts in flight a direction, a power of two from 2 to 16.
+    burst_beats : int
+        Longest burst in beats, a power of two from 4 to 64.
+    """
+
+    data_width: int = 128
+    address_width: int = 40
+    outstanding: int = 8
+    burst_beats: int = 16
+
+    def __post_init__(self) -> None:
+        _require_power_of_two("axi.data_width", self.data_width, 64, 256)
+        _require_integer("axi.address_width", self.address_width, 32, 48)
+        _require_power_of_two("axi.outstanding", self.outstanding, 2, 16)
+        _require_power_of_two("axi.burst_beats", self.burst_beats, 4, 64)
+
+
+@dataclass(frozen=True)
+class ControllerConfig:
+    """The microcode controller.
+
+    Parameters
+    ----------
+    queue_depth : int
+        Instructions that wait in the queue of each unit, a power of two from 2 to 64.
+    semaphores : int
+        Counting semaphores, 4 to 32.
+    windows : int
+        Address windows that the host can open, 1 to 8.
+    """
+
+    queue_depth: int = 8
+    semaphores: int = 32
+    windows: int = 4
+
+    def __post_init__(self) -> None:
+        _require_power_of_two("controller.queue_depth", self.queue_depth, 2, 64)
+        _require_integer("controller.semaphores", self.semaphores, 4, 32)
+        _require_integer("controller.windows", self.windows, 1, 8)
+
+
+@dataclass(frozen=True)
+class AcceleratorConfig:
+    """All parameters of one accelerator.
+
+    Raises
+    ------
+    ConfigError
+        If a field is out of its range or two fields contradict each other.
+    """
+
+    name: str = "base"
+    array: ArrayConfig = field(default_factory=ArrayConfig)
+    scratchpad: ScratchpadConfig = field(default_factory=ScratchpadConfig)
+    butterfly: ButterflyConfig = field(default_factory=ButterflyConfig)
+    axi: AxiConfig = field(default_factory=AxiConfig)
+    controller: ControllerConfig = field(default_factory=ControllerConfig)
+
+    def __post_init__(self) -> None:
+        widest = max(self.array.rows, self.array.columns)
+        if self.scratchpad.banks < widest:
+            raise ConfigError(
+                f"scratchpad.banks must be at least max(array.rows, array.columns) = {widest}, "
+                f"not {self.scratchpad.banks}: one bank feeds one row or column"
+            )
+        if self.scratchpad.bytes < self.minimum_scratchpad_bytes:
+            raise ConfigError(
+                f"scratchpad.bytes must be at least {self.minimum_scratchpad_bytes} to hold one "
+                f"tile of a {self.array.rows}x{self.array.columns} array, "
+                f"not {self.scratchpad.bytes}"
+            )
+
+    @property
+    def lanes(self) -> int:
+        """Lanes of a scratchpad line, equal to the number of banks."""
+        return self.scratchpad.banks
+
+    @property
+    def line_bytes(self) -> int:
+        """Bytes that one scratchpad access moves."""
+        return self.lanes * WORD_BYTES
+
+    @property
+    def chunk(self) -> int:
+        """Steps of K that one fill of an operand buffer holds."""
+        return max(WORD_BYTES, self.lanes)
+
+    @property
+    def scratchpad_words(self) -> int:
+        """Capacity of the scratchpad in words of eight bytes."""
+        return self.scratchpad.bytes // WORD_BYTES
+
+    @property
+    def bank_depth(self) -> int:
+        """Words in one bank."""
+        return self.scratchpad_words // self.lanes
+
+    @property
+    def axi_bytes(self) -> int:
+        """Bytes of one AXI beat: DRAM addresses and strides are multiples of it."""
+        return self.axi.data_width // 8
+
+    @property
+    def minimum_scratchpad_bytes(self) -> int:
+        """Bytes that a double-buffered tile of operands, its scales and its result need."""
+        return 16 * self.line_bytes * max(1, self.lanes // WORD_BYTES)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parameters as nested dictionaries."""
+        return dataclasses.asdict(self)
+
+    @property
+    def hash(self) -> int:
+        """32-bit hash of every parameter but the name; programs and registers carry it."""
+        values = self.to_dict()
+        del values["name"]
+        text = json.dumps(values, sort_keys=True).encode()
+        return int.from_bytes(hashlib.sha256(text).digest()[:4], "little")
+
+
+def _preset(
+    name: str, size: int, scratchpad: int, stages: int, axi_width: int
+) -> AcceleratorConfig:
+    return AcceleratorConfig(
+        name=name,
+        array=ArrayConfig(rows=size, columns=size),
+        scratchpad=ScratchpadConfig(bytes=scratchpad, banks=size),
+        butterfly=ButterflyConfig(lanes=size, stages=stages),
+        axi=AxiConfig(data_width=axi_width),
+    )
+
+
+PRESETS: Mapping[str, AcceleratorConfig] = {
+    "tiny": _preset("tiny", 4, 16 << 10, 1, 64),
+    "ecp5": _preset("ecp5", 8, 128 << 10, 1, 64),
+    "base": _preset("base", 16, 512 << 10, 2, 128),
+    "large": _preset("large", 32, 2 << 20, 2, 256),
+}
+"""The named configurations."""
+
+
+def preset(name: str) -> AcceleratorConfig:
+    """Return the preset called `name`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such preset.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, not {name!r}")
+    return PRESETS[name]
+
+
+def _merge(values: dict[str, Any], path: list[str], value: Any, full: str) -> None:
+    head, *rest = path
+    if head not in values:
+        raise ConfigError(f"{full} is no parameter; choose from {', '.join(sorted(values))}")
+    if rest:
+        if not isinstance(values[head], dict):
+            raise ConfigError(f"{full} is no parameter: {head} has no fields")
+        _merge(values[head], rest, value, full)
+    elif isinstance(values[head], dict):
+        raise ConfigError(f"{full} is a group; set one of {', '.join(sorted(values[head]))}")
+    else:
+        values[head] = value
+
+
+def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def from_dict(values: Mapping[str, Any]) -> AcceleratorConfig:
+    """Build a configuration from nested dictionaries, as `AcceleratorConfig.to_dict` gives."""
+    return override(AcceleratorConfig(), dict(_flatten(values)))
+
+
+def override(config: AcceleratorConfig, settings: Mapping[str, Any]) -> AcceleratorConfig:
+    """Return `config` with dotted `settings` such as ``{"array.rows": 8}`` replaced.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown or a value out of range.
+    """
+    values = config.to_dict()
+    for name, value in settings.items():
+        _merge(values, name.split("."), value, name)
+    return AcceleratorConfig(
+        name=values["name"],
+        array=ArrayConfig(**values["array"]),
+        scratchpad=ScratchpadConfig(**values["scratchpad"]),
+        butterfly=ButterflyConfig(**values["butterfly"]),
+        axi=AxiConfig(**values["axi"]),
+        controller=ControllerConfig(**values["controller"]),
+    )
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """Split ``"array.rows=8"`` in a name and a value.
+
+    Raises
+    ------
+    ConfigError
+        If the text has no ``=``.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ConfigError(f"a setting is NAME=VALUE, such as array.rows=8, not {text!r}")
+    try:
+        return name, int(value, 0)
+    except ValueError:
+        return name, value
+
+
+def load(
+    source: str, settings: Iterable[str] = (), *, toml: Path | None = None
+) -> AcceleratorConfig:
+    """Return preset `source`, changed by a TOML file and then by ``NAME=VALUE`` settings.
+
+    Raises
+    ------
+    ConfigError
+        If the preset, the file or a setting is wrong.
+    """
+    config = preset(source)
+    if toml is not None:
+        try:
+            table = tomllib.loads(toml.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{toml}: cannot be read as TOML: {error}") from None
+        config = override(config, dict(_flatten(table)))
+    return override(config, dict(parse_setting(text) for text in settings))

@@ -1,0 +1,285 @@
+"""Instruction layouts: the one source of the decoder, the assembler and the documentation.
+
+An instruction is a little-endian word of 512 bits, one layout an opcode, and every layout
+begins with a `Header`. Scratchpad addresses and pitches count words of eight bytes. DRAM is
+addressed by a window that the host has opened and a byte offset in it (`DramAddress`), so that
+programs do not depend on where their data lies; offsets and strides are multiples of an AXI beat.
+"""
+
+from collections.abc import Mapping
+
+from amaranth import signed
+from amaranth.lib import data
+from amaranth.lib import enum as hw_enum
+
+from .config import INSTRUCTION_BYTES
+
+INSTRUCTION_BITS = 8 * INSTRUCTION_BYTES
+
+VERSION = 1
+"""Version of the instruction set; a program carries it and a device refuses another."""
+
+
+class Unit(hw_enum.Enum, shape=3):
+    """The units that execute instructions; the value is the unit's index everywhere."""
+
+    LOAD = 0
+    ARRAY = 1
+    VECTOR = 2
+    STORE = 3
+    CONTROLLER = 7
+
+
+UNITS = (Unit.LOAD, Unit.ARRAY, Unit.VECTOR, Unit.STORE)
+"""The units that have a queue, in the order of their indices."""
+
+
+class Opcode(hw_enum.Enum, shape=8):
+    """Operation codes. Zero is illegal, so that empty memory stops the machine."""
+
+    END = 0x01
+    LOAD = 0x10
+    MATMUL = 0x20
+    QUANTISE = 0x30
+    SOFTMAX = 0x31
+    NORMALISE = 0x32
+    STORE = 0x40
+
+
+class Flow(hw_enum.Enum, shape=4):
+    """Dataflows of the array."""
+
+    DENSE_OUTPUT_STATIONARY = 0
+
+
+class Activation(hw_enum.Enum, shape=4):
+    """Functions that QUANTISE applies before it quantises."""
+
+    IDENTITY = 0
+    RELU = 1
+    GELU = 2
+
+
+class Norm(hw_enum.Enum, shape=1):
+    """Kinds of NORMALISE."""
+
+    LAYER = 0
+    ROOT_MEAN_SQUARE = 1
+
+
+class ErrorCode(hw_enum.Enum, shape=8):
+    """Why the machine stopped; the registers add instruction index and address."""
+
+    NONE = 0
+    ILLEGAL_OPCODE = 1
+    ILLEGAL_OPERAND = 2
+    SCRATCHPAD_RANGE = 3
+    WINDOW = 4
+    READ_SLAVE_ERROR = 5
+    READ_DECODE_ERROR = 6
+    WRITE_SLAVE_ERROR = 7
+    WRITE_DECODE_ERROR = 8
+    SEMAPHORE_OVERFLOW = 9
+    WATCHDOG = 10
+    PROGRAM_HEADER = 11
+
+
+class Header(data.Struct):
+    """What every instruction begins with.
+
+    `wait` and `signal` are masks over the semaphores: the instruction starts when all of `wait`
+    are above zero and takes one from each; it adds one to each of `signal` when all that it
+    writes is visible to the other units.
+    """
+
+    opcode: Opcode
+    reserved: 24
+    wait: 32
+    signal: 32
+
+
+class DramAddress(data.Struct):
+    """A byte in DRAM: an offset in one of the windows that the host has opened."""
+
+    offset: 48
+    reserved: 8
+    window: 8
+
+
+class End(data.Struct):
+    """Finish the program once every unit is idle."""
+
+    header: Header
+
+
+class Load(data.Struct):
+    """Copy `rows` rows of `row_words` words from DRAM to the scratchpad."""
+
+    header: Header
+    rows: 16
+    row_words: 16
+    dram_address: DramAddress
+    dram_stride: 32
+    address: 32
+    pitch: 16
+
+
+class Store(data.Struct):
+    """Copy `rows` rows of `row_words` words from the scratchpad to DRAM."""
+
+    header: Header
+    rows: 16
+    row_words: 16
+    dram_address: DramAddress
+    dram_stride: 32
+    address: 32
+    pitch: 16
+
+
+class Matmul(data.Struct):
+    """Int16 ``Y[m, n]`` = int8 ``A[m, k]`` times int8 ``B[n, k]`` transposed, requantised.
+
+    ``Y = saturate(round(A Bᵀ row_scale column_scale 2^fraction) + biases + residual)``.
+    Row and column scales are vectors of `ScaleWord`, one word a row or column.
+    `a_transposed` says that A lies in the scratchpad as ``[k, m]``, `b_transposed` that B lies
+    as ``[k, n]``. The residual is int16 ``[m, n]`` and may be Y itself.
+    """
+
+    header: Header
+    flow: Flow
+    a_transposed: 1
+    b_transposed: 1
+    residual_enable: 1
+    reserved: 1
+    fraction: signed(8)
+    m: 16
+    n: 16
+    k: 16
+    a_address: 32
+    a_pitch: 16
+    b_address: 32
+    b_pitch: 16
+    row_scale_address: 32
+    column_scale_address: 32
+    y_address: 32
+    y_pitch: 16
+    residual_address: 32
+    residual_pitch: 16
+
+
+class Quantise(data.Struct):
+    """Int8 ``Y`` and a scale a row from int16 ``X``, after an activation function.
+
+    `x_fraction` is the number of fraction bits of X.
+    """
+
+    header: Header
+    activation: Activation
+    reserved: 4
+    x_fraction: signed(8)
+    rows: 16
+    columns: 16
+    x_address: 32
+    x_pitch: 16
+    y_address: 32
+    y_pitch: 16
+    scale_address: 32
+
+
+class Softmax(data.Struct):
+    """Probabilities of each row of int16 ``X``, exponents of two with `x_fraction` bits.
+
+    With one plane Y is int8, 7 bits of probability; with two, a second int8 plane
+    `plane_words` words after the first holds the 7 bits below. The row's scale word divides by
+    the sum of what was written, in units of the last plane.
+    """
+
+    header: Header
+    two_planes: 1
+    reserved: 7
+    x_fraction: signed(8)
+    rows: 16
+    columns: 16
+    x_address: 32
+    x_pitch: 16
+    y_address: 32
+    y_pitch: 16
+    scale_address: 32
+    plane_words: 16
+
+
+class Normalise(data.Struct):
+    """Layer or root-mean-square normalisation of int16 rows, in place or not.
+
+    Gain (int16, 12 fraction bits) and bias (int16, `y_fraction` bits) are two rows at
+    `parameter_address`, `parameter_pitch` words apart. `epsilon` is in units of
+    ``2^(-2 x_fraction)``.
+    """
+
+    header: Header
+    norm: Norm
+    reserved: 7
+    y_fraction: signed(8)
+    rows: 16
+    columns: 16
+    x_address: 32
+    x_pitch: 16
+    y_address: 32
+    y_pitch: 16
+    parameter_address: 32
+    parameter_pitch: 16
+    epsilon: 32
+
+
+class ScaleWord(data.Struct):
+    """One word of a scale vector: the scale is ``mantissa · 2^-exponent``.
+
+    `bias` is in units of the output of the product that uses the vector.
+    """
+
+    mantissa: 16
+    exponent: signed(8)
+    reserved: 8
+    bias: signed(16)
+    padding: 16
+
+
+class ProgramHeader(data.Struct):
+    """The first 64 bytes of a program in DRAM; the instructions follow.
+
+    The controller refuses a wrong magic, version or parameter hash, or a length of zero.
+    `checksum` is the CRC-32 of the instructions, which the driver verifies.
+    """
+
+    magic: 32
+    version: 32
+    parameter_hash: 32
+    instructions: 32
+    checksum: 32
+
+
+MAGIC = int.from_bytes(b"AGEH", "little")
+"""Identifies programs and the register file."""
+
+
+LAYOUTS: Mapping[Opcode, type[data.Struct]] = {
+    Opcode.END: End,
+    Opcode.LOAD: Load,
+    Opcode.MATMUL: Matmul,
+    Opcode.QUANTISE: Quantise,
+    Opcode.SOFTMAX: Softmax,
+    Opcode.NORMALISE: Normalise,
+    Opcode.STORE: Store,
+}
+"""The layout of each opcode."""
+
+UNIT_OF: Mapping[Opcode, Unit] = {
+    Opcode.END: Unit.CONTROLLER,
+    Opcode.LOAD: Unit.LOAD,
+    Opcode.MATMUL: Unit.ARRAY,
+    Opcode.QUANTISE: Unit.VECTOR,
+    Opcode.SOFTMAX: Unit.VECTOR,
+    Opcode.NORMALISE: Unit.VECTOR,
+    Opcode.STORE: Unit.STORE,
+}
+"""The unit that executes each opcode."""
