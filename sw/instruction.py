@@ -269,6 +269,22 @@ def decode(word: bytes) -> Instruction:
     )
 
 
+def split_words(code: bytes) -> list[bytes]:
+    """Return the instruction words in `code`.
+
+    Raises
+    ------
+    InstructionError
+        If the length of `code` is no multiple of an instruction.
+    """
+    if len(code) % INSTRUCTION_BYTES:
+        raise InstructionError(
+            f"microcode is a multiple of {INSTRUCTION_BYTES} bytes, not {len(code)}"
+        )
+    starts = range(0, len(code), INSTRUCTION_BYTES)
+    return [bytes(code[start : start + INSTRUCTION_BYTES]) for start in starts]
+
+
 def decode_all(code: bytes) -> list[Instruction]:
     """Return the instructions in `code`, one word after the other.
 
@@ -277,9 +293,4 @@ def decode_all(code: bytes) -> list[Instruction]:
     InstructionError
         If the length is no multiple of an instruction, or a word is no instruction.
     """
-    if len(code) % INSTRUCTION_BYTES:
-        raise InstructionError(
-            f"microcode is a multiple of {INSTRUCTION_BYTES} bytes, not {len(code)}"
-        )
-    starts = range(0, len(code), INSTRUCTION_BYTES)
-    return [decode(code[start : start + INSTRUCTION_BYTES]) for start in starts]
+    return [decode(word) for word in split_words(code)]

@@ -3,11 +3,12 @@
 import random
 
 import pytest
+from amaranth.lib import data
+
 from ageha.hw.config import INSTRUCTION_BYTES
 from ageha.hw.isa import LAYOUTS, Flow, Opcode, Unit
 from ageha.sw import instruction
 from ageha.sw.instruction import Dram, Instruction, InstructionError, decode, decode_all, encode
-from amaranth.lib import data
 
 
 def random_instruction(generator: random.Random) -> Instruction:
