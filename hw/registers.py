@@ -33,6 +33,7 @@ DRAM_BITS = 48
 class Access(enum.Enum):
     """What the host can do with a field."""
 
+    CONSTANT = "fixed when the accelerator is generated"
     READ_ONLY = "the hardware writes, the host reads"
     READ_WRITE = "the host writes, the hardware reads"
     READ_CLEAR = "the hardware sets, a read clears"
@@ -56,7 +57,7 @@ class Field:
     description : str
         One sentence.
     reset : int
-        Value after reset; for an identity, its constant value.
+        Value after reset, or of a constant.
     """
 
     name: str
@@ -191,7 +192,7 @@ def _identity(config: AcceleratorConfig) -> Iterator[Register]:
         ("parameter_hash", config.hash, "Hash of the parameters; a program must carry the same."),
     )
     for place, (name, value, text) in enumerate(constants):
-        field = Field("value", 0, DATA_BITS, Access.READ_ONLY, text, reset=value)
+        field = Field("value", 0, DATA_BITS, Access.CONSTANT, text, reset=value)
         yield Register(name, 0x10 + 4 * place, (field,), text)
 
 
