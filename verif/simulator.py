@@ -27,10 +27,10 @@ A bench is a cocotb module ``verif/benches/<name>.py``; its test calls it like t
         dut.rst.value = 1
         ...
 
-Ports have Amaranth's names (``dut.stream__payload``); only ports are visible, which keeps the model
-fast. `elaborate` tells how a component becomes Verilog. The seed is fixed for a given bench and
-parameters; ``AGEHA_SEED=7`` replays another, ``AGEHA_SEED=random`` draws one, and the seed is
-printed either way. ``AGEHA_WAVES=1`` keeps ``dump.vcd`` in the folder that a message names.
+Ports have the path of their member joined by ``_`` (``dut.request_payload``); only ports are
+visible, which keeps the model fast. The seed is fixed for a given bench and parameters;
+``AGEHA_SEED=7`` replays another, ``AGEHA_SEED=random`` draws one, and the seed is printed either
+way. ``AGEHA_WAVES=1`` keeps ``dump.vcd`` in the folder that a message names.
 
 Whole programs run on a shared library with a C++ harness instead::
 
@@ -52,9 +52,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import rtlil
-from amaranth.hdl import Elaboratable
+from amaranth.lib import wiring
 
+from ..gen.hierarchy import convert
+from ..gen.verilog import SCRIPT, from_rtlil
 from .cache import build_root, cached, digest
 from .compile import Model, compile_model, flags, run_compiler
 from .parameters import PARAMETERS_VARIABLE, SEED_VARIABLE
@@ -67,16 +68,15 @@ class BenchFailure(AssertionError):
     """A cocotb bench failed, or ran no test."""
 
 
-def elaborate(component: Elaboratable) -> str:
-    """Return the Verilog of `component`; its top module is `TOP` and ports keep their names."""
-    text = rtlil.convert(component, name=TOP, emit_src=False)
+def elaborate(component: wiring.Component) -> str:
+    """Return the Verilog of `component`, top module `TOP`, as `ageha.gen.verilog` emits it."""
+    top, rtlil = convert(component, TOP)
 
     def build(folder: Path) -> None:
-        from amaranth.back.verilog import _convert_rtlil_text
+        (folder / "design.v").write_text(from_rtlil(top, rtlil).text)
 
-        (folder / "design.v").write_text(_convert_rtlil_text(text, strip_internal_attrs=True))
-
-    return (cached("verilog", digest(text), build) / "design.v").read_text()
+    key = digest(rtlil, SCRIPT)
+    return (cached("verilog", key, build) / "design.v").read_text()
 
 
 def build_library(
@@ -176,7 +176,7 @@ def check_results(path: Path, bench: str, replay: str) -> int:
 
 
 def run_bench(
-    design: Elaboratable | str,
+    design: wiring.Component | str,
     bench: str,
     *,
     top: str = TOP,
@@ -189,7 +189,7 @@ def run_bench(
 
     Parameters
     ----------
-    design : Elaboratable or str
+    design : wiring.Component or str
         An Amaranth component, or Verilog text whose top module is `top`.
     bench : str
         Name of a module in ``ageha.verif.benches``, or a full module name with a dot.

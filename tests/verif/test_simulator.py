@@ -32,12 +32,12 @@ extern "C" unsigned add(unsigned a, unsigned b) {
 
 @pytest.mark.parametrize("width", [4, 9])
 def test_bench_passes(width):
-    assert run_bench(Adder(width), "selftest", parameters={"width": width}) == 1
+    assert run_bench(Adder(width), "selftest", parameters={"width": width}, testcase="adds") == 1
 
 
 def test_planted_error_fails():
     with pytest.raises(BenchFailure, match="AGEHA_SEED=5"):
-        run_bench(Adder(4, offset=1), "selftest", parameters={"width": 4}, seed=5)
+        run_bench(Adder(4, offset=1), "selftest", parameters={"width": 4}, seed=5, testcase="adds")
 
 
 def test_no_test_run_fails():
@@ -52,7 +52,7 @@ def test_unknown_bench_fails():
 
 def test_seed_is_replayed_from_the_environment(monkeypatch, capsys):
     monkeypatch.setenv("AGEHA_SEED", "77")
-    run_bench(Adder(4), "selftest", parameters={"width": 4})
+    run_bench(Adder(4), "selftest", parameters={"width": 4}, testcase="adds")
     assert "seed 77" in capsys.readouterr().out
 
 

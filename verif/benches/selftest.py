@@ -21,3 +21,23 @@ async def adds(dut):
         dut.a.value, dut.b.value = a, b
         await FallingEdge(dut.clk)
         assert int(dut.sum.value) == a + b
+
+
+@cocotb.test()
+async def delays(dut):
+    """The output is the input of `latency` cycles ago."""
+    random = generator()
+    values = parameters()
+    source = getattr(dut, values.get("input", "i"))
+    target = getattr(dut, values.get("output", "o"))
+    cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
+    dut.rst.value = 1
+    await FallingEdge(dut.clk)
+    dut.rst.value = 0
+    sent = []
+    for cycle in range(100):
+        sent.append(random.getrandbits(values["width"]))
+        source.value = sent[-1]
+        await FallingEdge(dut.clk)
+        if cycle + 1 >= values.get("latency", 1):
+            assert int(target.value) == sent[cycle + 1 - values.get("latency", 1)]

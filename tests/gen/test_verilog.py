@@ -1,0 +1,88 @@
+"""Emitted Verilog: equal modules merged, readable, repeatable, and the same machine."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ageha.gen.naming import NameClash, component_ports, snake_case
+from ageha.gen.verilog import emit, header
+from ageha.hw.config import PRESETS
+from ageha.verif.simulator import elaborate, run_bench
+
+_SPEC = importlib.util.spec_from_file_location(
+    "components", Path(__file__).with_name("components.py")
+)
+components = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(components)
+
+
+def test_array_is_one_module_many_times():
+    verilog = emit(components.Grid(16))
+    assert verilog.modules == ("grid", "processing_element")
+    assert len(re.findall(r"^  processing_element pe_\d+_\d+ \($", verilog.text, re.M)) == 256
+
+
+def test_ports_are_those_of_the_signature():
+    verilog = emit(components.Grid(2))
+    assert "module grid(a, b, clk, rst, y);" in verilog.text
+    assert "module processing_element(a, b, shift_in, clk, rst, shift_out);" in verilog.text
+
+
+def test_text_is_repeatable_and_free_of_noise():
+    first = emit(components.Chain()).text
+    assert emit(components.Chain()).text == first
+    for noise in ("src =", "$auto", "\\", "Amaranth", "(*"):
+        assert noise not in first
+
+
+def test_different_widths_are_different_modules():
+    verilog = emit(components.Chain())
+    assert verilog.modules[0] == "chain"
+    assert set(verilog.modules) == {"chain", "delay", "delay_2", "chain_counter"}
+    assert len(re.findall(r"^  delay narrow_\d \($", verilog.text, re.M)) == 3
+
+
+def test_name_of_the_top():
+    assert emit(components.Grid(2), "machine").modules[0] == "machine"
+
+
+def test_hidden_signals_keep_working():
+    text = elaborate(components.Peeking())
+    assert run_bench(text, "selftest", parameters={"width": 8}, testcase="delays") == 1
+
+
+def test_merged_chain_delays():
+    parameters = {"width": 8, "latency": 4, "input": "i_payload", "output": "o_payload"}
+    assert run_bench(components.Chain(), "selftest", parameters=parameters, testcase="delays") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ProcessingElement", "processing_element"),
+        ("AXIReader", "axi_reader"),
+        ("Fifo2", "fifo2"),
+        ("Table", "table_block"),
+    ],
+)
+def test_snake_case(name, expected):
+    assert snake_case(name) == expected
+
+
+def test_clash_is_refused():
+    inner = wiring.Signature({"b": Out(1)})
+    interface = wiring.Signature({"a_b": In(1), "a": Out(inner)}).create()
+    with pytest.raises(NameClash, match="a_b"):
+        component_ports(interface)
+
+
+def test_header_tells_the_parameters():
+    config = PRESETS["tiny"]
+    text = header(config)
+    assert f"0x{config.hash:08x}" in text
+    assert "// array.rows = 4\n" in text
+    assert all(line.startswith("// ") for line in text.splitlines())
