@@ -139,6 +139,8 @@ def _instance(module: str, ports: Ports, domains: Ports, name: str | None) -> In
 def _convert(node: _Node, ports: Ports, stem: str, registry: _Registry) -> str:
     """Add the modules of `node` to the registry; return the name of its own."""
     _separate(node, registry)
+    for port, (signal, _direction) in ports.items():
+        signal.name = port
     text, _names = rtlil.convert_fragment(
         node.fragment, ports, _ROOT, emit_src=False, propagate_domains=False
     )
