@@ -1,0 +1,76 @@
+"""The `ageha` command."""
+
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from .commands.assemble import asm, disasm
+from .commands.report import report
+from .commands.verify import verify
+from .console import messages
+from .errors import RIGHT, WRONG_INPUT, InputError, ResultError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Ageha generates attention accelerators, compiles for them, and proves what they compute.",
+    epilog="Exit status: 0 right, 1 the result is wrong, 2 the input is wrong.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"ageha {metadata.version('ageha')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+app.command(epilog="Example: `ageha asm scale.s -o scale.prog --preset tiny`")(asm)
+app.command(epilog="Example: `ageha disasm build/prog/minilm.prog`")(disasm)
+app.command(epilog="Example: `ageha verify scratchpad matmul`")(verify)
+app.command(epilog="Example: `ageha report build/run/run.json -o build/run/report.html`")(report)
+
+
+def _fail(message: str, status: int) -> int:
+    messages.print(f"ageha: {message}", markup=False, soft_wrap=True)
+    return status
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What follows the name of the command; ``sys.argv[1:]`` by default.
+
+    Returns
+    -------
+    int
+        0: right, 1: the result is wrong, 2: the input is wrong, 130: interrupted.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        return app(given, prog_name="ageha", standalone_mode=False) or RIGHT
+    except (InputError, ResultError) as error:
+        return _fail(str(error), error.status)
+    except typer.TyperException as error:
+        return _fail(" ".join(error.format_message().split()), WRONG_INPUT)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", INTERRUPTED)
