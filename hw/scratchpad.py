@@ -1,0 +1,158 @@
+"""The on-chip memory: skewed banks that serve rows and columns alike."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In
+
+from .config import AcceleratorConfig, ConfigError
+from .ports import (
+    WORD_BITS,
+    ReadPortSignature,
+    WritePortSignature,
+    read_request_layout,
+    write_request_layout,
+)
+from .skew import BankDepths, banks_to_lanes, lanes_to_banks
+
+MAXIMUM_CLIENTS = 16
+
+
+def _require_clients(name: str, value: object) -> None:
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    if not is_integer or not 1 <= value <= MAXIMUM_CLIENTS:
+        raise ConfigError(f"{name} must be an integer from 1 to {MAXIMUM_CLIENTS}, not {value!r}")
+
+
+class Scratchpad(wiring.Component):
+    """L banks of words of eight bytes, of which every access touches each once.
+
+    Reads and writes each move one line a cycle, at any address, along a row (pitch 1) or down a
+    column (pitch 1 modulo L); see `BankDepths` for where a word lies. Clients have a fixed
+    priority, the first before the second.
+
+    A response comes `READ_LATENCY` cycles after its request was accepted. A read that is accepted
+    in any cycle after a write was accepted sees it; a read accepted in the same cycle does not.
+    Addresses are not checked: clients do that before they begin.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+        Gives banks and capacity.
+    readers, writers : int
+        Clients of each kind, 1 to 16.
+
+    Members
+    -------
+    read : array of `ReadPortSignature`, `readers` of them
+    write : array of `WritePortSignature`, `writers` of them
+
+    Raises
+    ------
+    ConfigError
+        If there are too few or too many clients.
+    """
+
+    READ_LATENCY = 3
+
+    def __init__(self, config: AcceleratorConfig, readers: int, writers: int) -> None:
+        _require_clients("readers", readers)
+        _require_clients("writers", writers)
+        self._config = config
+        self._readers = readers
+        self._writers = writers
+        super().__init__(
+            {
+                "read": In(ReadPortSignature(config)).array(readers),
+                "write": In(WritePortSignature(config)).array(writers),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """The parameters of the accelerator."""
+        return self._config
+
+    @property
+    def readers(self) -> int:
+        """Number of clients that read."""
+        return self._readers
+
+    @property
+    def writers(self) -> int:
+        """Number of clients that write."""
+        return self._writers
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the banks and the networks to and from them."""
+        m = Module()
+        read_ports = []
+        write_ports = []
+        for index in range(self.config.lanes):
+            bank = Memory(shape=WORD_BITS, depth=self.config.bank_depth, init=[])
+            m.submodules[f"bank{index}"] = bank
+            read_ports.append(bank.read_port())
+            write_ports.append(bank.write_port())
+        self._elaborate_read(m, read_ports)
+        self._elaborate_write(m, write_ports)
+        return m
+
+    def _elaborate_read(self, m: Module, banks: list) -> None:
+        request = Signal(read_request_layout(self.config))
+        clients = [port.request for port in self.read]
+        accepted = self._arbitrate(m, clients, request)
+        addressed = Signal(self.readers)
+        fetched = Signal(self.readers)
+        m.d.sync += [addressed.eq(accepted), fetched.eq(addressed)]
+
+        m.submodules.read_depths = depths = BankDepths(self.config)
+        m.d.comb += [depths.address.eq(request.address), depths.pitch.eq(request.pitch)]
+        for bank, depth in zip(banks, depths.depth, strict=True):
+            m.d.comb += [bank.addr.eq(depth), bank.en.eq(addressed.any())]
+
+        rotation = Signal.like(depths.rotation)
+        words = Signal(WORD_BITS * self.config.lanes)
+        line = Signal.like(words)
+        m.d.sync += rotation.eq(depths.rotation)
+        for index, bank in enumerate(banks):
+            m.d.comb += words.word_select(index, WORD_BITS).eq(bank.data)
+        lanes = banks_to_lanes(m, words, rotation, "read")
+        with m.If(fetched.any()):
+            m.d.sync += line.eq(lanes)
+
+        for index, port in enumerate(self.read):
+            m.d.sync += port.response.valid.eq(fetched[index])
+            m.d.comb += port.response.payload.eq(line)
+
+    def _elaborate_write(self, m: Module, banks: list) -> None:
+        request = Signal(write_request_layout(self.config))
+        clients = [port.request for port in self.write]
+        accepted = self._arbitrate(m, clients, request)
+        valid = Signal()
+        m.d.sync += valid.eq(accepted.any())
+
+        m.submodules.write_depths = depths = BankDepths(self.config)
+        m.d.comb += [depths.address.eq(request.address), depths.pitch.eq(request.pitch)]
+        words = lanes_to_banks(m, request.data.as_value(), depths.rotation, "write")
+        mask = lanes_to_banks(m, request.mask, depths.rotation, "mask")
+        for index, bank in enumerate(banks):
+            m.d.comb += [
+                bank.addr.eq(depths.depth[index]),
+                bank.data.eq(words.word_select(index, WORD_BITS)),
+                bank.en.eq(valid & mask[index]),
+            ]
+
+    def _arbitrate(self, m: Module, clients: list, request: Signal) -> Signal:
+        """Register the request of the first client that has one; return who was accepted."""
+        accepted = Signal(len(clients), name="accepted")
+        taken = 0
+        for index, client in enumerate(clients):
+            m.d.comb += [
+                client.ready.eq(~taken if index else 1),
+                accepted[index].eq(client.valid & client.ready),
+            ]
+            taken = taken | client.valid
+        for client in reversed(clients):
+            with m.If(client.valid):
+                m.d.sync += request.eq(client.payload)
+        return accepted
