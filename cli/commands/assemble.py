@@ -56,7 +56,9 @@ def bare_program(code: bytes, config: AcceleratorConfig) -> Program:
 
 
 def asm(
-    source: Annotated[Path, typer.Argument(help="Text as `ageha disasm` prints it.", metavar="SOURCE")],
+    source: Annotated[
+        Path, typer.Argument(help="Text as `ageha disasm` prints it.", metavar="SOURCE")
+    ],
     target: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="The program file.")
     ],

@@ -28,9 +28,7 @@ def read_text(option: str, path: Path) -> str:
 
 
 def report(
-    record: Annotated[
-        Path, typer.Argument(help="A stored run.json.", metavar="RECORD")
-    ],
+    record: Annotated[Path, typer.Argument(help="A stored run.json.", metavar="RECORD")],
     target: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The HTML page.")],
 ) -> None:
     """Draw the report of a stored run as one self-contained HTML page."""

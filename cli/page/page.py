@@ -78,7 +78,8 @@ def _units(case: Case) -> str:
     bars.append(_bar("multiplying", active, f"<b>{active:.1%}</b> &nbsp;{case.array_active:,}", ""))
     return (
         '<section><h2>Units</h2><p class="soft">Share of all cycles in which a unit had work in '
-        f'flight, from the hardware\'s counters.</p><div class="bars">{"".join(bars)}</div></section>'
+        'flight, from the hardware\'s counters.</p><div class="bars">'
+        f"{''.join(bars)}</div></section>"
     )
 
 
@@ -152,7 +153,9 @@ def _case(number: int, case: Case) -> str:
         _error(case),
         _listing(case),
     ]
-    return f'<div class="case case{number}"><div class="tokens">{tokens}</div>{"".join(parts)}</div>'
+    return (
+        f'<div class="case case{number}"><div class="tokens">{tokens}</div>{"".join(parts)}</div>'
+    )
 
 
 def _selectors(count: int) -> str:

@@ -38,8 +38,12 @@ def _axis(cycles: int, height: int) -> list[str]:
     for cycle in range(0, cycles + 1, step):
         x = 100 * cycle / cycles
         anchor = "start" if cycle == 0 else "end" if x > 97 else "middle"
-        parts.append(f'<line class="tick" x1="{x:.3f}%" x2="{x:.3f}%" y1="{AXIS_HEIGHT}" y2="100%"/>')
-        parts.append(f'<text class="axis" x="{x:.3f}%" y="14" text-anchor="{anchor}">{cycle:,}</text>')
+        parts.append(
+            f'<line class="tick" x1="{x:.3f}%" x2="{x:.3f}%" y1="{AXIS_HEIGHT}" y2="100%"/>'
+        )
+        parts.append(
+            f'<text class="axis" x="{x:.3f}%" y="14" text-anchor="{anchor}">{cycle:,}</text>'
+        )
     return parts
 
 

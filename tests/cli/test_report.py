@@ -1,0 +1,109 @@
+"""Run records and the page that is drawn from them."""
+
+import base64
+import re
+import zlib
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from ageha.bench.record import Event, RecordError, RunRecord
+from ageha.cli.main import main
+from ageha.cli.page.heatmap import ABOVE, BELOW, data_uri
+from ageha.cli.page.page import render_page
+from ageha.cli.page.timeline import assign_lanes, render_timeline
+
+
+class Balance(HTMLParser):
+    """Checks that every element is closed."""
+
+    VOID = {"meta", "img", "input"}
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_record_survives_json(record):
+    original = record()
+    assert RunRecord.from_json(original.to_json()) == original
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"ageha_run": 1}', '{"ageha_run": 2}'])
+def test_other_json_is_refused(text):
+    with pytest.raises(RecordError, match="not a run record"):
+        RunRecord.from_json(text)
+
+
+def test_events_of_one_lane_do_not_overlap():
+    generator = np.random.default_rng(5)
+    starts = np.sort(generator.integers(0, 1000, 60))
+    events = [
+        Event("array", "MATMUL", i, "", int(start), int(start + generator.integers(1, 80)))
+        for i, start in enumerate(starts)
+    ]
+    lanes = assign_lanes(events)
+    for lane in set(lanes):
+        mine = [event for event, place in zip(events, lanes, strict=True) if place == lane]
+        assert all(a.done <= b.accept for a, b in zip(mine, mine[1:], strict=False))
+
+
+@pytest.mark.parametrize("cycles", [1, 7, 99, 12_345, 10_000_000])
+def test_timeline_has_few_ticks(cycles):
+    _, svg = render_timeline([Event("load", "LOAD", 0, "", 0, 1)], cycles)
+    assert 1 <= svg.count("<line") <= 11
+
+
+def test_picture_has_the_sign_and_the_strength_of_the_values():
+    uri = data_uri(np.array([[-1.0, 0.0, 0.5]]), 1.0)
+    png = base64.b64decode(uri.partition(",")[2])
+    start = png.index(b"IDAT") + 4
+    row = zlib.decompress(png[start : png.index(b"IEND") - 8])
+    pixels = np.frombuffer(row[1:], np.uint8).reshape(3, 4)
+    assert tuple(pixels[0]) == (*BELOW, 255)
+    assert pixels[1, 3] == 0
+    assert tuple(pixels[2]) == (*ABOVE, 128)
+
+
+def test_page_is_whole_and_self_contained(case, record):
+    page = render_page(record(case(), case("Another")))
+    balance = Balance()
+    balance.feed(page)
+    assert balance.open == []
+    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert "://" not in page
+    assert "<b>bold" not in page
+    for text in ("80.0%", "RTL equals golden in all 24 elements", "0.9980", "MATMUL m=3"):
+        assert text in page
+
+
+def test_page_tells_a_difference(case, record):
+    page = render_page(record(case(mismatches=3)))
+    assert "RTL differs from golden in 3 of 12 elements" in page
+    assert 'class="verdict bad"' in page
+
+
+def test_page_without_comparison_or_float(case, record):
+    page = render_page(record(case(mismatches=None, cosine=[], error=[], products=[])))
+    assert "nothing compared" in page
+    assert "Error against float" not in page
+
+
+def test_report_command(record, tmp_path, capsys):
+    stored = tmp_path / "run.json"
+    stored.write_text(record().to_json())
+    assert main(["report", str(stored), "-o", str(tmp_path / "r" / "x.html")]) == 0
+    assert (tmp_path / "r" / "x.html").read_text() == render_page(record())
+
+    stored.write_text("{}")
+    assert main(["report", str(stored), "-o", str(tmp_path / "y.html")]) == 2
+    assert "run.json: not a run record" in capsys.readouterr().err
+    assert not (tmp_path / "y.html").exists()
