@@ -3,6 +3,8 @@
 import pytest
 
 from ageha.bench.record import Case, Event, Product, RunRecord
+from ageha.cli.errors import WRONG_INPUT
+from ageha.cli.main import main
 from ageha.hw.config import preset
 
 
@@ -52,3 +54,22 @@ def case():
 def record():
     """Make a record of some cases, or of one."""
     return _record
+
+
+@pytest.fixture
+def refused(tmp_path, capsys):
+    """Check that a command line is wrong input: exit status, one line, nothing written."""
+
+    def check(arguments, *texts):
+        before = sorted(tmp_path.rglob("*"))
+        capsys.readouterr()
+        assert main([str(argument) for argument in arguments]) == WRONG_INPUT
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        lines = [line for line in printed.err.splitlines() if not line.endswith("...")]
+        assert len(lines) == 1, printed.err
+        for text in texts:
+            assert text in lines[0]
+        assert sorted(tmp_path.rglob("*")) == before
+
+    return check
