@@ -17,7 +17,7 @@ def round_half_even(values: NDArray[np.int64], shift: int | NDArray[np.int64]) -
     shift = np.asarray(shift, dtype=np.int64)
     quotient = values >> shift
     # No addition before the shift, which could leave the 64 bits.
-    discarded = values & ((np.int64(1) << shift) - 1)
+    discarded = values & ~(np.int64(-1) << shift)
     half = np.int64(1) << np.maximum(shift - 1, 0)
     up = (discarded > half) | ((discarded == half) & (quotient & 1 == 1))
     return quotient + np.where(shift > 0, up, False)
