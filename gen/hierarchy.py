@@ -18,7 +18,7 @@ from amaranth.hdl._ast import SignalDict, SignalSet
 from amaranth.hdl._ir import Design, PortDirection
 from amaranth.lib import wiring
 
-from .naming import Ports, component_ports, snake_case
+from .naming import Ports, component_ports, module_name
 
 _ROOT = "_root_"
 _MODULE = re.compile(
@@ -118,7 +118,7 @@ def _separate(node: _Node, registry: _Registry) -> None:
             _separate(child, registry)
         else:
             component = _component(fragment)
-            module = _convert(child, ports, snake_case(type(component).__name__), registry)
+            module = _convert(child, ports, module_name(type(component).__name__), registry)
             fragment = _instance(module, ports, _domain_ports(child), name)
         replaced.append((fragment, name, source))
     node.fragment.subfragments[:] = replaced
@@ -159,7 +159,7 @@ def _convert(node: _Node, ports: Ports, stem: str, registry: _Registry) -> str:
         body = _REFERENCE.sub(lambda match: f"{match[1]}\\{names[match[2]]}", body)
         leaf = path.removeprefix(_ROOT).rpartition(".")[2]
         leaf = re.sub(r"[_$]*\d+(_\d+)*$", "", leaf)
-        names[path] = registry.add(snake_case(f"{stem}_{leaf}") if path != _ROOT else stem, body)
+        names[path] = registry.add(module_name(f"{stem}_{leaf}") if path != _ROOT else stem, body)
     return names[_ROOT]
 
 
@@ -186,6 +186,6 @@ def convert(component: wiring.Component, name: str | None = None) -> tuple[str, 
     root = _tree(fragment, design.fragment, design, defined)
     ports.update(_domain_ports(root))
     registry = _Registry()
-    top = _convert(root, ports, name or snake_case(type(component).__name__), registry)
+    top = _convert(root, ports, name or module_name(type(component).__name__), registry)
     modules = [f"module \\{module}\n{body}end\n" for module, body in registry.bodies.items()]
     return top, "\n".join(modules)

@@ -30,9 +30,14 @@ class NameClash(ValueError):
 
 
 def snake_case(name: str) -> str:
-    """Return ``processing_element`` for ``ProcessingElement``; never a Verilog keyword."""
+    """Return ``processing_element`` for ``ProcessingElement``."""
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-    text = re.sub(r"\W+", "_", text).strip("_") or "module"
+    return re.sub(r"\W+", "_", text).strip("_")
+
+
+def module_name(name: str) -> str:
+    """Return `name` in snake case, changed if Verilog has a keyword like it."""
+    text = snake_case(name) or "module"
     return f"{text}_block" if text in _RESERVED else text
 
 

@@ -1,63 +1,56 @@
 """Emitted Verilog: equal modules merged, readable, repeatable, and the same machine."""
 
-import importlib.util
 import re
-from pathlib import Path
 
 import pytest
+import toys
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ageha.gen.naming import NameClash, component_ports, snake_case
+from ageha.gen.naming import NameClash, component_ports, module_name
 from ageha.gen.verilog import emit, header
 from ageha.hw.config import PRESETS
 from ageha.verif.simulator import elaborate, run_bench
 
-_SPEC = importlib.util.spec_from_file_location(
-    "components", Path(__file__).with_name("components.py")
-)
-components = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(components)
-
 
 def test_array_is_one_module_many_times():
-    verilog = emit(components.Grid(16))
+    verilog = emit(toys.Grid(16))
     assert verilog.modules == ("grid", "processing_element")
     assert len(re.findall(r"^  processing_element pe_\d+_\d+ \($", verilog.text, re.M)) == 256
 
 
 def test_ports_are_those_of_the_signature():
-    verilog = emit(components.Grid(2))
+    verilog = emit(toys.Grid(2))
     assert "module grid(a, b, clk, rst, y);" in verilog.text
     assert "module processing_element(a, b, shift_in, clk, rst, shift_out);" in verilog.text
 
 
 def test_text_is_repeatable_and_free_of_noise():
-    first = emit(components.Chain()).text
-    assert emit(components.Chain()).text == first
+    first = emit(toys.Chain()).text
+    assert emit(toys.Chain()).text == first
     for noise in ("src =", "$auto", "\\", "Amaranth", "(*"):
         assert noise not in first
 
 
 def test_different_widths_are_different_modules():
-    verilog = emit(components.Chain())
+    verilog = emit(toys.Chain())
     assert verilog.modules[0] == "chain"
     assert set(verilog.modules) == {"chain", "delay", "delay_2", "chain_counter"}
     assert len(re.findall(r"^  delay narrow_\d \($", verilog.text, re.M)) == 3
 
 
 def test_name_of_the_top():
-    assert emit(components.Grid(2), "machine").modules[0] == "machine"
+    assert emit(toys.Grid(2), "machine").modules[0] == "machine"
 
 
 def test_hidden_signals_keep_working():
-    text = elaborate(components.Peeking())
+    text = elaborate(toys.Peeking())
     assert run_bench(text, "selftest", parameters={"width": 8}, testcase="delays") == 1
 
 
 def test_merged_chain_delays():
     parameters = {"width": 8, "latency": 4, "input": "i_payload", "output": "o_payload"}
-    assert run_bench(components.Chain(), "selftest", parameters=parameters, testcase="delays") == 1
+    assert run_bench(toys.Chain(), "selftest", parameters=parameters, testcase="delays") == 1
 
 
 @pytest.mark.parametrize(
@@ -69,8 +62,8 @@ def test_merged_chain_delays():
         ("Table", "table_block"),
     ],
 )
-def test_snake_case(name, expected):
-    assert snake_case(name) == expected
+def test_module_name(name, expected):
+    assert module_name(name) == expected
 
 
 def test_clash_is_refused():

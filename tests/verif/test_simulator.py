@@ -1,18 +1,12 @@
 """The simulators run what they are given, and fail when it fails."""
 
 import ctypes
-import importlib.util
-from pathlib import Path
 
 import pytest
+from toys import Adder
 
 from ageha.verif.simulator import BenchFailure, build_library, elaborate, run_bench
 from ageha.verif.verilator import VerilatorError
-
-_SPEC = importlib.util.spec_from_file_location("adder", Path(__file__).parent / "adder.py")
-_ADDER = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_ADDER)
-Adder = _ADDER.Adder
 
 HARNESS = """
 #include "Vtop.h"

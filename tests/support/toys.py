@@ -1,4 +1,4 @@
-"""Toy components for the tests of emission."""
+"""Toy components for the tests of emission and of the simulators."""
 
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -121,4 +121,26 @@ class Peeking(wiring.Component):
         m = Module()
         m.submodules.inner = inner = self.Inner()
         m.d.comb += [inner.i.eq(self.i), self.o.eq(inner.hidden)]
+        return m
+
+
+class Adder(wiring.Component):
+    """Adds two numbers; the registered sum is one bit wider.
+
+    Parameters
+    ----------
+    width : int
+        Bits of an addend.
+    offset : int
+        Planted error, added to every sum.
+    """
+
+    def __init__(self, width: int, offset: int = 0) -> None:
+        self.offset = offset
+        super().__init__({"a": In(width), "b": In(width), "sum": Out(width + 1)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the adder."""
+        m = Module()
+        m.d.sync += self.sum.eq(self.a + self.b + self.offset)
         return m

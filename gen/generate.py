@@ -1,0 +1,59 @@
+"""Everything that `ageha generate` writes for a configuration."""
+
+import importlib.resources
+from pathlib import Path
+from typing import Any
+
+from amaranth.lib import wiring
+
+from ..hw.config import AcceleratorConfig
+from .files import write_json, write_text
+from .header import isa_header
+from .manifest import manifest
+from .registers import systemrdl, write_c_header, write_html
+from .verilog import emit, header
+
+TOP = "accelerator"
+"""Name of the top module."""
+
+
+def generate(
+    config: AcceleratorConfig, component: wiring.Component, folder: Path
+) -> dict[str, Any]:
+    """Write the accelerator and what goes with it into `folder`.
+
+    ``accelerator.v`` and ``lint.vlt`` (waivers for ``verilator -Wall``), ``registers.rdl`` with
+    ``ageha_registers.h`` and ``registers/index.html``, ``ageha_isa.h``, and ``manifest.json``,
+    which names the others and is written last.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+        The parameters that `component` was made with.
+    component : wiring.Component
+        The accelerator. It cannot be elaborated again.
+    folder : Path
+        Made if absent; files of the same name are replaced.
+
+    Returns
+    -------
+    dict
+        The content of ``manifest.json``.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written.
+    """
+    verilog = emit(component, TOP)
+    write_text(folder / f"{TOP}.v", f"{header(config)}\n{verilog.text}")
+    waivers = importlib.resources.files(__package__).joinpath("lint.vlt").read_text("utf-8")
+    write_text(folder / "lint.vlt", waivers)
+    registers = systemrdl(config)
+    write_text(folder / "registers.rdl", registers)
+    write_c_header(registers, folder / "ageha_registers.h")
+    write_html(registers, folder / "registers")
+    write_text(folder / "ageha_isa.h", isa_header(config))
+    content = manifest(config, verilog, folder)
+    write_json(folder / "manifest.json", content)
+    return content
