@@ -1,6 +1,8 @@
 """The register map as SystemRDL, and from it a C header and an HTML page (PeakRDL)."""
 
+import re
 import tempfile
+import zlib
 from pathlib import Path
 
 from peakrdl_cheader.exporter import CHeaderExporter
@@ -68,3 +70,10 @@ def write_html(text: str, folder: Path) -> None:
     for path in [*folder.rglob("fonts/*/*"), *folder.glob("launcher-*")]:
         if path.suffix != ".woff2":
             path.unlink()
+    # The page marks its scripts with the time to defeat stale caches; the content does as well,
+    # and the same parameters give the same bytes.
+    page = folder / "index.html"
+    html = page.read_text(encoding="utf-8")
+    stamp = re.search(r"BUILD_TS = (\d+)", html)
+    if stamp is not None:
+        page.write_text(html.replace(stamp[1], str(zlib.crc32(text.encode()))), encoding="utf-8")
