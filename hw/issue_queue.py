@@ -1,0 +1,115 @@
+"""The queue of one unit: what waits for semaphores, and what the unit has yet to finish."""
+
+from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import AcceleratorConfig
+from .isa import Header
+from .ports import INDEX_BITS, issue_layout
+
+IN_FLIGHT = 8
+"""Instructions that a unit may have taken and not finished."""
+
+
+def retire_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """What a finished instruction signals, and its place in the program."""
+    return data.StructLayout({"signal": config.controller.semaphores, "index": INDEX_BITS})
+
+
+class IssueQueue(wiring.Component):
+    """Holds the instructions of one unit from decoding until their signals are given.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+        ``config.controller.queue_depth`` instructions may wait.
+
+    Members
+    -------
+    decoded : stream of `issue_layout`, from the decoder.
+    instruction : stream of `issue_layout`, to the unit; valid once the instruction was granted.
+    waiting, waits : mask of the semaphores that the head waits for, and whether it is meant.
+    grant : the head has got its semaphores; only while `waits` was high in the cycle before.
+    done : the unit has finished its oldest instruction.
+    retire : stream of `retire_layout`; one transfer for each `done`, in order.
+    empty : nothing waits or is in flight.
+    flush : forgets everything.
+
+    Latency: from `decoded` to `waits` 2 cycles, from `grant` to `instruction` 1 cycle, from `done`
+    to `retire` 1 cycle.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "decoded": In(stream.Signature(issue_layout)),
+                "instruction": Out(stream.Signature(issue_layout)),
+                "waiting": Out(config.controller.semaphores),
+                "waits": Out(1),
+                "grant": In(1),
+                "done": In(1),
+                "retire": Out(stream.Signature(retire_layout(config))),
+                "empty": Out(1),
+                "flush": In(1),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """The parameters of the accelerator."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the queue."""
+        m = Module()
+        depth = self.config.controller.queue_depth
+        queue = fifo.SyncFIFOBuffered(width=issue_layout.size, depth=depth)
+        flights = fifo.SyncFIFOBuffered(width=self.retire.payload.shape().size, depth=IN_FLIGHT)
+        m.submodules.queue = ResetInserter(self.flush)(queue)
+        m.submodules.flights = ResetInserter(self.flush)(flights)
+
+        head = data.View(issue_layout, queue.r_data)
+        header = data.View(Header, head.word[: data.Layout.cast(Header).size])
+        granted = Signal()
+        m.d.comb += [
+            queue.w_data.eq(self.decoded.payload),
+            queue.w_en.eq(self.decoded.valid),
+            self.decoded.ready.eq(queue.w_rdy),
+            self.waiting.eq(header.wait),
+            self.waits.eq(queue.r_rdy & ~granted & flights.w_rdy),
+            self.instruction.payload.eq(head),
+            self.instruction.valid.eq(granted),
+        ]
+
+        taken = Signal()
+        flight = data.View(self.retire.payload.shape(), flights.w_data)
+        m.d.comb += [
+            taken.eq(granted & self.instruction.ready),
+            queue.r_en.eq(taken),
+            flights.w_en.eq(taken),
+            flight.signal.eq(header.signal),
+            flight.index.eq(head.index),
+        ]
+        with m.If(self.flush | taken):
+            m.d.sync += granted.eq(0)
+        with m.Elif(self.grant):
+            m.d.sync += granted.eq(1)
+
+        finished = Signal(range(IN_FLIGHT + 1))
+        retired = Signal()
+        m.d.comb += [
+            self.retire.payload.eq(flights.r_data),
+            self.retire.valid.eq(finished.any() & flights.r_rdy),
+            retired.eq(self.retire.valid & self.retire.ready),
+            flights.r_en.eq(retired),
+            self.empty.eq(~queue.r_rdy & (queue.level == 0) & (flights.level == 0)),
+        ]
+        with m.If(self.flush):
+            m.d.sync += finished.eq(0)
+        with m.Elif(self.done & ~retired):
+            m.d.sync += finished.eq(finished + 1)
+        with m.Elif(retired & ~self.done):
+            m.d.sync += finished.eq(finished - 1)
+        return m
