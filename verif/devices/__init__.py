@@ -1,0 +1,1 @@
+"""Devices that need no hardware: the golden model and the simulated Verilog."""
