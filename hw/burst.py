@@ -1,0 +1,111 @@
+"""Splits the rows of a transfer in AXI bursts."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import WORD_BYTES, AcceleratorConfig
+from .ports import INDEX_BITS
+from .transfer import transfer_layout
+
+
+def burst_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """One burst: AxADDR, AxLEN, whether it ends its transfer, and of which instruction it is."""
+    return data.StructLayout(
+        {"address": config.axi.address_width, "length": 8, "last": 1, "index": INDEX_BITS}
+    )
+
+
+class BurstSplitter(wiring.Component):
+    """Walks the rows of a transfer and cuts each where its bursts end.
+
+    A burst ends with its row or at an address that is a multiple of the longest burst
+    (`axi.burst_beats` beats, at most 2 KiB), and so never crosses 4 KiB. Bursts of full beats;
+    the last beat of a row may hold words beyond it.
+
+    One burst a cycle, the first two cycles after the transfer; one idle cycle between transfers.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+        Gives the beat and the longest burst.
+
+    Members
+    -------
+    transfer : in, stream of `transfer_layout`
+    burst : out, stream of `burst_layout`
+    idle : out
+        Nothing is held.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "transfer": In(stream.Signature(transfer_layout(config))),
+                "burst": Out(stream.Signature(burst_layout(config))),
+                "idle": Out(1),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """The parameters of the accelerator."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the walk over rows and bursts."""
+        m = Module()
+        beat_bits = (self.config.axi_bytes - 1).bit_length()
+        longest = self.config.axi.burst_beats
+        taken = self.transfer.payload
+        active = Signal()
+        current = Signal(transfer_layout(self.config))
+        row_address = current.dram_address
+        address = Signal.like(row_address)
+        beats_left = Signal(16)
+        row_beats = Signal(16)
+
+        m.d.comb += [
+            self.transfer.ready.eq(~active),
+            self.idle.eq(~active & ~self.burst.valid),
+        ]
+        beat_words = self.config.axi_bytes // WORD_BYTES
+        beats = (taken.block.row_words + (beat_words - 1)) >> (beat_words - 1).bit_length()
+        with m.If(self.transfer.valid & self.transfer.ready):
+            m.d.sync += [
+                active.eq(1),
+                current.eq(taken),
+                address.eq(taken.dram_address),
+                beats_left.eq(beats),
+                row_beats.eq(beats),
+            ]
+
+        place = address[beat_bits:][: (longest - 1).bit_length()]
+        room = longest - place
+        ends_row = beats_left <= room
+        ends_transfer = ends_row & (current.block.rows == 1)
+        next_row = Signal.like(row_address)
+        m.d.comb += next_row.eq(row_address + current.dram_stride)
+        with m.If(~self.burst.valid | self.burst.ready):
+            m.d.sync += [
+                self.burst.valid.eq(active),
+                self.burst.payload.address.eq(address),
+                self.burst.payload.length.eq(Mux(ends_row, beats_left, room) - 1),
+                self.burst.payload.last.eq(ends_transfer),
+                self.burst.payload.index.eq(current.index),
+            ]
+            with m.If(active & ends_row):
+                m.d.sync += [
+                    row_address.eq(next_row),
+                    address.eq(next_row),
+                    beats_left.eq(row_beats),
+                    current.block.rows.eq(current.block.rows - 1),
+                    active.eq(~ends_transfer),
+                ]
+            with m.Elif(active):
+                m.d.sync += [
+                    address.eq(address + (room << beat_bits)),
+                    beats_left.eq(beats_left - room),
+                ]
+        return m
