@@ -1,0 +1,1 @@
+"""Front ends: files of trained models to float models, and texts to tokens."""

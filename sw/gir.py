@@ -1,0 +1,273 @@
+"""The graph between model and microcode: compute, move and parallel nodes over slices.
+
+Nothing moves unless a `Move` says so. A `Compute` is one macro-instruction of the array or the
+vector unit. A `Parallel` tiles its body over an axis; buffers declared in it are private to an
+iteration, and as many iterations as the buffer's `depth` may be in flight. Edges are slices:
+a buffer at a memory level, an offset that is affine in the loops around, a shape, and the
+buffer's pitch as the stride. The three kinds of node and the affine slices follow the
+instruction-level graphs of POWERFUSION (Ma et al., arXiv 2307.04995).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from ..hw.isa import UNIT_OF, Opcode, Unit
+
+DTYPE_BYTES = {"int8": 1, "int16": 2, "scale": 8}
+"""Bytes of an element; `scale` is a `hw.isa.ScaleWord`."""
+
+WORD = 8
+
+
+class Level(enum.Enum):
+    """Where a buffer lives. Registers belong to the units and have no name here."""
+
+    DRAM = "dram"
+    SCRATCHPAD = "scratchpad"
+
+
+@dataclass(frozen=True)
+class Affine:
+    """``constant + Σ coefficient · variable``.
+
+    A variable is a loop's name, which stands for the number of its iteration, or ``|name|``, which
+    stands for how much of its axis the iteration covers.
+    """
+
+    constant: int = 0
+    terms: tuple[tuple[str, int], ...] = ()
+
+    @classmethod
+    def of(cls, value: Affine | int) -> Affine:
+        """Return `value` as an affine expression."""
+        return value if isinstance(value, Affine) else cls(int(value))
+
+    @classmethod
+    def variable(cls, name: str) -> Affine:
+        """Return the expression that is the variable `name`."""
+        return cls(0, ((name, 1),))
+
+    def __add__(self, other: Affine | int) -> Affine:
+        other = Affine.of(other)
+        sums = dict(self.terms)
+        for name, coefficient in other.terms:
+            sums[name] = sums.get(name, 0) + coefficient
+        terms = tuple(sorted((name, value) for name, value in sums.items() if value))
+        return Affine(self.constant + other.constant, terms)
+
+    __radd__ = __add__
+
+    def __mul__(self, factor: int) -> Affine:
+        return Affine(
+            self.constant * factor, tuple((name, value * factor) for name, value in self.terms)
+        )
+
+    __rmul__ = __mul__
+
+    def substitute(self, values: Mapping[str, int]) -> Affine:
+        """Return the expression with the variables in `values` replaced by numbers."""
+        known = sum(value * values[name] for name, value in self.terms if name in values)
+        rest = tuple(term for term in self.terms if term[0] not in values)
+        return Affine(self.constant + known, rest)
+
+    def __index__(self) -> int:
+        if self.terms:
+            raise ValueError(f"{self} is not a number")
+        return self.constant
+
+    def __str__(self) -> str:
+        parts = [name if value == 1 else f"{value}*{name}" for name, value in self.terms]
+        if self.constant or not parts:
+            parts.append(str(self.constant))
+        return "+".join(parts)
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A matrix in memory.
+
+    Parameters
+    ----------
+    name : str
+    level : Level
+    dtype : str
+        A key of `DTYPE_BYTES`.
+    rows, columns : int
+    pitch : int
+        Words from one row to the next.
+    depth : int
+        Iterations of the parallel node around that may use copies of the buffer at a time.
+    address : int, optional
+        First word, once allocated.
+    window : int
+        DRAM window; 0 in the scratchpad.
+    """
+
+    name: str
+    level: Level
+    dtype: str
+    rows: int
+    columns: int
+    pitch: int
+    depth: int = 1
+    address: int | None = None
+    window: int = 0
+
+    @property
+    def row_words(self) -> int:
+        """Words of a row, without what lies between rows."""
+        return words(self.columns, self.dtype)
+
+    @property
+    def size(self) -> int:
+        """Words from the first to the last."""
+        return (self.rows - 1) * self.pitch + self.row_words
+
+
+def words(columns: int, dtype: str) -> int:
+    """Return the words that `columns` elements take."""
+    return -(-columns * DTYPE_BYTES[dtype] // WORD)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A rectangle of a buffer; its stride is the buffer's pitch."""
+
+    buffer: str
+    row: Affine
+    column: Affine
+    rows: Affine
+    columns: Affine
+
+    def substitute(self, values: Mapping[str, int], names: Mapping[str, str]) -> Slice:
+        """Return the slice with loop variables replaced and the buffer renamed."""
+        return Slice(
+            names.get(self.buffer, self.buffer),
+            self.row.substitute(values),
+            self.column.substitute(values),
+            self.rows.substitute(values),
+            self.columns.substitute(values),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.buffer}[{self.row},{self.column};{self.rows},{self.columns}]"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One instruction.
+
+    Parameters
+    ----------
+    opcode : Opcode
+    reads, writes : mapping
+        Slices by role; the roles are the prefixes of the instruction's address fields.
+    attributes : mapping
+        Further fields of the instruction.
+    product : str
+        What the instruction computes a part of, for reports.
+    wait, signal : int
+        Semaphore masks.
+    """
+
+    opcode: Opcode
+    reads: Mapping[str, Slice]
+    writes: Mapping[str, Slice]
+    attributes: Mapping[str, int] = field(default_factory=dict)
+    product: str = ""
+    wait: int = 0
+    signal: int = 0
+
+    @property
+    def unit(self) -> Unit:
+        """The unit that executes the operation."""
+        return UNIT_OF[self.opcode]
+
+    def substitute(self, values: Mapping[str, int], names: Mapping[str, str]) -> Operation:
+        """Return the operation of one iteration."""
+        return replace(
+            self,
+            reads={role: item.substitute(values, names) for role, item in self.reads.items()},
+            writes={role: item.substitute(values, names) for role, item in self.writes.items()},
+        )
+
+
+class Compute(Operation):
+    """An instruction of the array or the vector unit."""
+
+
+class Move(Operation):
+    """An instruction of the load or the store unit: from `source` to `destination`."""
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """Tiles of `step` along an axis of `total`; the last may be smaller.
+
+    Parameters
+    ----------
+    loop : str
+        Name of the loop variable.
+    total, step : int
+    buffers : tuple of Buffer
+        Private to an iteration.
+    body : tuple of Node
+    """
+
+    loop: str
+    total: int
+    step: int
+    buffers: tuple[Buffer, ...]
+    body: tuple[Node, ...]
+
+    def iterations(self) -> Iterator[dict[str, int]]:
+        """Yield the values of the loop's two variables in each iteration."""
+        for index, start in enumerate(range(0, self.total, self.step)):
+            yield {self.loop: index, f"|{self.loop}|": min(self.step, self.total - start)}
+
+
+Node = Compute | Move | Parallel
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A program before microcode.
+
+    Parameters
+    ----------
+    name : str
+    buffers : tuple of Buffer
+        Those that live outside every parallel node.
+    body : tuple of Node
+        In program order.
+    """
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    body: tuple[Node, ...]
+
+    def operations(self) -> list[Operation]:
+        """Return the nodes of a graph without parallel nodes.
+
+        Raises
+        ------
+        ValueError
+            If there is a parallel node.
+        """
+        operations = [node for node in self.body if isinstance(node, Operation)]
+        if len(operations) != len(self.body):
+            raise ValueError(f"{self.name} still has parallel nodes")
+        return operations
+
+    def by_name(self) -> dict[str, Buffer]:
+        """Return the outer buffers by name."""
+        return {buffer.name: buffer for buffer in self.buffers}
+
+
+def scratchpad_pitch(columns: int, dtype: str, lanes: int) -> int:
+    """Return the pitch of a matrix that is read by column: 1 modulo `lanes`."""
+    used = words(columns, dtype)
+    return used + (1 - used) % lanes

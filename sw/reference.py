@@ -1,0 +1,121 @@
+"""The float reference: embeddings and encoder layers of a BERT model, in NumPy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import CompileError
+from .frontend.bert import BertModel, EncoderLayer, LayerNorm, Linear
+
+Values = dict[str, NDArray[np.float64]]
+
+
+def linear(x: NDArray[np.floating], layer: Linear) -> NDArray[np.float64]:
+    """Return ``x weightᵀ + bias``, [rows, out]."""
+    return x @ layer.weight.T.astype(np.float64) + layer.bias
+
+
+def layer_norm(x: NDArray[np.floating], norm: LayerNorm, epsilon: float) -> NDArray[np.float64]:
+    """Return each row of `x` with mean 0 and variance 1, times gain, plus bias."""
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = np.mean(centred**2, axis=-1, keepdims=True)
+    return centred / np.sqrt(variance + epsilon) * norm.gain + norm.bias
+
+
+def gelu(x: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return ``x · Φ(x)``, exact to the float."""
+    erf = np.frompyfunc(math.erf, 1, 1)
+    return 0.5 * x * (1 + erf(np.asarray(x, dtype=np.float64) / math.sqrt(2)).astype(np.float64))
+
+
+def relu(x: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the greater of `x` and zero."""
+    return np.maximum(x, 0.0)
+
+
+ACTIVATIONS = {"gelu": gelu, "relu": relu}
+
+
+def softmax(scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the probabilities of each row of `scores`."""
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def embed(model: BertModel, tokens: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return the input of the first layer.
+
+    Parameters
+    ----------
+    model : BertModel
+    tokens : int [sequence]
+
+    Returns
+    -------
+    float64 [sequence, hidden]
+
+    Raises
+    ------
+    CompileError
+        If there is no token, too many, or one outside the vocabulary.
+    """
+    limit, vocabulary = model.config.maximum_tokens, model.config.vocabulary
+    if not 1 <= len(tokens) <= limit:
+        raise CompileError(f"embeddings: tokens must be from 1 to {limit}, not {len(tokens)}")
+    if np.min(tokens) < 0 or np.max(tokens) >= vocabulary:
+        raise CompileError(f"embeddings: tokens must lie below vocab_size {vocabulary}")
+    table = model.embeddings
+    summed = table.words[tokens] + table.positions[: len(tokens)] + table.types[0]
+    return layer_norm(summed.astype(np.float64), table.norm, model.config.epsilon)
+
+
+def encoder_layer(model: BertModel, index: int, x: NDArray[np.floating]) -> Values:
+    """Run layer `index` on `x`, float [sequence, hidden].
+
+    Returns
+    -------
+    dict
+        Every intermediate result by name; ``output`` is the layer's, float64 [sequence, hidden].
+        ``scores`` are in exponents of two, [heads, sequence, sequence].
+    """
+    config, layer = model.config, model.layers[index]
+    values = _attention(layer, config.heads, np.asarray(x, dtype=np.float64))
+    values["attention_sum"] = x + linear(values["context"], layer.projection)
+    hidden = layer_norm(values["attention_sum"], layer.attention_norm, config.epsilon)
+    values["hidden"] = hidden
+    values["expanded"] = linear(hidden, layer.expand)
+    values["activated"] = ACTIVATIONS[config.activation](values["expanded"])
+    values["output_sum"] = hidden + linear(values["activated"], layer.contract)
+    values["output"] = layer_norm(values["output_sum"], layer.output_norm, config.epsilon)
+    return values
+
+
+def _attention(layer: EncoderLayer, heads: int, x: NDArray[np.float64]) -> Values:
+    sequence, hidden = x.shape
+    width = hidden // heads
+    values = {
+        "query": linear(x, layer.query) * (math.log2(math.e) / math.sqrt(width)),
+        "key": linear(x, layer.key),
+        "value": linear(x, layer.value),
+    }
+    query, key, value = (
+        values[name].reshape(sequence, heads, width).transpose(1, 0, 2)
+        for name in ("query", "key", "value")
+    )
+    values["scores"] = query @ key.transpose(0, 2, 1)
+    values["probabilities"] = softmax(values["scores"] * math.log(2))
+    context = values["probabilities"] @ value
+    values["context"] = context.transpose(1, 0, 2).reshape(sequence, hidden)
+    return values
+
+
+def encoder(
+    model: BertModel, x: NDArray[np.floating], layers: list[int] | None = None
+) -> NDArray[np.float64]:
+    """Run several `layers` (all if left out) on `x`; returns float64 [sequence, hidden]."""
+    for index in range(model.config.layers) if layers is None else layers:
+        x = encoder_layer(model, index, x)["output"]
+    return np.asarray(x, dtype=np.float64)
