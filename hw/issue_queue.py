@@ -1,6 +1,6 @@
 """The queue of one unit: what waits for semaphores, and what the unit has yet to finish."""
 
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -34,6 +34,7 @@ class IssueQueue(wiring.Component):
     done : the unit has finished its oldest instruction.
     retire : stream of `retire_layout`; one transfer for each `done`, in order.
     empty : nothing waits or is in flight.
+    oldest : place in the program of the oldest instruction that waits or is in flight.
     flush : forgets everything.
 
     Latency: from `decoded` to `waits` 2 cycles, from `grant` to `instruction` 1 cycle, from `done`
@@ -52,6 +53,7 @@ class IssueQueue(wiring.Component):
                 "done": In(1),
                 "retire": Out(stream.Signature(retire_layout(config))),
                 "empty": Out(1),
+                "oldest": Out(INDEX_BITS),
                 "flush": In(1),
             }
         )
@@ -104,7 +106,8 @@ class IssueQueue(wiring.Component):
             self.retire.valid.eq(finished.any() & flights.r_rdy),
             retired.eq(self.retire.valid & self.retire.ready),
             flights.r_en.eq(retired),
-            self.empty.eq(~queue.r_rdy & (queue.level == 0) & (flights.level == 0)),
+            self.oldest.eq(Mux(flights.r_rdy, self.retire.payload.index, head.index)),
+            self.empty.eq((queue.level == 0) & (flights.level == 0)),
         ]
         with m.If(self.flush):
             m.d.sync += finished.eq(0)

@@ -1,0 +1,128 @@
+"""Issues instructions when their semaphores allow, and signals when they are done."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import AcceleratorConfig
+from .isa import UNITS, ErrorCode
+from .issue_queue import IssueQueue
+from .ports import INDEX_BITS, fault_layout, issue_layout
+from .semaphores import Semaphores
+
+
+class Scheduler(wiring.Component):
+    """The queues of the units and the semaphores between them.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+        Gives the depth of the queues and the number of semaphores.
+
+    Members
+    -------
+    decoded : array of streams of `hw.ports.issue_layout`, one a unit
+    instruction : array of such streams, to the units
+    done : one bit a unit; it has finished its oldest instruction.
+    end_waiting : mask of the semaphores that END waits for.
+    end_available : they are above zero; 1 cycle later.
+    waiting : one bit a unit; its next instruction waits for semaphores.
+    pending : one bit a unit; instructions wait or are in flight.
+    oldest : place in the program of an instruction that is pending, if any is.
+    retired : strobe; the signals of an instruction are given.
+    fault : SEMAPHORE_OVERFLOW; index = the instruction that signals, address = the semaphore.
+    clear : forgets everything, and sets the semaphores to zero.
+
+    Of several units that could issue, or are done, in one cycle, the first goes first.
+
+    Latency: from `done` to `instruction` of a unit that waited for it 5 cycles.
+    Throughput: an instruction is issued every other cycle; one is retired every cycle.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        units = len(UNITS)
+        super().__init__(
+            {
+                "decoded": In(stream.Signature(issue_layout)).array(units),
+                "instruction": Out(stream.Signature(issue_layout)).array(units),
+                "done": In(units),
+                "end_waiting": In(config.controller.semaphores),
+                "end_available": Out(1),
+                "waiting": Out(units),
+                "pending": Out(units),
+                "oldest": Out(INDEX_BITS),
+                "retired": Out(1),
+                "fault": Out(fault_layout),
+                "clear": In(1),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """The parameters of the accelerator."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return queues and semaphores."""
+        m = Module()
+        m.submodules.semaphores = semaphores = Semaphores(self.config, len(UNITS) + 1)
+        queues = [IssueQueue(self.config) for _ in UNITS]
+        for place, (unit, queue) in enumerate(zip(UNITS, queues, strict=True)):
+            m.submodules[f"{unit.name.lower()}_queue"] = queue
+            wiring.connect(m, wiring.flipped(self.decoded[place]), queue.decoded)
+            wiring.connect(m, wiring.flipped(self.instruction[place]), queue.instruction)
+            m.d.comb += [
+                queue.done.eq(self.done[place]),
+                queue.flush.eq(self.clear),
+                self.pending[place].eq(~queue.empty),
+                self.waiting[place].eq(queue.waits & ~queue.grant),
+            ]
+        for queue in reversed(queues):
+            with m.If(~queue.empty):
+                m.d.comb += self.oldest.eq(queue.oldest)
+        m.d.comb += [
+            semaphores.clear.eq(self.clear),
+            semaphores.waiting[len(UNITS)].eq(self.end_waiting),
+            semaphores.valid[len(UNITS)].eq(1),
+            self.end_available.eq(semaphores.available[len(UNITS)]),
+        ]
+        self._issue(m, queues, semaphores)
+        self._retire(m, queues, semaphores)
+        return m
+
+    def _issue(self, m: Module, queues: list[IssueQueue], semaphores: Semaphores) -> None:
+        """Grant the first unit whose semaphores are available."""
+        claimed = 0
+        for place, queue in enumerate(queues):
+            able = semaphores.available[place]
+            m.d.comb += [
+                semaphores.waiting[place].eq(queue.waiting),
+                semaphores.valid[place].eq(queue.waits),
+                queue.grant.eq(able & ~claimed),
+            ]
+            with m.If(queue.grant):
+                m.d.comb += [semaphores.take.eq(1), semaphores.taken.eq(queue.waiting)]
+            claimed = claimed | able
+
+    def _retire(self, m: Module, queues: list[IssueQueue], semaphores: Semaphores) -> None:
+        """Give the signals of the first unit that is done."""
+        index = Signal(INDEX_BITS)
+        m.d.sync += semaphores.give.eq(0)
+        claimed = 0
+        for queue in queues:
+            m.d.comb += queue.retire.ready.eq(~claimed)
+            with m.If(queue.retire.valid & queue.retire.ready & ~self.clear):
+                m.d.sync += [
+                    semaphores.give.eq(1),
+                    semaphores.given.eq(queue.retire.payload.signal),
+                    index.eq(queue.retire.payload.index),
+                ]
+            claimed = claimed | queue.retire.valid
+        m.d.comb += [
+            self.retired.eq(semaphores.give),
+            self.fault.valid.eq(semaphores.overflow),
+            self.fault.code.eq(ErrorCode.SEMAPHORE_OVERFLOW),
+            self.fault.address.eq(semaphores.place),
+        ]
+        m.d.sync += self.fault.index.eq(index)
