@@ -1,8 +1,8 @@
 """The microcode controller: runs a program on the units and stops the machine cleanly."""
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, Signature
 
 from .axi import AxiReadSignature
 from .config import AcceleratorConfig
@@ -20,16 +20,24 @@ WATCHDOG_BITS = 32
 QUIET_CYCLES = 8
 """Cycles without work after which nothing can be on its way any more."""
 
-unit_trace_layout = data.StructLayout({"accept": 1, "index": INDEX_BITS, "done": 1})
-"""What one unit did in a cycle: took the instruction `index`, finished its oldest one."""
 
-trace_layout = data.ArrayLayout(unit_trace_layout, len(UNITS))
-"""`unit_trace_layout` of each of `hw.isa.UNITS`."""
-
-
-def unit_port(unit: Unit) -> str:
-    """Return the name of the controller's port of `unit`."""
+def unit_name(unit: Unit) -> str:
+    """Return the name of the ports of `unit`."""
     return unit.name.lower()
+
+
+class TraceSignature(Signature):
+    """What each unit did in a cycle, for timelines; a group of signals a unit.
+
+    Members
+    -------
+    accepted, index : the unit took the instruction at this place of the program.
+    done : the unit finished its oldest instruction.
+    """
+
+    def __init__(self) -> None:
+        unit = Signature({"accepted": Out(1), "index": Out(INDEX_BITS), "done": Out(1)})
+        super().__init__({unit_name(each): Out(unit) for each in UNITS})
 
 
 class Controller(wiring.Component):
@@ -57,7 +65,7 @@ class Controller(wiring.Component):
     error : `hw.ports.fault_layout`; kept until the next start or soft reset.
     retired : strobe, for each finished instruction
     waiting : one bit a unit; its next instruction waits for semaphores.
-    trace : `trace_layout`
+    trace : `TraceSignature`
 
     Faults of its own
     -----------------
@@ -73,7 +81,7 @@ class Controller(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self._config = config
-        units = {unit_port(unit): In(UnitSignature()) for unit in UNITS}
+        units = {unit_name(unit): In(UnitSignature()) for unit in UNITS}
         super().__init__(
             {
                 "axi": Out(AxiReadSignature(config)),
@@ -91,7 +99,7 @@ class Controller(wiring.Component):
                 "error": Out(fault_layout),
                 "retired": Out(1),
                 "waiting": Out(len(UNITS)),
-                "trace": Out(trace_layout),
+                "trace": Out(TraceSignature()),
             }
         )
 
@@ -112,7 +120,7 @@ class Controller(wiring.Component):
         wiring.connect(m, wiring.flipped(self.axi), fetch.axi)
         wiring.connect(m, fetch.instruction, decoder.instruction)
 
-        running, halt = Signal(), Signal()
+        running, halt, progress = Signal(), Signal(), Signal()
         m.d.comb += [
             fetch.windows.eq(self.windows),
             fetch.address.eq(self.address),
@@ -124,24 +132,28 @@ class Controller(wiring.Component):
             scheduler.end_waiting.eq(decoder.end_waiting),
             watchdog.limit.eq(self.watchdog),
             watchdog.enable.eq(running),
-            watchdog.activity.eq(Cat([(unit.accept, unit.done) for unit in self.trace]).any()),
+            watchdog.activity.eq(progress),
             errors.enable.eq(running),
             self.error.eq(errors.error),
             self.retired.eq(scheduler.retired),
             self.waiting.eq(scheduler.waiting),
         ]
-        ports = [getattr(self, unit_port(unit)) for unit in UNITS]
-        for place, port in enumerate(ports):
+        ports = [getattr(self, unit_name(unit)) for unit in UNITS]
+        traces = [getattr(self.trace, unit_name(unit)) for unit in UNITS]
+        for place, (port, trace) in enumerate(zip(ports, traces, strict=True)):
             wiring.connect(m, decoder.units[place], scheduler.decoded[place])
             wiring.connect(m, scheduler.instruction[place], wiring.flipped(port.instruction))
             m.d.comb += [
                 scheduler.done[place].eq(port.done),
                 port.halt.eq(halt),
                 errors.faults[place].eq(port.fault),
-                self.trace[place].accept.eq(port.instruction.valid & port.instruction.ready),
-                self.trace[place].index.eq(port.instruction.payload.index),
-                self.trace[place].done.eq(port.done),
+                trace.accepted.eq(port.instruction.valid & port.instruction.ready),
+                trace.index.eq(port.instruction.payload.index),
+                trace.done.eq(port.done),
             ]
+
+        signs = [(trace.accepted, trace.done) for trace in traces]
+        m.d.comb += progress.eq(Cat(signs).any())
 
         missing_end, expired = Signal(fault_layout), Signal(fault_layout)
         m.d.comb += [
