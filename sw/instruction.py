@@ -11,7 +11,7 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from amaranth.hdl import Shape
 from amaranth.lib import data
@@ -205,7 +205,7 @@ class Instruction:
         }
         object.__setattr__(self, "values", complete)
 
-    def __getitem__(self, name: str) -> Value:
+    def __getitem__(self, name: str) -> Any:
         return self.values[name]
 
     @property
@@ -216,12 +216,12 @@ class Instruction:
     @property
     def wait(self) -> int:
         """Mask of the semaphores that the instruction waits for."""
-        return self.values["wait"]
+        return self["wait"]
 
     @property
     def signal(self) -> int:
         """Mask of the semaphores that the instruction signals."""
-        return self.values["signal"]
+        return self["signal"]
 
     def replace(self, **values: Value) -> Instruction:
         """Return a copy with other `values` for some fields."""

@@ -1,0 +1,96 @@
+"""Model of the vector unit: executes QUANTISE, SOFTMAX and NORMALISE on the scratchpad."""
+
+from __future__ import annotations
+
+from ...hw.isa import Activation, ErrorCode, Opcode
+from ...sw.instruction import Instruction
+from .activation import FRACTION_LIMIT
+from .fault import Fault
+from .normalise import MAXIMUM_COLUMNS, Y_FRACTION_LIMIT, normalise
+from .operands import Matrix, check_all, scales, write_scales
+from .quantise import X_FRACTION_LIMIT, quantise
+from .scratchpad import Scratchpad
+from .softmax import softmax
+
+
+def _matrix(instruction: Instruction, name: str, dtype: str) -> Matrix:
+    return Matrix(
+        instruction["rows"],
+        instruction["columns"],
+        dtype,
+        instruction[f"{name}_address"],
+        instruction[f"{name}_pitch"],
+    )
+
+
+def _require(condition: bool) -> None:
+    if not condition:
+        raise Fault(ErrorCode.ILLEGAL_OPERAND, 0)
+
+
+def _quantise(instruction: Instruction, scratchpad: Scratchpad) -> None:
+    activation, x_fraction = instruction["activation"], instruction["x_fraction"]
+    if activation == Activation.GELU:
+        _require(0 <= x_fraction <= FRACTION_LIMIT)
+    _require(-X_FRACTION_LIMIT <= x_fraction <= X_FRACTION_LIMIT)
+    x, y = _matrix(instruction, "x", "int16"), _matrix(instruction, "y", "int8")
+    scale = scales(instruction["rows"], instruction["scale_address"])
+    check_all([x, y, scale], scratchpad)
+    values, row_scales = quantise(x.read(scratchpad), activation, x_fraction)
+    y.write(scratchpad, values)
+    write_scales(scale, scratchpad, row_scales)
+
+
+def _softmax(instruction: Instruction, scratchpad: Scratchpad) -> None:
+    x_fraction = instruction["x_fraction"]
+    _require(0 <= x_fraction <= FRACTION_LIMIT)
+    x, high = _matrix(instruction, "x", "int16"), _matrix(instruction, "y", "int8")
+    low = Matrix(
+        high.rows, high.columns, "int8", high.address + instruction["plane_words"], high.pitch
+    )
+    scale = scales(instruction["rows"], instruction["scale_address"])
+    two_planes = bool(instruction["two_planes"])
+    check_all([x, high, *([low] if two_planes else []), scale], scratchpad)
+    high_values, low_values, row_scales = softmax(x.read(scratchpad), x_fraction, two_planes)
+    high.write(scratchpad, high_values)
+    if low_values is not None:
+        low.write(scratchpad, low_values)
+    write_scales(scale, scratchpad, row_scales)
+
+
+def _normalise(instruction: Instruction, scratchpad: Scratchpad) -> None:
+    columns, y_fraction = instruction["columns"], instruction["y_fraction"]
+    _require(columns <= MAXIMUM_COLUMNS)
+    _require(0 <= y_fraction <= Y_FRACTION_LIMIT)
+    x, y = _matrix(instruction, "x", "int16"), _matrix(instruction, "y", "int16")
+    parameters = Matrix(
+        2,
+        columns,
+        "int16",
+        instruction["parameter_address"],
+        instruction["parameter_pitch"],
+    )
+    check_all([x, y, parameters], scratchpad)
+    gain, bias = parameters.read(scratchpad)
+    norm, epsilon = instruction["norm"], instruction["epsilon"]
+    y.write(scratchpad, normalise(x.read(scratchpad), gain, bias, norm, y_fraction, epsilon))
+
+
+_OPERATIONS = {
+    Opcode.QUANTISE: _quantise,
+    Opcode.SOFTMAX: _softmax,
+    Opcode.NORMALISE: _normalise,
+}
+
+
+def execute(instruction: Instruction, scratchpad: Scratchpad) -> None:
+    """Execute an instruction of the vector unit.
+
+    Raises
+    ------
+    Fault
+        `ILLEGAL_OPERAND` with address 0, then `SCRATCHPAD_RANGE` with the last word of the first
+        of X, Y (and its second plane), and scales or parameters that is outside.
+    """
+    _require(instruction["rows"] > 0 and instruction["columns"] > 0)
+    _OPERATIONS[instruction.opcode](instruction, scratchpad)
