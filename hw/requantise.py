@@ -5,12 +5,16 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig, ArrayConfig
-from .isa import ScaleWord
 
 RESULT_BITS = 16
 MANTISSA_BITS = 16
 SCALED_BITS = 24
 """Bits that a scaled accumulator saturates to before biases and residual are added."""
+
+scale_layout = data.StructLayout(
+    {"mantissa": MANTISSA_BITS, "exponent": signed(8), "bias": signed(RESULT_BITS)}
+)
+"""An `isa.ScaleWord` without the bits that have no meaning."""
 
 _FINE_BITS = 3
 _SHIFT_BITS = 6
@@ -35,8 +39,8 @@ class RequantiseLane(wiring.Component):
         super().__init__(
             {
                 "accumulator": In(signed(accumulator_width)),
-                "row": In(ScaleWord),
-                "column": In(ScaleWord),
+                "row": In(scale_layout),
+                "column": In(scale_layout),
                 "fraction": In(signed(8)),
                 "residual": In(signed(RESULT_BITS)),
                 "enable": In(1),
@@ -165,8 +169,8 @@ class Requantise(wiring.Component):
     Members
     -------
     valid, accumulators : in
-    row : ScaleWord, in
-    columns : ScaleWord [columns], in
+    row : `scale_layout`, in
+    columns : `scale_layout` [columns], in
     fraction : signed(8), in; power of two that results are scaled by as well.
     residual : signed(16) [columns], in
     enable : in; a bit a lane. Where it is low the result is zero.
@@ -183,8 +187,8 @@ class Requantise(wiring.Component):
             {
                 "valid": In(1),
                 "accumulators": In(data.ArrayLayout(accumulator, columns)),
-                "row": In(ScaleWord),
-                "columns": In(data.ArrayLayout(ScaleWord, columns)),
+                "row": In(scale_layout),
+                "columns": In(data.ArrayLayout(scale_layout, columns)),
                 "fraction": In(signed(8)),
                 "residual": In(data.ArrayLayout(signed(RESULT_BITS), columns)),
                 "enable": In(columns),

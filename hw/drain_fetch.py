@@ -1,0 +1,203 @@
+"""Fetches what the drain of the array needs, tile by tile, ahead of time."""
+
+from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from .config import AcceleratorConfig
+from .drain_walk import DrainWalk, Kind, tile_layout
+from .isa import Matmul, ScaleWord
+from .ports import ReadPortSignature
+from .requantise import RESULT_BITS, scale_layout
+from .response_tags import ResponseTags
+
+INSTRUCTIONS_AHEAD = 4
+"""Instructions that wait for the drain while the array works on them."""
+
+TILES_AHEAD = 4
+"""Tiles whose scales may be fetched before they are drained."""
+
+_NEEDED = (
+    "m",
+    "n",
+    "fraction",
+    "residual_enable",
+    "row_scale_address",
+    "column_scale_address",
+    "y_address",
+    "y_pitch",
+    "residual_address",
+    "residual_pitch",
+)
+
+
+def scaled_tile_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """A tile with the scales of its rows and columns."""
+    array = config.array
+    return data.StructLayout(
+        {
+            "tile": tile_layout(config),
+            "row_scales": data.ArrayLayout(scale_layout, array.rows),
+            "column_scales": data.ArrayLayout(scale_layout, array.columns),
+        }
+    )
+
+
+def residual_layout(config: AcceleratorConfig) -> data.ArrayLayout:
+    """A row of a tile of the residual."""
+    return data.ArrayLayout(RESULT_BITS, config.array.columns)
+
+
+class DrainFetch(wiring.Component):
+    """Reads scale words and residual rows in the order in which the array finishes tiles.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    instruction : stream of `isa.Matmul`, in
+    read : read port of the scratchpad
+    tiles : stream of `scaled_tile_layout`, out; valid when the tile's residual is there as well.
+    residual : stream of `residual_layout`, out; a row for each row of a tile that has one.
+    done : in; the oldest instruction has been written.
+
+    Throughput: a line a cycle.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "instruction": In(stream.Signature(Matmul)),
+                "read": Out(ReadPortSignature(config)),
+                "tiles": Out(stream.Signature(scaled_tile_layout(config))),
+                "residual": Out(stream.Signature(residual_layout(config))),
+                "done": In(1),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """Parameters of the accelerator."""
+        return self._config
+
+    @property
+    def residual_rows(self) -> int:
+        """Residual rows there is room for: those of the tile in the drain and of the next."""
+        return 2 * self.config.array.rows
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the queue of instructions, the walk, and a queue for each kind of line."""
+        m = Module()
+        m.submodules.walk = walk = DrainWalk(self.config)
+        m.submodules.tags = tags = ResponseTags(Kind)
+        m.d.comb += walk.done.eq(self.done)
+        self._queue_instructions(m, walk)
+
+        line = walk.lines.payload
+        permitted = Signal(len(Kind))
+        accepted = Signal(len(Kind))
+        returned = Signal(len(Kind))
+        request = self.read.request
+        may_ask = permitted.bit_select(Value.cast(line.kind), 1)
+        m.d.comb += [
+            request.valid.eq(walk.lines.valid & may_ask),
+            request.payload.address.eq(line.address),
+            request.payload.pitch.eq(1),
+            walk.lines.ready.eq(request.ready & may_ask),
+            tags.accepted.eq(request.valid & request.ready),
+            tags.request.eq(line.kind),
+        ]
+        for kind in Kind:
+            m.d.comb += [
+                accepted[kind.value].eq(tags.accepted & (line.kind == kind)),
+                returned[kind.value].eq(tags.valid & (tags.response == kind)),
+            ]
+        self._queue_tiles(m, line.tile, permitted, accepted, returned)
+        self._queue_residual(m, permitted, accepted, returned)
+        return m
+
+    def _queue_instructions(self, m: Module, walk: DrainWalk) -> None:
+        fields = [Value.cast(self.instruction.payload[name]) for name in _NEEDED]
+        entry = Cat(*fields)
+        m.submodules.instructions = queue = SyncFIFOBuffered(
+            width=len(entry), depth=INSTRUCTIONS_AHEAD
+        )
+        m.d.comb += [
+            self.instruction.ready.eq(queue.w_rdy),
+            queue.w_en.eq(self.instruction.valid),
+            queue.w_data.eq(entry),
+            queue.r_en.eq(walk.instruction.ready),
+            walk.instruction.valid.eq(queue.r_rdy),
+            Cat(Value.cast(walk.instruction.payload[name]) for name in _NEEDED).eq(queue.r_data),
+        ]
+
+    def _scales(self, count: int) -> Value:
+        """Return the first `count` scales of the line that came back."""
+        words = (ScaleWord(self.read.response.payload[lane]) for lane in range(count))
+        return Cat(Cat(word.mantissa, word.exponent, word.bias) for word in words)
+
+    def _queue_tiles(self, m, tile, permitted, accepted, returned) -> None:
+        """Pair each tile with its scales; its residual has to have come as well."""
+        array = self.config.array
+        row_scales, column_scales = self._scales(array.rows), self._scales(array.columns)
+        output = self.tiles.payload
+        parts = (
+            ("tile_queue", output.tile, Value.cast(tile), accepted[Kind.ROW_SCALES.value]),
+            ("row_queue", output.row_scales, row_scales, returned[Kind.ROW_SCALES.value]),
+            (
+                "column_queue",
+                output.column_scales,
+                column_scales,
+                returned[Kind.COLUMN_SCALES.value],
+            ),
+        )
+        taken = Signal()
+        ready = Signal(len(parts))
+        for index, (name, part, entry, strobe) in enumerate(parts):
+            m.submodules[name] = queue = SyncFIFOBuffered(width=len(entry), depth=TILES_AHEAD)
+            m.d.comb += [
+                queue.w_data.eq(entry),
+                queue.w_en.eq(strobe),
+                queue.r_en.eq(taken),
+                Value.cast(part).eq(queue.r_data),
+                ready[index].eq(queue.r_rdy),
+            ]
+
+        ahead = Signal(range(TILES_AHEAD + 1))
+        # Residual rows that have come and belong to no tile that was taken.
+        rows = Signal(range(self.residual_rows + 1))
+        rows_taken = Signal.like(rows)
+        with m.If(taken & output.tile.residual):
+            m.d.comb += rows_taken.eq(output.tile.rows)
+        m.d.sync += [
+            ahead.eq(ahead + accepted[Kind.ROW_SCALES.value] - taken),
+            rows.eq(rows + returned[Kind.RESIDUAL.value] - rows_taken),
+        ]
+        m.d.comb += [
+            permitted[Kind.ROW_SCALES.value].eq(ahead < TILES_AHEAD),
+            permitted[Kind.COLUMN_SCALES.value].eq(1),
+            self.tiles.valid.eq(ready.all() & (~output.tile.residual | (rows >= output.tile.rows))),
+            taken.eq(self.tiles.valid & self.tiles.ready),
+        ]
+
+    def _queue_residual(self, m, permitted, accepted, returned) -> None:
+        entry = Value.cast(self.read.response.payload)[: RESULT_BITS * self.config.array.columns]
+        m.submodules.residual_queue = queue = SyncFIFOBuffered(
+            width=len(entry), depth=self.residual_rows
+        )
+        reserved = Signal(range(self.residual_rows + 1))
+        m.d.comb += [
+            permitted[Kind.RESIDUAL.value].eq(reserved < self.residual_rows),
+            queue.w_data.eq(entry),
+            queue.w_en.eq(returned[Kind.RESIDUAL.value]),
+            queue.r_en.eq(self.residual.ready),
+            self.residual.valid.eq(queue.r_rdy),
+            Value.cast(self.residual.payload).eq(queue.r_data),
+        ]
+        m.d.sync += reserved.eq(
+            reserved + accepted[Kind.RESIDUAL.value] - (self.residual.valid & self.residual.ready)
+        )

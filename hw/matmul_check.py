@@ -1,0 +1,157 @@
+"""Checks the operands of a MATMUL before anything is read or written."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import WORD_BYTES, AcceleratorConfig
+from .isa import ErrorCode, Flow, Matmul
+from .ports import address_width, fault_layout, issue_layout
+
+REGIONS = 6
+_SHORTS_IN_WORD = WORD_BYTES // 2
+
+_region_layout = data.StructLayout(
+    {"rows": 16, "pitch": 16, "address": 32, "row_words": 14, "used": 1}
+)
+
+
+class MatmulCheck(wiring.Component):
+    """Holds an instruction until it is known to be legal.
+
+    ILLEGAL_OPERAND (address 0): m, n or k is zero; the flow is not known; the pitch of A or B is
+    not 1 modulo the lanes. Then SCRATCHPAD_RANGE: the last word of A, B, row scales, column
+    scales, Y or residual, examined in this order, is beyond the scratchpad; the address is that
+    word.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    instruction : stream of `issue_layout`, in
+    checked : stream of `isa.Matmul`, out; legal instructions.
+    fault : `fault_layout`, out; stays until reset.
+
+    Latency: `LATENCY` cycles; one instruction in `LATENCY` + 1 cycles.
+    """
+
+    LATENCY = REGIONS + 4
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "instruction": In(stream.Signature(issue_layout)),
+                "checked": Out(stream.Signature(Matmul)),
+                "fault": Out(fault_layout),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """Parameters of the accelerator."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return a pipeline that computes one last word a cycle with one multiplier."""
+        m = Module()
+        word = Signal(Matmul)
+        index = Signal.like(self.instruction.payload.index)
+        held, legal = Signal(), Signal()
+        region = Signal(range(REGIONS + 1))
+        finished, outside, last_word = self._last_words(m, word, held, region)
+
+        m.d.comb += [
+            self.instruction.ready.eq(~held),
+            self.checked.valid.eq(legal),
+            self.checked.payload.eq(word),
+            self.fault.index.eq(index),
+        ]
+        with m.If(self.instruction.valid & ~held):
+            m.d.sync += [held.eq(1), region.eq(0), index.eq(self.instruction.payload.index)]
+            m.d.sync += word.eq(self.instruction.payload.word)
+        with m.Elif(region != REGIONS):
+            m.d.sync += region.eq(region + 1)
+        with m.If(self.checked.valid & self.checked.ready):
+            m.d.sync += [legal.eq(0), held.eq(0)]
+
+        # The operands are judged with the first region, so that they come before any range.
+        with m.If(held & ~self.fault.valid & ~legal):
+            with m.If((region == 1) & self._illegal(word)):
+                m.d.sync += [
+                    self.fault.valid.eq(1),
+                    self.fault.code.eq(ErrorCode.ILLEGAL_OPERAND),
+                    self.fault.address.eq(0),
+                ]
+            with m.Elif(outside):
+                m.d.sync += [
+                    self.fault.valid.eq(1),
+                    self.fault.code.eq(ErrorCode.SCRATCHPAD_RANGE),
+                    self.fault.address.eq(last_word),
+                ]
+            with m.Elif(finished):
+                m.d.sync += legal.eq(1)
+        return m
+
+    def _illegal(self, word):
+        pitch_bits = (self.config.lanes - 1).bit_length()
+        return (
+            (word.m == 0)
+            | (word.n == 0)
+            | (word.k == 0)
+            | (Value.cast(word.flow) != Flow.DENSE_OUTPUT_STATIONARY.value)
+            | (word.a_pitch[:pitch_bits] != 1)
+            | (word.b_pitch[:pitch_bits] != 1)
+        )
+
+    def _regions(self, word) -> list[tuple]:
+        """Return rows, pitch, address, words of a row, and whether it is used, of each region."""
+
+        def operand(transposed, rows, address, pitch):
+            row_count = Mux(transposed, word.k, rows)
+            return row_count, pitch, address, self._words(Mux(transposed, rows, word.k), WORD_BYTES)
+
+        n_words = self._words(word.n, _SHORTS_IN_WORD)
+        return [
+            (*operand(word.a_transposed, word.m, word.a_address, word.a_pitch), 1),
+            (*operand(word.b_transposed, word.n, word.b_address, word.b_pitch), 1),
+            (word.m, 1, word.row_scale_address, 1, 1),
+            (word.n, 1, word.column_scale_address, 1, 1),
+            (word.m, word.y_pitch, word.y_address, n_words, 1),
+            (word.m, word.residual_pitch, word.residual_address, n_words, word.residual_enable),
+        ]
+
+    def _words(self, elements, in_word: int):
+        return (elements + in_word - 1) // in_word
+
+    def _last_words(self, m: Module, word, held: Signal, region: Signal):
+        """Return, three cycles after `region`: it is the last, it is outside, its last word."""
+        chosen = Signal(_region_layout, reset_less=True)
+        with m.Switch(region):
+            for number, (rows, pitch, address, words, used) in enumerate(self._regions(word)):
+                with m.Case(number):
+                    m.d.sync += [
+                        chosen.rows.eq(rows - 1),
+                        chosen.pitch.eq(pitch),
+                        chosen.address.eq(address),
+                        chosen.row_words.eq(words - 1),
+                        chosen.used.eq(used),
+                    ]
+        offset = Signal(32, reset_less=True)
+        base = Signal(33, reset_less=True)
+        last_word = Signal(34, reset_less=True)
+        used = Signal(2, reset_less=True)
+        under_way = Signal(3)
+        m.d.sync += [
+            under_way.eq(Cat(held & (region != REGIONS), under_way)),
+            offset.eq(chosen.rows * chosen.pitch),
+            base.eq(chosen.address + chosen.row_words),
+            last_word.eq(offset + base),
+            used.eq(Cat(chosen.used, used)),
+        ]
+        beyond = last_word[address_width(self.config) :].any()
+        outside = under_way[2] & used[1] & beyond
+        finished = under_way[2] & ~under_way[1]
+        return finished, outside, last_word

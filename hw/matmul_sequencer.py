@@ -1,0 +1,158 @@
+"""Walks the tiles of a product and says what to read and what to compute."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from .config import WORD_BYTES, AcceleratorConfig
+from .isa import Matmul
+from .operand_reader import Side, burst_layout
+from .operand_walk import Move, OperandWalk
+
+CHUNKS_AHEAD = 4
+"""Chunks whose reads may be under way before their first step."""
+
+
+def chunk_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """What the array does with a chunk: `steps` of K, each of `useful` multiply-adds.
+
+    `first` and `last` mark the chunks that begin and end a tile.
+    """
+    array = config.array
+    return data.StructLayout(
+        {
+            "steps": range(config.chunk + 1),
+            "useful": range(array.rows * array.columns + 1),
+            "first": 1,
+            "last": 1,
+        }
+    )
+
+
+class MatmulSequencer(wiring.Component):
+    """Dense output stationary: tiles m inside n, chunks of K inside a tile, A before B.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    instruction : stream of `isa.Matmul`, in; accepted when the last one has been walked.
+    bursts : stream of `burst_layout`, out
+    chunks : stream of `chunk_layout`, out; one for each two bursts.
+    busy : out; an instruction is being walked or chunks wait to be taken.
+
+    Throughput: a burst a cycle. Latency: two cycles from instruction to burst.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "instruction": In(stream.Signature(Matmul)),
+                "bursts": Out(stream.Signature(burst_layout(config))),
+                "chunks": Out(stream.Signature(chunk_layout(config))),
+                "busy": Out(1),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """Parameters of the accelerator."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the loops over tiles and chunks, the address walks and a queue of chunks."""
+        m = Module()
+        array = self.config.array
+        word = Signal(Matmul)
+        walking, starting = Signal(), Signal()
+        side = Signal(Side)
+        chunk = Signal(chunk_layout(self.config))
+        m.submodules.queue = queue = SyncFIFOBuffered(width=chunk.shape().size, depth=CHUNKS_AHEAD)
+        m.d.comb += [
+            self.chunks.valid.eq(queue.r_rdy),
+            self.chunks.payload.eq(queue.r_data),
+            queue.r_en.eq(self.chunks.ready),
+            queue.w_data.eq(chunk),
+            queue.w_en.eq(self.bursts.valid & self.bursts.ready & (side == Side.A)),
+            self.bursts.valid.eq(walking & ~starting & queue.w_rdy),
+            self.bursts.payload.side.eq(side),
+            self.instruction.ready.eq(~walking),
+            self.busy.eq(walking | queue.r_rdy | (queue.level != 0)),
+        ]
+
+        m_left, n_left, k_left = (Signal(16, name=f"{name}_left") for name in "mnk")
+        last_k = Signal()
+        last_m = Signal()
+        chunk_done = Signal()
+        m.d.comb += [
+            last_k.eq(k_left <= self.config.chunk),
+            last_m.eq(m_left <= array.rows),
+            chunk_done.eq(self.bursts.valid & self.bursts.ready & (side == Side.B)),
+            chunk.steps.eq(Mux(last_k, k_left, self.config.chunk)),
+            chunk.first.eq(k_left == word.k),
+            chunk.last.eq(last_k),
+            chunk.useful.eq(self._limit(m_left, array.rows) * self._limit(n_left, array.columns)),
+        ]
+        self._walk_operands(m, word, side, starting, chunk_done, last_k, last_m, chunk.steps)
+
+        with m.If(~walking):
+            m.d.sync += [word.eq(self.instruction.payload), walking.eq(self.instruction.valid)]
+            m.d.sync += starting.eq(self.instruction.valid)
+        with m.Elif(starting):
+            m.d.sync += [starting.eq(0), side.eq(Side.A)]
+            m.d.sync += [m_left.eq(word.m), n_left.eq(word.n), k_left.eq(word.k)]
+        with m.Elif(self.bursts.valid & self.bursts.ready):
+            m.d.sync += side.eq(~side.as_value())
+        with m.If(chunk_done):
+            m.d.sync += k_left.eq(Mux(last_k, word.k, k_left - self.config.chunk))
+        with m.If(chunk_done & last_k):
+            m.d.sync += m_left.eq(Mux(last_m, word.m, m_left - array.rows))
+        with m.If(chunk_done & last_k & last_m):
+            m.d.sync += n_left.eq(n_left - array.columns)
+            with m.If(n_left <= array.columns):
+                m.d.sync += walking.eq(0)
+        return m
+
+    def _limit(self, left: Signal, size: int):
+        """Return how many of `size` rows or columns the tile has."""
+        bits = size.bit_length()
+        return Mux(left < size, left[:bits], size)
+
+    def _walk_operands(self, m, word, side, starting, chunk_done, last_k, last_m, steps) -> None:
+        array = self.config.array
+        fields = (
+            (Side.A, array.rows, word.a_address, word.a_pitch, word.a_transposed),
+            (Side.B, array.columns, word.b_address, word.b_pitch, word.b_transposed),
+        )
+        # A starts over for each n, while B stays with the tile until all of m has passed.
+        moves = {Side.A: (Move.TILE, Move.FIRST_TILE), Side.B: (Move.SAME_TILE, Move.TILE)}
+        for this, vector, address, pitch, transposed in fields:
+            m.submodules[f"walk_{this.name.lower()}"] = walk = OperandWalk(self.config, vector)
+            more, end = moves[this]
+            m.d.comb += [
+                walk.base.eq(address),
+                walk.pitch.eq(pitch),
+                walk.transposed.eq(transposed),
+                walk.start.eq(starting),
+                walk.advance.eq(chunk_done),
+                walk.move.eq(Mux(last_k, Mux(last_m, end, more), Move.CHUNK)),
+            ]
+            with m.If(side == this):
+                m.d.comb += [
+                    self.bursts.payload.address.eq(walk.address),
+                    self.bursts.payload.part.eq(walk.part),
+                    self.bursts.payload.pitch.eq(pitch),
+                    self.bursts.payload.transposed.eq(transposed),
+                    self.bursts.payload.lines.eq(self._lines(steps, transposed, vector)),
+                ]
+
+    def _lines(self, steps, transposed, vector: int):
+        """Return the lines that hold the steps of a chunk: none is read beyond K."""
+        lanes = self.config.lanes
+        words = (steps + WORD_BYTES - 1) // WORD_BYTES
+        columns = (steps + lanes - 1) // lanes * max(1, vector // WORD_BYTES)
+        return Mux(transposed, columns, words)

@@ -1,0 +1,146 @@
+"""One operand of the array: chunks of lines in, a vector of bytes a step out."""
+
+from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import WORD_BYTES, AcceleratorConfig, ConfigError
+from .ports import WORD_BITS, line_layout
+from .processing_element import OPERAND_BITS
+
+CHUNKS = 2
+"""Chunks that an operand buffers, besides the one in use."""
+
+
+def lines_in_chunk(config: AcceleratorConfig) -> int:
+    """Largest number of lines that a chunk of either operand takes in either orientation."""
+    return max(config.chunk // WORD_BYTES, config.chunk // config.lanes)
+
+
+def write_layout(config: AcceleratorConfig, vector: int) -> data.StructLayout:
+    """Where a line belongs.
+
+    `index` counts the lines of a chunk. Not transposed, lane r of the line holds eight steps of
+    element r. Transposed, lane l holds eight elements of step l, and `part` is the place in a
+    word where the tile begins, in units of the vector, if the vector is shorter than a word.
+    """
+    return data.StructLayout(
+        {
+            "index": range(lines_in_chunk(config)),
+            "transposed": 1,
+            "part": range(max(1, WORD_BYTES // vector)),
+            "last": 1,
+        }
+    )
+
+
+class Operand(wiring.Component):
+    """Gathers chunks of K in either orientation and hands them out step by step.
+
+    A line lies in registers where its bytes belong, whichever way it was read, so neither
+    orientation costs a cycle more. A complete chunk moves on to a second register set, and from
+    there to the set in use, which shifts by one step a cycle.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    vector : int
+        Elements of a step: rows or columns of the array, a power of two from 2 to the lanes.
+
+    Members
+    -------
+    write : in; `line` belongs to `place`, a `write_layout`.
+    available : out; a chunk is complete and waits.
+    take : in; put the chunk that waits in use. Its first step is in `elements` in the next cycle.
+    step : in; go on to the next step of the chunk in use.
+    elements : signed(8) [vector], out
+
+    A chunk is available two cycles after its last line was written.
+
+    Raises
+    ------
+    ConfigError
+        If `vector` is out of range.
+    """
+
+    def __init__(self, config: AcceleratorConfig, vector: int) -> None:
+        if not 2 <= vector <= config.lanes or vector & (vector - 1):
+            raise ConfigError(
+                f"vector must be a power of two from 2 to {config.lanes}, not {vector!r}"
+            )
+        self._config = config
+        self._vector = vector
+        super().__init__(
+            {
+                "line": In(line_layout(config)),
+                "write": In(1),
+                "place": In(write_layout(config, vector)),
+                "available": Out(1),
+                "take": In(1),
+                "step": In(1),
+                "elements": Out(data.ArrayLayout(signed(OPERAND_BITS), vector)),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """Parameters of the accelerator."""
+        return self._config
+
+    @property
+    def vector(self) -> int:
+        """Elements of a step."""
+        return self._vector
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the three register sets."""
+        m = Module()
+        filled = Signal()
+        move = Signal()
+        m.d.comb += move.eq(filled & (~self.available | self.take))
+        with m.If(self.write & self.place.last):
+            m.d.sync += filled.eq(1)
+        with m.Elif(move):
+            m.d.sync += filled.eq(0)
+        with m.If(move):
+            m.d.sync += self.available.eq(1)
+        with m.Elif(self.take):
+            m.d.sync += self.available.eq(0)
+
+        chunk_bits = OPERAND_BITS * self.config.chunk
+        for element in range(self.vector):
+            filling = Signal(chunk_bits, reset_less=True, name=f"filling_{element}")
+            waiting = Signal(chunk_bits, reset_less=True, name=f"waiting_{element}")
+            using = Signal(chunk_bits, reset_less=True, name=f"using_{element}")
+            with m.If(self.write):
+                with m.If(self.place.transposed):
+                    self._write_transposed(m, filling, element)
+                with m.Else():
+                    index = self.place.index
+                    m.d.sync += filling.word_select(index, WORD_BITS).eq(self.line[element])
+            with m.If(move):
+                m.d.sync += waiting.eq(filling)
+            with m.If(self.take):
+                m.d.sync += using.eq(waiting)
+            with m.Elif(self.step):
+                m.d.sync += using.eq(using >> OPERAND_BITS)
+            m.d.comb += self.elements[element].eq(using[:OPERAND_BITS].as_signed())
+        return m
+
+    def _write_transposed(self, m: Module, filling: Signal, element: int) -> None:
+        """Gather the byte of `element` from each lane."""
+        words = [self.line[lane] for lane in range(self.config.lanes)]
+        if self.vector < WORD_BYTES:
+            place = Signal(range(WORD_BYTES), name=f"byte_{element}")
+            m.d.comb += place.eq(self.place.part * self.vector + element)
+            steps = Cat(word.word_select(place, OPERAND_BITS) for word in words)
+        else:
+            place = element % WORD_BYTES
+            steps = Cat(word.word_select(place, OPERAND_BITS) for word in words)
+        if self.config.lanes < self.config.chunk:
+            m.d.sync += filling.word_select(self.place.index, len(steps)).eq(steps)
+        elif self.vector > WORD_BYTES:
+            with m.If(self.place.index == element // WORD_BYTES):
+                m.d.sync += filling.eq(steps)
+        else:
+            m.d.sync += filling.eq(steps)
