@@ -25,7 +25,7 @@ SMALL = override(
 LOAD, MATMUL = Opcode.LOAD.value, Opcode.MATMUL.value
 
 
-@pytest.mark.parametrize("config, stalls", [(TINY, False), (SMALL, True)])
+@pytest.mark.parametrize("config, stalls", [(TINY, 0.0), (SMALL, 0.5)])
 def test_bench(config, stalls):
     parameters = {"config": config.to_dict(), "stalls": stalls}
     run_bench(Controller(config), "controller", parameters=parameters)

@@ -14,9 +14,10 @@ from ...hw.controller import unit_name
 from ...hw.isa import UNITS, DramAddress, ErrorCode, Opcode
 from ...hw.ports import fault_layout
 from ...hw.window import windows_layout
+from ...hw.word_reader import PREFETCH
 from ..golden.controller import Controller, Outcome
 from ..parameters import generator, parameters
-from .dram import Memory, ReadSlave
+from .bus import ChannelWatch, ReadMemory
 from .microcode import END, RandomProgram, image, word
 from .stub_unit import Plan, StubUnit
 
@@ -32,7 +33,8 @@ class Bench:
 
     dut: object
     config: AcceleratorConfig
-    memory: Memory
+    memory: ReadMemory
+    contents: bytearray
     units: dict[str, StubUnit]
     log: list[tuple[str, str, int]] = field(default_factory=list)
 
@@ -41,7 +43,7 @@ class Bench:
         """Reset the design and open window `WINDOW`."""
         random = generator(name)
         config = from_dict(parameters()["config"])
-        memory = Memory(1 << 20)
+        contents = bytearray(1 << 20)
         log: list[tuple[str, str, int]] = []
         cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
         units = {unit_name(unit): StubUnit(dut, unit_name(unit), random, log) for unit in UNITS}
@@ -51,21 +53,22 @@ class Bench:
         dut.windows.value = windows_layout(config).const(windows).as_value().value
         for port in ("start", "soft_reset", "length", "watchdog", "address"):
             getattr(dut, port).value = 0
-        slave = ReadSlave(dut, "axi", memory)
-        if parameters()["stalls"]:
-            slave.r_channel.set_pause_generator(random.random() < 0.5 for _ in iter(int, 1))
-            slave.ar_channel.set_pause_generator(random.random() < 0.5 for _ in iter(int, 1))
+        memory = ReadMemory(dut, "axi", contents)
+        memory.stall(random, parameters()["stalls"])
         dut.rst.value = 1
         for _ in range(3):
             await RisingEdge(dut.clk)
         dut.rst.value = 0
         for unit in units.values():
             unit.start()
-        return cls(dut, config, memory, units, log)
+        limit = 2 * PREFETCH
+        ChannelWatch(dut, "axi", "ar", config.axi_bytes, config.axi.burst_beats, limit).start()
+        return cls(dut, config, memory, contents, units, log)
 
     def load(self, words: list[bytes], *, length: int | None = None, **fields: int) -> None:
         """Put a program in the memory and tell the controller about it."""
-        self.memory.write(BASE + OFFSET, image(self.config, words, **fields))
+        code = image(self.config, words, **fields)
+        self.contents[BASE + OFFSET : BASE + OFFSET + len(code)] = code
         address = DramAddress.const({"offset": OFFSET, "window": WINDOW})
         self.dut.address.value = address.as_value().value
         self.dut.length.value = len(words) if length is None else length
@@ -121,7 +124,7 @@ class Bench:
         """Check that the next program runs."""
         for unit in self.units.values():
             unit.plan = Plan()
-        self.memory.errors.clear()
+        self.memory.fail(range(0), AxiResp.OKAY)
         assert await self.run([word(LOAD, signal=1), word(MATMUL, wait=1), END]) == NO_ERROR
         assert [event[2] for event in self.log if event[0] == "done"] == [0, 1]
 
@@ -220,7 +223,8 @@ async def reports_bus_errors_of_the_program(dut):
     for response, code in codes.items():
         for place in (0, 1, 4):
             start = BASE + OFFSET + place * INSTRUCTION_BYTES
-            bench.memory.errors[start + bench.config.axi_bytes] = response
+            failing = start + bench.config.axi_bytes
+            bench.memory.fail(range(failing, failing + 1), response)
             error = await bench.run([word(LOAD)] * 20 + [END])
             assert error == (code, max(0, place - 1), start)
             await bench.works()
