@@ -22,7 +22,7 @@ module burst_master (
     output [2:0] m_axi_arprot, output m_axi_arvalid, input m_axi_arready,
     input m_axi_rid, input [63:0] m_axi_rdata, input [1:0] m_axi_rresp, input m_axi_rlast,
     input m_axi_rvalid, output m_axi_rready,
-    output reg interrupt
+    output reg interrupt, output [71:0] unit_trace
 );
     localparam WRITE = 0, DROP = 1, CHANGE = 2, EARLY_LAST = 3, NARROW = 4, FIXED = 5, SILENT = 6;
 
@@ -65,6 +65,12 @@ module burst_master (
     assign m_axi_bready = 1;
     assign m_axi_rready = 1;
 
+    // As if unit 0 took instruction `beats`, and unit 3 too.
+    wire starts = s_axi_awready & s_axi_awaddr == 0;
+    wire ends = m_axi_bvalid | (m_axi_rvalid & m_axi_rlast);
+    wire [17:0] one = {ends, 7'b0, beats, starts};
+    assign unit_trace = {one, 36'b0, one};
+
     always @(posedge clk) begin
         if (s_axi_awready) begin
             s_axi_bvalid <= 1;
@@ -106,7 +112,7 @@ module burst_master (
             if (m_axi_rlast != (received + 1 == beats) | m_axi_rid) sum <= 32'hBAD;
         end
         if (m_axi_bvalid) worst <= m_axi_bid ? m_axi_bresp : 1;
-        if (m_axi_bvalid | (m_axi_rvalid & m_axi_rlast)) {busy, interrupt} <= 2'b01;
+        if (ends) {busy, interrupt} <= 2'b01;
         if (rst) begin
             {busy, wants_address, waits, interrupt, s_axi_bvalid, s_axi_rvalid, mode} <= 0;
         end

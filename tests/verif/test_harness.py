@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ageha.hw.isa import Unit
 from ageha.verif.devices.library import (
     DECODE_ERROR,
     SLAVE_ERROR,
@@ -141,10 +142,20 @@ def test_machine_that_does_not_answer(simulation: Simulation) -> None:
         simulation.write_register(0x4, 0)
 
 
-def test_bare_clock_loop_and_no_trace(simulation: Simulation) -> None:
+def test_bare_clock_loop(simulation: Simulation) -> None:
     before = simulation.cycle
     simulation.toggle(1000)
     assert simulation.cycle == before + 1000
+
+
+def test_trace(simulation: Simulation) -> None:
+    lengths = [start(simulation, 0, BASE, beats) for beats in (3, 300)]
+    events = sorted(simulation.events(), key=lambda event: (event.unit.value, event.accepted))
+    assert [event.unit for event in events] == 2 * [Unit.LOAD] + 2 * [Unit.STORE]
+    assert [event.index for event in events] == 2 * [3, 300]
+    for event, length in zip(events, 2 * lengths, strict=True):
+        assert 0 < event.done - event.accepted <= length + 2
+    simulation.reset()
     assert list(simulation.events()) == []
 
 
