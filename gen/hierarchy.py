@@ -1,32 +1,32 @@
 """A component tree to RTLIL with one module per distinct component.
 
-Amaranth writes a module for every instance, with whatever signals happen to cross its border as
-ports and with constants folded in, so that even equal components differ. Here every component
-whose border is its signature is converted on its own, with exactly the ports of its signature;
-results that are equal are one module, and the parent instantiates it by name. Submodules that
-share other signals with their parent stay as Amaranth writes them; equal ones are merged too.
+Amaranth writes a module for every instance, with whatever nets happen to cross its border as
+ports and with constants folded in, so that even equal components differ. Here every submodule is
+converted on its own, with the ports of its signature and with the other signals that it shares
+with its surroundings; results that are equal are one module, and the parent instantiates it by
+name.
 
 The functions of Amaranth that are used are not public, which the pinned version makes safe.
 """
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.hdl import Fragment, Instance
-from amaranth.hdl._ast import SignalDict, SignalSet
-from amaranth.hdl._ir import Design, PortDirection
+from amaranth.hdl import Elaboratable, Fragment, Instance, Module
+from amaranth.hdl._ast import SignalSet
+from amaranth.hdl._ir import Design, IOBufferInstance, PortDirection, RequirePosedge
+from amaranth.hdl._mem import MemoryInstance
+from amaranth.hdl._xfrm import TransformedElaboratable
 from amaranth.lib import wiring
 
 from .naming import Ports, component_ports, module_name
+from .rtlil import clean, split
 
 _ROOT = "_root_"
-_MODULE = re.compile(
-    rf"^(?:attribute [^\n]*\n)*module \\({_ROOT}\S*)\n(.*?)^end\n", re.MULTILINE | re.DOTALL
-)
+_SPECIAL = (Instance, IOBufferInstance, MemoryInstance, RequirePosedge)
 _REFERENCE = re.compile(rf"^(\s+cell )\\({_ROOT}\S*)", re.MULTILINE)
-_PORT = re.compile(r"^(  wire width \d+ (?:input|output|inout)) (\d+)", re.MULTILINE)
-_NUMBERED = re.compile(r"\\([A-Za-z_]\w*)\$(\d+)")
 
 
 @dataclass
@@ -50,84 +50,124 @@ class _Registry:
 
 @dataclass
 class _Node:
-    """A fragment, the signals used in or below it, and whether a domain is defined there."""
+    """A fragment, the signals used and driven in or below it, and whether it has its own domain."""
 
-    fragment: Fragment
-    used: SignalDict
+    fragment: Any
+    used: Any
+    driven: Any
     defines_domain: bool
     children: list["_Node"]
 
 
-def _defines_domain(fragment: Fragment, found: dict[int, bool]) -> bool:
+def _defines_domain(fragment: Any, found: dict[int, bool]) -> bool:
     """Record for each fragment of the tree whether it or one below it defines a domain."""
     below = [_defines_domain(child, found) for child, _name, _source in fragment.subfragments]
     found[id(fragment)] = bool(fragment.domains) or any(below)
     return found[id(fragment)]
 
 
-def _tree(fragment: Fragment, lowered: Fragment, design: Design, defined: dict[int, bool]) -> _Node:
+def _driven(fragment: Any) -> Any:
+    """Return the signals that `fragment` itself drives."""
+    driven = SignalSet()
+    for statements in fragment.statements.values():
+        driven.update(statements._lhs_signals())
+    if isinstance(fragment, Instance):
+        for value, kind in fragment.ports.values():
+            if kind == "o":
+                driven.update(value._lhs_signals())
+    elif isinstance(fragment, MemoryInstance):
+        for port in fragment._read_ports:
+            driven.update(port._data._lhs_signals())
+    elif isinstance(fragment, IOBufferInstance) and fragment.i is not None:
+        driven.update(fragment.i._lhs_signals())
+    return driven
+
+
+def _tree(fragment: Any, lowered: Any, design: Any, defined: dict[int, bool]) -> _Node:
     pairs = zip(fragment.subfragments, lowered.subfragments, strict=True)
     children = [_tree(old[0], new[0], design, defined) for old, new in pairs]
+    if isinstance(fragment, MemoryInstance) and not any(fragment._data._init._raw):
+        # `ageha.gen.rtlil.clean` drops zeros, and Amaranth takes seconds to write them.
+        fragment._data._init._raw = []
+    driven = _driven(lowered)
+    for child in children:
+        driven.update(child.driven)
     used = design.fragments[lowered].used_signals
-    return _Node(fragment, used, defined[id(fragment)], children)
+    return _Node(fragment, used, driven, defined[id(fragment)], children)
 
 
-def _component(fragment: Fragment) -> wiring.Component | None:
-    for origin in fragment.origins or ():
-        if isinstance(origin, wiring.Component):
-            return origin
-    return None
+def _origin(fragment: Any) -> Any:
+    """Return the object that describes `fragment` best: a component, else another class."""
+    origins = [
+        origin
+        for origin in fragment.origins or ()
+        if isinstance(origin, Elaboratable)
+        and not isinstance(origin, Module | TransformedElaboratable)
+    ]
+    components = [origin for origin in origins if isinstance(origin, wiring.Component)]
+    return next(iter(components or origins), None)
 
 
-def _domain_ports(node: _Node) -> Ports:
-    """Return clock and reset inputs for the domains that are used in or below `node`."""
-    ports: Ports = {}
+def _border(parent: _Node, node: _Node) -> Ports:
+    """Return the ports of `node` as a module of its own.
+
+    Those are the members of its signature, clocks and resets, and what else crosses its border,
+    such as the signal of a `ResetInserter`.
+    """
+    origin = _origin(node.fragment)
+    candidates = component_ports(origin) if isinstance(origin, wiring.Component) else {}
     for domain in node.fragment.domains.values():
         for signal in (domain.clk, domain.rst):
             if signal is not None and signal in node.used:
-                ports[signal.name] = (signal, PortDirection.Input)
+                candidates.setdefault(signal.name, (signal, PortDirection.Input))
+    ports: Ports = {}
+    known = SignalSet()
+    for name, (signal, direction) in candidates.items():
+        if signal not in known:
+            ports[name] = (signal, direction)
+            known.add(signal)
+    for signal in node.used:
+        if signal in parent.used and signal not in known and len(signal) > 0:
+            stem = name = re.sub(r"\W+", "_", signal.name).strip("_") or "signal"
+            number = 1
+            while name in ports:
+                number += 1
+                name = f"{stem}_{number}"
+            output = signal in node.driven
+            ports[name] = (signal, PortDirection.Output if output else PortDirection.Input)
     return ports
 
 
-def _border(parent: _Node, node: _Node) -> Ports | None:
-    """Return the ports of `node` as a module of its own, or None if it cannot be one."""
-    component = _component(node.fragment)
-    if component is None or node.defines_domain or isinstance(node.fragment, Instance):
-        return None
-    ports = component_ports(component)
-    domains = _domain_ports(node)
-    if not ports or ports.keys() & domains.keys():
-        return None
-    ports.update(domains)
-    allowed = SignalSet(signal for signal, _direction in ports.values())
-    if len(allowed) != len(ports):
-        return None
-    if any(signal in parent.used and signal not in allowed for signal in node.used):
-        return None
-    return ports
-
-
-def _separate(node: _Node, registry: _Registry) -> None:
+def _separate(node: _Node, stem: str, registry: _Registry) -> None:
     """Replace what can be a module of its own below `node` by instances."""
     replaced = []
-    for child, (fragment, name, source) in zip(
-        node.children, node.fragment.subfragments, strict=True
-    ):
-        ports = _border(node, child)
-        if ports is None:
-            _separate(child, registry)
-        else:
-            component = _component(fragment)
-            module = _convert(child, ports, module_name(type(component).__name__), registry)
-            fragment = _instance(module, ports, _domain_ports(child), name)
+    places = zip(node.children, node.fragment.subfragments, strict=True)
+    for child, (fragment, name, source) in places:
+        if not isinstance(fragment, _SPECIAL):
+            inner = _stem(fragment, name, stem)
+            if child.defines_domain:
+                _separate(child, inner, registry)
+            else:
+                ports = _border(node, child)
+                module = _convert(child, ports, inner, registry)
+                fragment = _instance(module, ports, child, name)
         replaced.append((fragment, name, source))
     node.fragment.subfragments[:] = replaced
 
 
-def _instance(module: str, ports: Ports, domains: Ports, name: str | None) -> Instance:
-    """Return an instance of `module`; its ports name the signals of the parent after it."""
-    for port, (signal, _direction) in ports.items():
-        if name is not None and port not in domains:
+def _stem(fragment: Any, name: str | None, parent: str) -> str:
+    origin = _origin(fragment)
+    if origin is not None:
+        return module_name(type(origin).__name__)
+    leaf = re.sub(r"(_?\d+)+$", "", name or "part")
+    return module_name(f"{parent}_{leaf}")
+
+
+def _instance(module: str, ports: Ports, node: _Node, name: str | None) -> Any:
+    """Return an instance of `module`; signals that are ports of it are named after it."""
+    origin = _origin(node.fragment)
+    if name is not None and isinstance(origin, wiring.Component):
+        for port, (signal, _direction) in component_ports(origin).items():
             signal.name = f"{name}_{port}"
     connections = [
         ("i" if direction is PortDirection.Input else "o", port, signal)
@@ -138,28 +178,18 @@ def _instance(module: str, ports: Ports, domains: Ports, name: str | None) -> In
 
 def _convert(node: _Node, ports: Ports, stem: str, registry: _Registry) -> str:
     """Add the modules of `node` to the registry; return the name of its own."""
-    _separate(node, registry)
+    _separate(node, stem, registry)
     for port, (signal, _direction) in ports.items():
         signal.name = port
     text, _names = rtlil.convert_fragment(
         node.fragment, ports, _ROOT, emit_src=False, propagate_domains=False
     )
-    identifiers = set(re.findall(r"\\([A-Za-z_]\w*)(?=[\s\[])", text))
-
-    def rename(match: re.Match[str]) -> str:
-        name = f"{match[1]}_{match[2]}"
-        return match[0] if name in identifiers else f"\\{name}"
-
-    text = _NUMBERED.sub(rename, text)
-    # Amaranth counts ports from 0, which yosys takes for "no place" and moves behind the others.
-    text = _PORT.sub(lambda match: f"{match[1]} {int(match[2]) + 1}", text)
-    found = _MODULE.findall(text)
     names: dict[str, str] = {}
-    for path, body in reversed(found):
+    # Amaranth writes a module before those that it instantiates.
+    for path, body in reversed(split(clean(text))):
         body = _REFERENCE.sub(lambda match: f"{match[1]}\\{names[match[2]]}", body)
-        leaf = path.removeprefix(_ROOT).rpartition(".")[2]
-        leaf = re.sub(r"[_$]*\d+(_\d+)*$", "", leaf)
-        names[path] = registry.add(module_name(f"{stem}_{leaf}") if path != _ROOT else stem, body)
+        leaf = path.removeprefix(_ROOT).replace(".", "_")
+        names[path] = registry.add(module_name(f"{stem}{leaf}"), body)
     return names[_ROOT]
 
 
@@ -182,9 +212,12 @@ def convert(component: wiring.Component, name: str | None = None) -> tuple[str, 
     fragment = Fragment.get(component, None)
     defined: dict[int, bool] = {}
     _defines_domain(fragment, defined)
-    design = fragment.prepare(ports)
+    design: Design = fragment.prepare(ports)
     root = _tree(fragment, design.fragment, design, defined)
-    ports.update(_domain_ports(root))
+    for domain in fragment.domains.values():
+        for signal in (domain.clk, domain.rst):
+            if signal is not None and signal in root.used and signal not in root.driven:
+                ports[signal.name] = (signal, PortDirection.Input)
     registry = _Registry()
     top = _convert(root, ports, name or module_name(type(component).__name__), registry)
     modules = [f"module \\{module}\n{body}end\n" for module, body in registry.bodies.items()]

@@ -26,6 +26,18 @@ _PORT_TWICE = re.compile(
 )
 _MODULE = re.compile(r"^(?:\(\*[^\n]*\n)?module (\S+?)\(.*?^endmodule\n", re.MULTILINE | re.DOTALL)
 
+_MEMORY = re.compile(
+    r"^  reg (?:\[[^]]*\] )?(\w+) \[(\d+):0\];\n(?!  initial begin\n    \1\[)", re.MULTILINE
+)
+
+
+def _zero_memory(match: re.Match[str]) -> str:
+    """Add the zeros of a memory that `ageha.gen.rtlil.clean` took out, in three lines."""
+    name, last = match.groups()
+    index = f"{name}_i"
+    loop = f"for ({index} = 0; {index} <= {last}; {index} = {index} + 1)"
+    return f"{match[0]}  integer {index};\n  initial\n    {loop} {name}[{index}] = 0;\n"
+
 
 @dataclass(frozen=True)
 class Verilog:
@@ -79,6 +91,7 @@ def from_rtlil(top: str, rtlil: str) -> Verilog:
     # The name of the register that starts combinational blocks is a place in yosys's source.
     text = _START.sub("_start_", text)
     text = _PORT_TWICE.sub(r"\1", text)
+    text = _MEMORY.sub(_zero_memory, text)
     texts = {match[1]: match[0] for match in _MODULE.finditer(text)}
     order = re.findall(r"^module \\(\S+)", rtlil, re.MULTILINE)[::-1]
     modules = tuple(name for name in order if name in texts)

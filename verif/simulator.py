@@ -41,6 +41,7 @@ The harness includes ``Vtop.h`` and exports ``extern "C"`` functions; the class 
 '''
 
 import importlib.util
+import inspect
 import json
 import os
 import random
@@ -54,8 +55,8 @@ from typing import Any
 
 from amaranth.lib import wiring
 
+from ..gen import verilog as emission
 from ..gen.hierarchy import convert
-from ..gen.verilog import SCRIPT, from_rtlil
 from .cache import build_root, cached, digest
 from .compile import Model, compile_model, flags, run_compiler
 from .parameters import PARAMETERS_VARIABLE, SEED_VARIABLE
@@ -73,9 +74,9 @@ def elaborate(component: wiring.Component) -> str:
     top, rtlil = convert(component, TOP)
 
     def build(folder: Path) -> None:
-        (folder / "design.v").write_text(from_rtlil(top, rtlil).text)
+        (folder / "design.v").write_text(emission.from_rtlil(top, rtlil).text)
 
-    key = digest(rtlil, SCRIPT)
+    key = digest(rtlil, inspect.getsource(emission))
     return (cached("verilog", key, build) / "design.v").read_text()
 
 

@@ -43,6 +43,26 @@ def test_name_of_the_top():
     assert emit(toys.Grid(2), "machine").modules[0] == "machine"
 
 
+def test_equal_modules_under_a_reset_of_the_parent_are_merged():
+    verilog = emit(toys.Cleared())
+    assert set(verilog.modules) == {"cleared", "cleared_inner", "delay", "sync_fifo"}
+    assert "module delay(i_payload, i_valid, clk, rst, cleared, o_payload, o_valid);" in (
+        verilog.text
+    )
+
+
+def test_memory_of_zeros_takes_three_lines():
+    text = emit(toys.Cleared()).text
+    assert (
+        "for (memory_i = 0; memory_i <= 15; memory_i = memory_i + 1) memory[memory_i] = 0;" in text
+    )
+
+
+def test_queue_and_memory_delay():
+    parameters = {"width": 8, "latency": 4}
+    assert run_bench(toys.Cleared(), "selftest", parameters=parameters, testcase="delays") == 1
+
+
 def test_hidden_signals_keep_working():
     text = elaborate(toys.Peeking())
     assert run_bench(text, "selftest", parameters={"width": 8}, testcase="delays") == 1

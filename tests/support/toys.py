@@ -1,7 +1,8 @@
 """Toy components for the tests of emission and of the simulators."""
 
-from amaranth.hdl import Module, Signal, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Module, ResetInserter, Signal, signed
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 
@@ -143,4 +144,41 @@ class Adder(wiring.Component):
         """Return the adder."""
         m = Module()
         m.d.sync += self.sum.eq(self.a + self.b + self.offset)
+        return m
+
+
+class Cleared(wiring.Component):
+    """Two equal delays, a queue and a memory under a reset that the parent makes."""
+
+    i: In(8)
+    clear: In(1)
+    o: Out(8)
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the component."""
+        m = Module()
+        held, cleared = Signal(), Signal()
+        m.d.sync += held.eq(self.clear)
+        m.d.comb += cleared.eq(self.clear | held)
+        inner = Module()
+        inner.submodules.first = first = Delay(8)
+        inner.submodules.second = second = Delay(8)
+        inner.submodules.queue = queue = SyncFIFO(width=8, depth=4)
+        inner.submodules.memory = cells = memory.Memory(shape=8, depth=16, init=[])
+        write, read = cells.write_port(), cells.read_port(domain="comb")
+        address = Signal(4)
+        inner.d.sync += address.eq(address + 1)
+        inner.d.comb += [
+            first.i.payload.eq(self.i),
+            second.i.payload.eq(first.o.payload),
+            queue.w_data.eq(second.o.payload),
+            queue.w_en.eq(1),
+            queue.r_en.eq(1),
+            write.addr.eq(address),
+            write.data.eq(queue.r_data),
+            write.en.eq(queue.r_rdy),
+            read.addr.eq(address - 1),
+            self.o.eq(read.data),
+        ]
+        m.submodules.inner = ResetInserter(cleared)(inner)
         return m
