@@ -22,7 +22,11 @@ module burst_master (
     output [2:0] m_axi_arprot, output m_axi_arvalid, input m_axi_arready,
     input m_axi_rid, input [63:0] m_axi_rdata, input [1:0] m_axi_rresp, input m_axi_rlast,
     input m_axi_rvalid, output m_axi_rready,
-    output reg interrupt, output [71:0] unit_trace
+    output reg interrupt,
+    output trace_load_accepted, output [15:0] trace_load_index, output trace_load_done,
+    output trace_array_accepted, output [15:0] trace_array_index, output trace_array_done,
+    output trace_vector_accepted, output [15:0] trace_vector_index, output trace_vector_done,
+    output trace_store_accepted, output [15:0] trace_store_index, output trace_store_done
 );
     localparam WRITE = 0, DROP = 1, CHANGE = 2, EARLY_LAST = 3, NARROW = 4, FIXED = 5, SILENT = 6;
 
@@ -68,8 +72,11 @@ module burst_master (
     // As if unit 0 took instruction `beats`, and unit 3 too.
     wire starts = s_axi_awready & s_axi_awaddr == 0;
     wire ends = m_axi_bvalid | (m_axi_rvalid & m_axi_rlast);
-    wire [17:0] one = {ends, 7'b0, beats, starts};
-    assign unit_trace = {one, 36'b0, one};
+    assign {trace_load_accepted, trace_store_accepted} = {2{starts}};
+    assign {trace_load_index, trace_store_index} = {2{7'b0, beats}};
+    assign {trace_load_done, trace_store_done} = {2{ends}};
+    assign {trace_array_accepted, trace_array_index, trace_array_done} = 0;
+    assign {trace_vector_accepted, trace_vector_index, trace_vector_done} = 0;
 
     always @(posedge clk) begin
         if (s_axi_awready) begin

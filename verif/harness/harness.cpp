@@ -54,7 +54,7 @@ inline void Harness::settle() {
     top.eval();
     reads_.observe(top, cycle_, violations_);
     writes_.observe(top, cycle_, violations_);
-    trace_.observe(top.unit_trace, cycle_);
+    trace_.observe(top, cycle_);
 }
 
 // Raises the clock and sets the inputs of the next cycle.
