@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..sw.driver import DeviceError, DriverError
+from ..verif.devices.library import SimulationError
+
 RIGHT = 0
 WRONG_RESULT = 1
 WRONG_INPUT = 2
@@ -27,6 +30,15 @@ def input_errors(*kinds: type[Exception], prefix: str = "") -> Iterator[None]:
         yield
     except kinds as error:
         raise InputError(f"{prefix}{one_line(error)}") from error
+
+
+@contextmanager
+def machine_errors() -> Iterator[None]:
+    """Turn what a device does wrong into `ResultError`."""
+    try:
+        yield
+    except (DeviceError, DriverError, SimulationError) as error:
+        raise ResultError(f"the machine stopped: {one_line(error)}") from error
 
 
 def one_line(error: BaseException) -> str:

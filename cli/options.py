@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..hw.config import AcceleratorConfig, ConfigError, load
+from ..verif.devices.library import MemorySettings
 from .errors import input_errors
 
 MACHINE = "Machine"
@@ -50,3 +51,47 @@ def machine(preset: str, config: Path | None, settings: list[str] | None) -> Acc
     """
     with input_errors(ConfigError):
         return load(preset, settings or (), toml=config)
+
+
+MEMORY = "Simulated memory"
+
+Latency = Annotated[
+    int,
+    typer.Option(
+        help="Cycles from a request to its first data, 1 to 100000.",
+        metavar="CYCLES",
+        rich_help_panel=MEMORY,
+    ),
+]
+Bandwidth = Annotated[
+    float,
+    typer.Option(
+        help="Beats a cycle each way, above 0 and at most 1.",
+        metavar="SHARE",
+        rich_help_panel=MEMORY,
+    ),
+]
+Stalls = Annotated[
+    int,
+    typer.Option(
+        help="Share of cycles in which each AXI channel is held back at random, 0 to 90.",
+        metavar="PERCENT",
+        rich_help_panel=MEMORY,
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(help="Of the random stalls.", metavar="NUMBER", rich_help_panel=MEMORY),
+]
+
+
+def memory(latency: int, bandwidth: float, stalls: int, seed: int) -> MemorySettings:
+    """Return the memory that the options describe.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range.
+    """
+    with input_errors(ValueError, prefix="--"):
+        return MemorySettings(latency=latency, bandwidth=bandwidth, stall_percent=stalls, seed=seed)

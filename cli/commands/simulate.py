@@ -1,0 +1,112 @@
+"""`ageha simulate`: run a program file on the simulated Verilog."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from ...bench.execute import build_library, run_rtl
+from ...bench.measure import measure
+from ...bench.record import RunRecord
+from ...sw.program import Program, ProgramError
+from ...sw.tensor import Tensor, TensorError
+from ...verif.verilator import VerilatorError
+from ..console import output, step
+from ..errors import InputError, input_errors, machine_errors
+from ..options import Bandwidth, JsonFile, Latency, Seed, Stalls, memory
+from ..output import require_writable, require_writable_folder, staged_folder, write_json
+from ..tables import counter_table
+
+
+def _read_array(tensor: Tensor, path: Path) -> NDArray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"--input {path}: cannot be read: {reason}") from None
+    except ValueError:
+        raise InputError(f"--input {path}: is no .npy file") from None
+    with input_errors(TensorError, prefix=f"--input {path}: "):
+        list(tensor.pack(array))
+    return array
+
+
+def read_inputs(program: Program, given: Sequence[str]) -> dict[str, NDArray]:
+    """Return the input tensors of `program` from ``NAME=FILE.npy`` or, for one input, ``FILE.npy``.
+
+    Raises
+    ------
+    InputError
+        If an input is missing, unknown, unreadable, or has another shape or dtype.
+    """
+    tensors = {tensor.name: tensor for tensor in program.inputs}
+    known = ", ".join(tensors) or "none"
+    arrays = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals and len(tensors) == 1:
+            name, path = next(iter(tensors)), text
+        if name not in tensors:
+            raise InputError(f"--input must be NAME=FILE with NAME one of {known}, not {text!r}")
+        arrays[name] = _read_array(tensors[name], Path(path))
+    missing = [name for name in tensors if name not in arrays]
+    if missing:
+        raise InputError(f"--input {missing[0]} is missing; the inputs of the program are {known}")
+    return arrays
+
+
+def simulate(
+    program_file: Annotated[Path, typer.Argument(help="A program file.", metavar="PROGRAM")],
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            help="An input tensor from a .npy file. Repeatable; the name may be left out if the "
+            "program has one input.",
+            metavar="[NAME=]FILE",
+        ),
+    ] = None,
+    target: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the outputs go.")
+    ] = Path("build/simulate"),
+    latency: Latency = 1,
+    bandwidth: Bandwidth = 1.0,
+    stalls: Stalls = 0,
+    seed: Seed = 1,
+    json_file: JsonFile = None,
+) -> None:
+    """Run a program on the simulated Verilog and show the hardware's counters.
+
+    Writes each output tensor as a .npy file, and run.json, which `ageha report` draws.
+    """
+    settings = memory(latency, bandwidth, stalls, seed)
+    require_writable_folder("--output", target)
+    require_writable("--json", json_file)
+    with input_errors(ProgramError):
+        program = Program.load(program_file)
+    inputs = read_inputs(program, given or ())
+    with input_errors(VerilatorError), step(f"Building the simulator of {program.config.name}"):
+        library = build_library(program.config)
+    with machine_errors(), step("Simulating"):
+        execution = run_rtl(program, inputs, settings, library)
+    case = measure(program_file.name, program, execution)
+    record = RunRecord(
+        title=program_file.name,
+        device="rtl",
+        preset=program.config.name,
+        parameters=program.config.to_dict(),
+        memory=asdict(settings),
+        cases=[case],
+    )
+    with staged_folder("--output", target) as folder:
+        for name, array in execution.outputs.items():
+            np.save(folder / f"{name}.npy", array)
+        (folder / "run.json").write_text(record.to_json(), encoding="utf-8")
+    output.print(counter_table(execution.counters))
+    for name, array in execution.outputs.items():
+        output.print(f"{target / name}.npy: {array.dtype} {list(array.shape)}", markup=False)
+    write_json("--json", json_file, {"counters": dict(execution.counters)})
