@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import FrontendError
 from .frontend.bert import BertModel
 from .frontend.tokenizer import Tokenizer
 from .reference import embed, encoder_layer
@@ -69,20 +67,12 @@ CHANNEL_RESULTS = (
 )
 
 
-def calibration_tokens(model: BertModel, source: Path | str | None) -> list[NDArray[np.int64]]:
-    """Return token ids to calibrate with.
-
-    Parameters
-    ----------
-    model : BertModel
-    source : path or None
-        The model's folder. Where it has no ``tokenizer.json``, random ids are returned.
-    """
-    limit = model.config.maximum_tokens
-    try:
-        tokenizer = Tokenizer(source)
-    except FrontendError:
+def calibration_tokens(model: BertModel) -> list[NDArray[np.int64]]:
+    """Return token ids to calibrate with: `SENTENCES`, or random ones without a tokenizer."""
+    if model.folder is None or not (model.folder / "tokenizer.json").is_file():
         return random_tokens(model)
+    limit = model.config.maximum_tokens
+    tokenizer = Tokenizer(model.folder)
     texts = [tokenizer.encode(text)[:limit] for text in SENTENCES]
     length = min(limit, sum(len(text) for text in texts))
     return [*texts, tokenizer.encode(" ".join(SENTENCES), length)]

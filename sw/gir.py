@@ -2,7 +2,8 @@
 
 Nothing moves unless a `Move` says so. A `Compute` is one macro-instruction of the array or the
 vector unit. A `Parallel` tiles its body over an axis; buffers declared in it are private to an
-iteration, and as many iterations as the buffer's `depth` may be in flight. Edges are slices:
+iteration, and as many iterations as the buffer's `depth` may be in flight. Two parallel nodes that
+declare the same buffer share its copies. Edges are slices:
 a buffer at a memory level, an offset that is affine in the loops around, a shape, and the
 buffer's pitch as the stride. The three kinds of node and the affine slices follow the
 instruction-level graphs of POWERFUSION (Ma et al., arXiv 2307.04995).
@@ -99,7 +100,8 @@ class Buffer:
     pitch : int
         Words from one row to the next.
     depth : int
-        Iterations of the parallel node around that may use copies of the buffer at a time.
+        Iterations of the parallel node around that may use copies of the buffer at a time; copy
+        `n` is called ``name.n``.
     address : int, optional
         First word, once allocated.
     window : int
@@ -171,6 +173,8 @@ class Operation:
         What the instruction computes a part of, for reports.
     wait, signal : int
         Semaphore masks.
+    start, end : int
+        When the schedule expects it to run, in cycles; -1 before it is scheduled.
     """
 
     opcode: Opcode
@@ -180,6 +184,8 @@ class Operation:
     product: str = ""
     wait: int = 0
     signal: int = 0
+    start: int = -1
+    end: int = -1
 
     @property
     def unit(self) -> Unit:
@@ -205,28 +211,31 @@ class Move(Operation):
 
 @dataclass(frozen=True)
 class Parallel:
-    """Tiles of `step` along an axis of `total`; the last may be smaller.
+    """Tiles of `step` from `start` to `stop` of an axis; the last may be smaller.
 
     Parameters
     ----------
     loop : str
         Name of the loop variable.
-    total, step : int
+    start, stop, step : int
+        `start` is a multiple of `step`; the variable counts tiles from the start of the axis.
     buffers : tuple of Buffer
         Private to an iteration.
     body : tuple of Node
     """
 
     loop: str
-    total: int
+    start: int
+    stop: int
     step: int
     buffers: tuple[Buffer, ...]
     body: tuple[Node, ...]
 
     def iterations(self) -> Iterator[dict[str, int]]:
         """Yield the values of the loop's two variables in each iteration."""
-        for index, start in enumerate(range(0, self.total, self.step)):
-            yield {self.loop: index, f"|{self.loop}|": min(self.step, self.total - start)}
+        for start in range(self.start, self.stop, self.step):
+            extent = min(self.step, self.stop - start)
+            yield {self.loop: start // self.step, f"|{self.loop}|": extent}
 
 
 Node = Compute | Move | Parallel

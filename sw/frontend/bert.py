@@ -103,11 +103,15 @@ class Embeddings:
 
 @dataclass(frozen=True)
 class BertModel:
-    """A float model."""
+    """A float model.
+
+    `folder` is where it was read from, and where its tokenizer lies; None for one made in memory.
+    """
 
     config: BertConfig
     embeddings: Embeddings
     layers: tuple[EncoderLayer, ...]
+    folder: Path | None = None
 
 
 def load(source: Path | str | None = None) -> BertModel:
@@ -136,6 +140,7 @@ def load(source: Path | str | None = None) -> BertModel:
             _norm(tensors, "embeddings.LayerNorm"),
         ),
         tuple(_layer(tensors, index) for index in range(config.layers)),
+        folder,
     )
 
 

@@ -1,0 +1,191 @@
+"""The compiler: encoder layers of a float model to a program."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from ..hw.config import AcceleratorConfig
+from .calibrate import LayerRanges, calibrate, calibration_tokens
+from .cost import predict
+from .errors import CompileError
+from .frontend.bert import BertConfig, BertModel
+from .gir import Graph
+from .gir_text import to_text
+from .gir_verify import verify
+from .package import package
+from .passes.allocate import allocate
+from .passes.constants import layer_constants
+from .passes.expand import expand
+from .passes.lower import lower
+from .passes.schedule import schedule
+from .passes.search import choose_tiling
+from .passes.synchronise import synchronise
+from .passes.tiling import Shape, Tiling
+from .program import Program
+from .quantise import QuantisedLayer, join_ranges, quantise_layer
+from .report import describe
+
+PASSES = ("lower", "expand", "schedule", "allocate", "synchronise")
+"""The passes, in order; `dump_after` takes one of these names."""
+
+WORD_ELEMENTS = 8
+"""int8 elements of a word: slices of heads begin at words."""
+
+
+MAXIMUM_HIDDEN = 8192
+"""Columns that NORMALISE takes."""
+
+
+def compile_encoder(
+    model: BertModel,
+    config: AcceleratorConfig,
+    sequence_length: int,
+    layers: Sequence[int] = (0,),
+    *,
+    ranges: Mapping[int, LayerRanges] | None = None,
+    tiling: Tiling | None = None,
+    dump_after: str | None = None,
+    dump: Callable[[str], None] = print,
+) -> Program:
+    """Compile some layers of `model`.
+
+    Parameters
+    ----------
+    model : BertModel
+    config : AcceleratorConfig
+    sequence_length : int
+        Tokens.
+    layers : sequence of int
+        Layers to run one after the other.
+    ranges : mapping of int to LayerRanges, optional
+        What calibration saw in each of `layers`; the model's calibration sentences are run if left
+        out.
+    tiling : Tiling, optional
+        How to cut the layers; searched for if left out.
+    dump_after : str, optional
+        One of `PASSES`; the text of the graph after that pass goes to `dump`.
+
+    Returns
+    -------
+    Program
+        Input tensor ``input`` and output tensor ``output``, int16 [sequence_length, hidden], with
+        their numbers of fraction bits. `report.describe` says what the metadata holds.
+
+    Raises
+    ------
+    CompileError
+        If a layer does not exist, the length is not from 1 to the model's limit, the machine
+        cannot run a shape, or the scratchpad is too small for any tiling.
+    """
+    started = time.perf_counter()
+    _check(model.config, sequence_length, layers, dump_after)
+    if ranges is None:
+        ranges = calibrate(model, layers, calibration_tokens(model))
+    quantised = quantise_layers(model, layers, ranges)
+    shape = Shape.of(model.config, sequence_length)
+    candidates = 1
+    if tiling is None:
+        choice = choose_tiling(shape, quantised, config)
+        tiling, candidates = choice.tiling, choice.candidates
+    graph = run_passes(
+        shape, quantised, tiling, config, on_pass=_dumper(dump_after, dump) if dump_after else None
+    )
+    constants = {
+        name: values
+        for number, layer in quantised
+        for name, values in layer_constants(number, layer).items()
+    }
+    metadata = describe(graph, shape, tiling, layers, config) | {
+        "candidates": candidates,
+        "predicted_cycles": predict(graph, config).cycles,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    fractions = quantised[0][1].fractions.input, quantised[-1][1].fractions.output
+    return package(graph, constants, fractions, metadata, config)
+
+
+def quantise_layers(
+    model: BertModel, layers: Sequence[int], ranges: Mapping[int, LayerRanges]
+) -> list[tuple[int, QuantisedLayer]]:
+    """Return the number and the quantised form of each of `layers`.
+
+    Raises
+    ------
+    CompileError
+        If a parameter does not fit its format.
+    """
+    joined = join_ranges(dict(ranges), layers)
+    return [
+        (index, quantise_layer(model.config, model.layers[index], joined[index]))
+        for index in layers
+    ]
+
+
+def run_passes(
+    shape: Shape,
+    layers: Sequence[tuple[int, QuantisedLayer]],
+    tiling: Tiling,
+    config: AcceleratorConfig,
+    *,
+    on_pass: Callable[[str, Graph], None] | None = None,
+) -> Graph:
+    """Return the allocated and synchronised graph; `on_pass` sees name and result of each pass.
+
+    Raises
+    ------
+    CompileError
+        If the scratchpad or the semaphores do not suffice.
+    """
+    steps: dict[str, Callable[[Graph], Graph]] = {
+        "expand": expand,
+        "schedule": lambda graph: schedule(graph, config, tiling.prefetch),
+        "allocate": lambda graph: allocate(graph, config),
+        "synchronise": lambda graph: synchronise(graph, config),
+    }
+    graph = lower(shape, layers, tiling, config)
+    if on_pass is not None:
+        on_pass("lower", graph)
+    for name, step in steps.items():
+        graph = step(graph)
+        if on_pass is not None:
+            on_pass(name, graph)
+    verify(graph, config)
+    return graph
+
+
+def _dumper(dump_after: str, dump: Callable[[str], None]) -> Callable[[str, Graph], None]:
+    def on_pass(name: str, graph: Graph) -> None:
+        if name == dump_after:
+            dump(to_text(graph))
+
+    return on_pass
+
+
+def _check(
+    config: BertConfig, sequence_length: int, layers: Sequence[int], dump_after: str | None
+) -> None:
+    if dump_after is not None and dump_after not in PASSES:
+        raise CompileError(f"dump_after must be one of {', '.join(PASSES)}, not {dump_after!r}")
+    if not 1 <= sequence_length <= config.maximum_tokens:
+        raise CompileError(
+            f"sequence length must be from 1 to {config.maximum_tokens}, the limit of the model, "
+            f"not {sequence_length}"
+        )
+    if not layers:
+        raise CompileError("layers must name at least 1 layer, not 0")
+    for index in layers:
+        if not 0 <= index < config.layers:
+            raise CompileError(f"layers must be from 0 to {config.layers - 1}, not {index}")
+    if len(set(layers)) < len(layers):
+        raise CompileError(f"layers must be different, not {list(layers)}")
+    for operator, figure in (
+        ("attention: channels of a head", config.head_width),
+        ("feed-forward: intermediate_size", config.intermediate),
+    ):
+        if figure % WORD_ELEMENTS:
+            raise CompileError(f"{operator} must be a multiple of {WORD_ELEMENTS}, not {figure}")
+    if config.hidden > MAXIMUM_HIDDEN:
+        raise CompileError(
+            f"layer norm: hidden_size must be at most {MAXIMUM_HIDDEN}, not {config.hidden}"
+        )

@@ -1,0 +1,108 @@
+"""How long instructions take: an analytic model, checked against the hardware's counters."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass
+from operator import index
+
+from ..hw.config import AcceleratorConfig
+from ..hw.isa import UNITS, Unit
+from .gir import WORD, Buffer, Graph, Operation, words
+
+ISSUE_CYCLES = 4
+"""From a signal to the start of the instruction that waits for it."""
+
+MEMORY_LATENCY = 40
+"""From a request to memory to its answer, unloaded."""
+
+VECTOR_LATENCY = 48
+"""From the first element of a row into the vector unit to its result."""
+
+
+def cycles(operation: Operation, buffers: Mapping[str, Buffer], config: AcceleratorConfig) -> int:
+    """Return for how many cycles `operation` keeps its unit busy."""
+    if operation.unit == Unit.ARRAY:
+        return _matmul(operation, config)
+    if operation.unit == Unit.VECTOR:
+        x = operation.reads["x"]
+        return index(x.rows) * 2 * -(-index(x.columns) // config.lanes)
+    source = operation.reads["source"]
+    row_bytes = words(index(source.columns), buffers[source.buffer].dtype) * WORD
+    return index(source.rows) * -(-row_bytes // config.axi_bytes)
+
+
+def _matmul(operation: Operation, config: AcceleratorConfig) -> int:
+    a, y = operation.reads["a"], operation.writes["y"]
+    tiles = -(-index(y.rows) // config.array.rows) * -(-index(y.columns) // config.array.columns)
+    return tiles * max(index(a.columns), config.array.rows)
+
+
+def useful_cycles(operation: Operation, config: AcceleratorConfig) -> float:
+    """Return the multiply-adds of a MATMUL over those that the array does in a cycle."""
+    a, y = operation.reads["a"], operation.writes["y"]
+    products = index(y.rows) * index(y.columns) * index(a.columns)
+    return products / (config.array.rows * config.array.columns)
+
+
+def latency(unit: Unit, config: AcceleratorConfig) -> int:
+    """Return the cycles from the end of an instruction's work until its results are visible."""
+    if unit == Unit.ARRAY:
+        return config.array.rows + 2 * config.chunk
+    return VECTOR_LATENCY if unit == Unit.VECTOR else MEMORY_LATENCY
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What an unloaded machine should need.
+
+    Parameters
+    ----------
+    cycles : int
+        Until the last unit is done.
+    busy : dict of int
+        Cycles of work a unit.
+    """
+
+    cycles: int
+    busy: dict[Unit, int]
+
+
+def predict(graph: Graph, config: AcceleratorConfig) -> Prediction:
+    """Simulate the units, their semaphores and the order of `graph`, instruction by instruction.
+
+    Raises
+    ------
+    ValueError
+        If an instruction waits for a signal that no instruction before it in the program sends.
+    """
+    buffers = graph.by_name()
+    free = dict.fromkeys(UNITS, 0)
+    busy = dict.fromkeys(UNITS, 0)
+    signals: dict[int, list[int]] = {}
+    queued: dict[Unit, list[int]] = {unit: [] for unit in UNITS}
+    fetched = 0
+    for operation in graph.operations():
+        unit = operation.unit
+        # Fetch is in order: it stands still while the queue of a unit is full.
+        waiting = queued[unit]
+        if len(waiting) == config.controller.queue_depth:
+            fetched = max(fetched, heapq.heappop(waiting))
+        start = max(free[unit], fetched)
+        for semaphore in _bits(operation.wait):
+            if not signals.get(semaphore):
+                raise ValueError(f"semaphore {semaphore} is waited for but never signalled")
+            start = max(start, signals[semaphore].pop(0) + ISSUE_CYCLES)
+        work = cycles(operation, buffers, config)
+        busy[unit] += work
+        free[unit] = start + work
+        heapq.heappush(waiting, start)
+        for semaphore in _bits(operation.signal):
+            signals.setdefault(semaphore, []).append(start + work + latency(unit, config))
+    last = max(free[unit] + latency(unit, config) for unit in UNITS)
+    return Prediction(last, busy)
+
+
+def _bits(mask: int) -> list[int]:
+    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]

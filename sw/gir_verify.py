@@ -1,0 +1,155 @@
+"""Rules that a graph must keep, checked between passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import index
+
+from ..hw.config import AcceleratorConfig
+from ..hw.isa import Opcode
+from .gir import DTYPE_BYTES, WORD, Buffer, Compute, Graph, Level, Move, Operation, Slice
+from .gir_text import GirError
+
+SIGNATURES: dict[Opcode, tuple[dict[str, str], dict[str, str]]] = {
+    Opcode.MATMUL: (
+        {"a": "int8", "b": "int8", "row_scale": "scale", "column_scale": "scale"},
+        {"y": "int16"},
+    ),
+    Opcode.QUANTISE: ({"x": "int16"}, {"y": "int8", "scale": "scale"}),
+    Opcode.SOFTMAX: ({"x": "int16"}, {"y": "int8", "low": "int8", "scale": "scale"}),
+    Opcode.NORMALISE: ({"x": "int16", "parameter": "int16"}, {"y": "int16"}),
+}
+"""Roles and dtypes that each computation must have; MATMUL may have a residual as well."""
+
+OPTIONAL = {"residual": "int16"}
+
+MAXIMUM_SIZE = (1 << 16) - 1
+"""Rows, columns, pitches and sizes of products are fields of 16 bits."""
+
+
+def verify(graph: Graph, config: AcceleratorConfig) -> None:
+    """Check a graph without parallel nodes.
+
+    Raises
+    ------
+    GirError
+        Naming the node and the rule: a slice outside its buffer or not at a word, a dtype or
+        shape that the operation does not take, an operand whose pitch is not 1 modulo the number
+        of lanes, something read that nothing has written, or memory that is not there.
+    """
+    buffers = graph.by_name()
+    for buffer in graph.buffers:
+        _check_buffer(buffer, config)
+    written = {buffer.name for buffer in graph.buffers if buffer.level == Level.DRAM}
+    for number, operation in enumerate(graph.operations()):
+        where = f"node {number} ({operation.opcode.name} {operation.product})"
+        for item in (*operation.reads.values(), *operation.writes.values()):
+            _check_slice(item, buffers, where)
+        missing = {item.buffer for item in operation.reads.values()} - written
+        if missing:
+            raise GirError(f"{where}: {min(missing)} is read before anything is written to it")
+        written |= {item.buffer for item in operation.writes.values()}
+        if isinstance(operation, Move):
+            _check_move(operation, buffers, where)
+        elif isinstance(operation, Compute):
+            _check_compute(operation, buffers, config, where)
+
+
+def _check_buffer(buffer: Buffer, config: AcceleratorConfig) -> None:
+    if buffer.dtype not in DTYPE_BYTES:
+        raise GirError(f"buffer {buffer.name}: {buffer.dtype} is no dtype")
+    if not 1 <= buffer.rows <= MAXIMUM_SIZE or not 1 <= buffer.columns <= MAXIMUM_SIZE:
+        raise GirError(
+            f"buffer {buffer.name}: rows and columns must be from 1 to {MAXIMUM_SIZE}, "
+            f"not {buffer.rows} and {buffer.columns}"
+        )
+    if buffer.rows > 1 and buffer.pitch < buffer.row_words:
+        raise GirError(
+            f"buffer {buffer.name}: pitch must be at least {buffer.row_words}, not {buffer.pitch}"
+        )
+    if buffer.level == Level.SCRATCHPAD:
+        end = (buffer.address or 0) + buffer.size
+        if end > config.scratchpad_words:
+            raise GirError(f"buffer {buffer.name}: ends at word {end} of {config.scratchpad_words}")
+    elif buffer.pitch * WORD % config.axi_bytes:
+        raise GirError(
+            f"buffer {buffer.name}: stride {buffer.pitch * WORD} is no multiple of a beat of "
+            f"{config.axi_bytes} bytes"
+        )
+
+
+def _check_slice(item: Slice, buffers: dict[str, Buffer], where: str) -> None:
+    if item.buffer not in buffers:
+        raise GirError(f"{where}: there is no buffer {item.buffer}")
+    buffer = buffers[item.buffer]
+    row, column = index(item.row), index(item.column)
+    end_row, end_column = row + index(item.rows), column + index(item.columns)
+    inside = 0 <= row < end_row <= buffer.rows and 0 <= column < end_column <= buffer.columns
+    if not inside:
+        raise GirError(f"{where}: {item} leaves {buffer.rows}x{buffer.columns}")
+    if column * DTYPE_BYTES[buffer.dtype] % WORD:
+        raise GirError(f"{where}: {item} does not begin at a word")
+
+
+def _check_move(operation: Operation, buffers: dict[str, Buffer], where: str) -> None:
+    source, destination = operation.reads["source"], operation.writes["destination"]
+    levels = buffers[source.buffer].level, buffers[destination.buffer].level
+    is_load = operation.opcode == Opcode.LOAD
+    expected = (Level.DRAM, Level.SCRATCHPAD) if is_load else (Level.SCRATCHPAD, Level.DRAM)
+    if levels != expected:
+        raise GirError(f"{where}: moves from {levels[0].value} to {levels[1].value}")
+    if buffers[source.buffer].dtype != buffers[destination.buffer].dtype:
+        raise GirError(f"{where}: {source} and {destination} have different dtypes")
+    _same_shape((source, destination), where)
+
+
+def _check_compute(
+    operation: Operation, buffers: dict[str, Buffer], config: AcceleratorConfig, where: str
+) -> None:
+    required = SIGNATURES.get(operation.opcode)
+    if required is None:
+        raise GirError(f"{where}: is no computation")
+    for slices, roles in zip((operation.reads, operation.writes), required, strict=True):
+        if set(slices) - set(OPTIONAL) != set(roles):
+            raise GirError(f"{where}: takes {', '.join(roles)}, not {', '.join(slices)}")
+        for role, item in slices.items():
+            dtype = buffers[item.buffer].dtype
+            if dtype != (roles | OPTIONAL)[role]:
+                raise GirError(f"{where}: {role} must be {(roles | OPTIONAL)[role]}, not {dtype}")
+            if buffers[item.buffer].level != Level.SCRATCHPAD:
+                raise GirError(f"{where}: {role} must be in the scratchpad")
+    if operation.opcode == Opcode.MATMUL:
+        _check_matmul(operation, buffers, config, where)
+    else:
+        rows = [item for role, item in operation.writes.items() if role != "scale"]
+        _same_shape((operation.reads["x"], *rows), where)
+        _check_length(operation.writes.get("scale"), index(rows[0].rows), "scale", where)
+
+
+def _check_matmul(
+    operation: Operation, buffers: dict[str, Buffer], config: AcceleratorConfig, where: str
+) -> None:
+    a, b, y = operation.reads["a"], operation.reads["b"], operation.writes["y"]
+    if (index(a.rows), index(b.rows)) != (index(y.rows), index(y.columns)):
+        raise GirError(f"{where}: {a} times {b} transposed does not give {y}")
+    if index(a.columns) != index(b.columns):
+        raise GirError(f"{where}: {a} and {b} differ in K")
+    if "residual" in operation.reads:
+        _same_shape((operation.reads["residual"], y), where)
+    for role, item in (("a", a), ("b", b)):
+        pitch = buffers[item.buffer].pitch
+        if pitch % config.lanes != 1:
+            raise GirError(f"{where}: pitch {pitch} of {role} must be 1 modulo {config.lanes}")
+    _check_length(operation.reads["row_scale"], index(a.rows), "row_scale", where)
+    _check_length(operation.reads["column_scale"], index(b.rows), "column_scale", where)
+
+
+def _same_shape(slices: Iterable[Slice], where: str) -> None:
+    shapes = {(index(item.rows), index(item.columns)) for item in slices}
+    if len(shapes) > 1:
+        raise GirError(f"{where}: shapes differ: {sorted(shapes)}")
+
+
+def _check_length(item: Slice | None, length: int, role: str, where: str) -> None:
+    if item is not None and (index(item.rows), index(item.columns)) != (1, length):
+        raise GirError(f"{where}: {role} must be 1 row of {length}, not {item}")

@@ -1,0 +1,95 @@
+"""Put instructions, constants and tensors together in a program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..hw.config import INSTRUCTION_BYTES, AcceleratorConfig
+from .errors import CompileError
+from .gir import WORD, Buffer, Graph, Level
+from .instruction import Dram
+from .passes.constants import pack
+from .passes.emit import emit
+from .passes.memory import INPUT_WINDOW, OUTPUT_WINDOW, WEIGHT_WINDOW
+from .program import Program, Segment, Window
+from .tensor import Tensor
+
+
+def package(
+    graph: Graph,
+    constants: Mapping[str, NDArray],
+    fractions: tuple[int, int],
+    metadata: Mapping[str, Any],
+    config: AcceleratorConfig,
+) -> Program:
+    """Return the program of an allocated and synchronised `graph`.
+
+    Window 0 holds constants and code, window 1 the input, window 2 the output.
+
+    Parameters
+    ----------
+    graph : Graph
+    constants : mapping of str to array
+        By DRAM buffer.
+    fractions : tuple of int
+        Fraction bits of input and output.
+    metadata : mapping
+    config : AcceleratorConfig
+
+    Raises
+    ------
+    CompileError
+        If the machine has too few windows.
+    """
+    if config.controller.windows <= OUTPUT_WINDOW:
+        raise CompileError(
+            f"memory: needs {OUTPUT_WINDOW + 1} windows; "
+            f"controller.windows is {config.controller.windows}"
+        )
+    code = b"".join(instruction.encode() for instruction in emit(graph))
+    ends = {window: _end(graph, window) for window in range(OUTPUT_WINDOW + 1)}
+    code_offset = -(-ends[WEIGHT_WINDOW] // INSTRUCTION_BYTES) * INSTRUCTION_BYTES
+    buffers = graph.by_name()
+    segments = tuple(
+        Segment(WEIGHT_WINDOW, _offset(buffers[name]), pack(values, buffers[name]))
+        for name, values in constants.items()
+    )
+    spills = any(buffer.name.endswith(".spilled") for buffer in graph.buffers)
+    return Program(
+        config=config,
+        code=code,
+        code_address=Dram(WEIGHT_WINDOW, code_offset),
+        windows=(
+            Window("program", code_offset + INSTRUCTION_BYTES + len(code)),
+            Window("input", ends[INPUT_WINDOW]),
+            Window("output", ends[OUTPUT_WINDOW], readable=spills, writable=True),
+        ),
+        segments=segments,
+        inputs=(_tensor(buffers["input"], fractions[0]),),
+        outputs=(_tensor(buffers["output"], fractions[1]),),
+        metadata=metadata,
+    )
+
+
+def _offset(buffer: Buffer) -> int:
+    assert buffer.address is not None
+    return buffer.address * WORD
+
+
+def _end(graph: Graph, window: int) -> int:
+    return max(
+        _offset(buffer) + buffer.rows * buffer.pitch * WORD
+        for buffer in graph.buffers
+        if buffer.level == Level.DRAM and buffer.window == window
+    )
+
+
+def _tensor(buffer: Buffer, fraction: int) -> Tensor:
+    shape = (buffer.rows, buffer.columns)
+    stride = buffer.pitch * WORD
+    return Tensor(
+        buffer.name, buffer.window, _offset(buffer), shape, buffer.dtype, stride, fraction
+    )

@@ -1,0 +1,1 @@
+"""Passes of the compiler: small functions from graph to graph."""

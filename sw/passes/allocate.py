@@ -1,0 +1,110 @@
+"""Give every buffer an address: by lifetime in the scratchpad, one after the other in DRAM."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from ...hw.config import AcceleratorConfig
+from ..errors import CompileError
+from ..gir import WORD, Buffer, Graph, Level
+
+
+@dataclass(frozen=True, order=True)
+class Lifetime:
+    """When a buffer holds something: from the first start to the last end, in cycles."""
+
+    start: int
+    end: int
+
+    def overlaps(self, other: Lifetime) -> bool:
+        """Return whether both are alive at some time."""
+        return self.start < other.end and other.start < self.end
+
+
+def lifetimes(graph: Graph) -> dict[str, Lifetime]:
+    """Return the lifetime of each buffer that a scheduled operation uses."""
+    found: dict[str, Lifetime] = {}
+    for operation in graph.operations():
+        for item in (*operation.reads.values(), *operation.writes.values()):
+            seen = found.get(item.buffer, Lifetime(operation.start, operation.end))
+            found[item.buffer] = Lifetime(
+                min(seen.start, operation.start), max(seen.end, operation.end)
+            )
+    return found
+
+
+def peak(graph: Graph, config: AcceleratorConfig) -> tuple[int, str]:
+    """Return the most scratchpad bytes alive at a time, and the product that runs then."""
+    alive = lifetimes(graph)
+    events: list[tuple[int, int]] = []
+    for buffer in graph.buffers:
+        if buffer.level == Level.SCRATCHPAD and buffer.name in alive:
+            size = _round_up(buffer.size, config.lanes) * WORD
+            events += [(alive[buffer.name].start, size), (alive[buffer.name].end, -size)]
+    total, largest, when = 0, 0, 0
+    for time, change in sorted(events):
+        total += change
+        if total > largest:
+            largest, when = total, time
+    product = next(
+        (item.product for item in graph.operations() if item.start <= when < item.end), graph.name
+    )
+    return largest, product
+
+
+def allocate(graph: Graph, config: AcceleratorConfig) -> Graph:
+    """Return `graph` with addresses in all buffers that are used; the others are left out.
+
+    Largest first, at the lowest address that is free during the buffer's lifetime.
+
+    Raises
+    ------
+    CompileError
+        If the scratchpad is too small.
+    """
+    alive = lifetimes(graph)
+    used = [buffer for buffer in graph.buffers if buffer.name in alive]
+    scratchpad = [buffer for buffer in used if buffer.level == Level.SCRATCHPAD]
+    placed = {buffer.name: buffer for buffer in _place(scratchpad, alive, config.lanes)}
+    placed |= {
+        buffer.name: buffer
+        for buffer in _stack((item for item in used if item.level == Level.DRAM), config)
+    }
+    ends = [(placed[buffer.name].address or 0) + buffer.size for buffer in scratchpad]
+    end = max(ends, default=0)
+    if end > config.scratchpad_words:
+        largest, product = peak(graph, config)
+        raise CompileError(
+            f"{product}: needs {max(largest, end * WORD)} bytes of scratchpad; "
+            f"the limit is {config.scratchpad.bytes}"
+        )
+    return replace(graph, buffers=tuple(placed[buffer.name] for buffer in used))
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
+def _place(buffers: list[Buffer], alive: dict[str, Lifetime], alignment: int) -> Iterable[Buffer]:
+    placed: list[tuple[int, int, Lifetime]] = []
+    for buffer in sorted(buffers, key=lambda item: (-item.size, alive[item.name].start)):
+        lifetime = alive[buffer.name]
+        size = _round_up(buffer.size, alignment)
+        address = 0
+        for start, end, _ in sorted(item for item in placed if item[2].overlaps(lifetime)):
+            if start >= address + size:
+                break
+            address = max(address, end)
+        placed.append((address, address + size, lifetime))
+        yield replace(buffer, address=address)
+
+
+def _stack(buffers: Iterable[Buffer], config: AcceleratorConfig) -> Iterable[Buffer]:
+    beat = config.axi_bytes // WORD
+    ends: dict[int, int] = defaultdict(int)
+    for buffer in buffers:
+        address = ends[buffer.window]
+        ends[buffer.window] = _round_up(address + buffer.rows * buffer.pitch, beat)
+        yield replace(buffer, address=address)

@@ -1,0 +1,214 @@
+"""Lower self-attention and its output projection."""
+
+from __future__ import annotations
+
+from ..gir import Affine, Buffer, Node, Parallel, Slice
+from .build import block, load, matmul, part, quantise, softmax
+from .layer import LayerContext, Operand
+
+QUERY, KEY, VALUE, PROJECTION, PROJECTION_UNBIASED = range(5)
+"""Rows of the scale words of attention."""
+
+PLANE_BITS = 7
+"""Bits of a plane of probabilities."""
+
+
+class AttentionLowering:
+    """Lowers one layer's attention.
+
+    Parameters
+    ----------
+    context : LayerContext
+    x : Operand
+        The layer's input, int8 [sequence, hidden].
+    """
+
+    def __init__(self, context: LayerContext, x: Operand) -> None:
+        shape, tiling = context.shape, context.tiling
+        self.context, self.x = context, x
+        self.fractions = context.layer.fractions
+        self.width = tiling.heads * shape.head_width
+        self.groups = shape.heads // tiling.heads
+        self.group, _ = block(context.name("group"))
+        self.scales, self._load_scales = context.resident_scales(
+            "attention.scales", PROJECTION_UNBIASED + 1, shape.hidden
+        )
+        self.merged = Operand(
+            context.memory.declare(
+                context.memory.operand(context.name("context"), shape.sequence, shape.hidden)
+            ),
+            context.memory.declare(
+                context.memory.scales(context.name("context.scales"), self.groups, shape.sequence)
+            ),
+        )
+
+    def heads(self) -> list[Node]:
+        """Return the nodes up to the int8 context of all heads."""
+        shape, name = self.context.shape, self.context.name
+        memory, depth = self.context.memory, self.context.tiling.depth
+        weights = {
+            kind: memory.operand(name(f"{kind}.weights"), self.width, shape.hidden)
+            for kind in ("query", "key", "value")
+        }
+        keys = Operand(
+            memory.operand(name("keys"), shape.sequence, self.width, depth),
+            memory.scales(name("keys.scales"), 1, shape.sequence, depth),
+        )
+        values = Operand(
+            memory.operand(name("values"), self.width, shape.sequence, depth),
+            memory.scales(name("values.scales"), 1, self.width, depth),
+        )
+        buffers = (*weights.values(), keys.values, keys.scales, values.values, values.scales)
+        body = [
+            self._load_weights("key", weights["key"]),
+            self._keys(weights["key"], keys),
+            self._load_weights("value", weights["value"]),
+            self._values(weights["value"], values),
+            self._load_weights("query", weights["query"]),
+            self._query_blocks(weights["query"], keys, values),
+        ]
+        step = self.width
+        group = Parallel(name("group"), 0, shape.hidden, step, buffers, tuple(body))
+        return [self._load_scales, group]
+
+    def _load_weights(self, kind: str, target: Buffer) -> Node:
+        hidden = self.context.shape.hidden
+        source = self.context.constant(kind, "int8", hidden, hidden)
+        rows = part(source, self.group * self.width, 0, self.width)
+        return load(rows, part(target), self.context.name(kind))
+
+    def _channel_scales(self, row: int, offset: Affine | int = 0) -> Slice:
+        return part(self.scales, row, self.group * self.width + offset, 1, self.width)
+
+    def _keys(self, weights: Buffer, keys: Operand) -> Node:
+        context, fraction = self.context, self.fractions.key
+        rows = min(context.tiling.rows, context.shape.sequence)
+        staging = context.memory.results(
+            context.name("keys.wide"), rows, self.width, context.tiling.depth
+        )
+        first, count = context.tokens("key_block")
+        wide = part(staging, rows=count)
+        b = part(weights), self._channel_scales(KEY)
+        body: list[Node] = [
+            matmul(self.x.rows(first, count), b, wide, fraction, context.name("key")),
+            quantise(wide, keys.rows(first, count), fraction, context.name("key")),
+        ]
+        return context.token_blocks("key_block", (staging,), body)
+
+    def _values(self, weights: Buffer, values: Operand) -> Node:
+        context, fraction = self.context, self.fractions.value
+        step = min(context.tiling.rows, self.width)
+        staging = context.memory.results(
+            context.name("values.wide"), step, context.shape.sequence, context.tiling.depth
+        )
+        number, count = block(context.name("value_block"))
+        first = number * step
+        wide = part(staging, rows=count)
+        channels = part(self.scales, VALUE, self.group * self.width + first, 1, count)
+        a = part(weights, first, rows=count), channels
+        body: tuple[Node, ...] = (
+            matmul(a, self.x.all(), wide, fraction, context.name("value")),
+            quantise(wide, values.rows(first, count), fraction, context.name("value")),
+        )
+        return Parallel(context.name("value_block"), 0, self.width, step, (staging,), body)
+
+    def _query_blocks(self, weights: Buffer, keys: Operand, values: Operand) -> Node:
+        context, memory, depth = self.context, self.context.memory, self.context.tiling.depth
+        rows = min(context.tiling.query_rows, context.shape.sequence)
+        first, count = context.tokens("query_block", rows)
+        wide = memory.results(context.name("queries.wide"), rows, self.width, depth)
+        queries = Operand(
+            memory.operand(context.name("queries"), rows, self.width, depth),
+            memory.scales(context.name("queries.scales"), 1, rows, depth),
+        )
+        mixed = memory.results(context.name("context.wide"), rows, self.width, depth)
+        columns = self.group * self.width
+        merged = (
+            part(self.merged.values, first, columns, count, self.width),
+            part(self.merged.scales, self.group, first, 1, count),
+        )
+        b = part(weights), self._channel_scales(QUERY)
+        body: list[Node] = [
+            matmul(
+                self.x.rows(first, count),
+                b,
+                part(wide, rows=count),
+                self.fractions.query,
+                context.name("query"),
+            ),
+            quantise(
+                part(wide, rows=count),
+                queries.rows(0, count),
+                self.fractions.query,
+                context.name("query"),
+            ),
+            self._head_loop(queries, keys, values, mixed, count),
+            quantise(
+                part(mixed, rows=count), merged, self.fractions.context, context.name("context")
+            ),
+        ]
+        buffers = (wide, queries.values, queries.scales, mixed)
+        return context.token_blocks("query_block", buffers, body, rows)
+
+    def _head_loop(
+        self, queries: Operand, keys: Operand, values: Operand, mixed: Buffer, count: Affine
+    ) -> Node:
+        context, memory, depth = self.context, self.context.memory, self.context.tiling.depth
+        sequence, width = context.shape.sequence, context.shape.head_width
+        rows = mixed.rows
+        number, _ = block(context.name("head"))
+        first = number * width
+        scores = memory.results(context.name("scores"), rows, sequence, depth)
+        planes = memory.operand(context.name("probabilities"), 2 * rows, sequence, depth)
+        sums = memory.scales(context.name("probabilities.scales"), 1, rows, depth)
+        high, low = part(planes, 0, rows=count), part(planes, rows, rows=count)
+        scale = part(sums, columns=count)
+        query = part(queries.values, 0, first, count, width), part(queries.scales, columns=count)
+        key = part(keys.values, 0, first, sequence, width), part(keys.scales)
+        score = part(scores, rows=count)
+        result = part(mixed, 0, first, count, width)
+        fraction = self.fractions.context
+        head_values = values.rows(first, width)
+        body: tuple[Node, ...] = (
+            matmul(query, key, score, self.fractions.scores, context.name("scores")),
+            softmax(score, (high, low), scale, self.fractions.scores, context.name("softmax")),
+            matmul(
+                (high, scale), head_values, result, fraction + PLANE_BITS, context.name("context")
+            ),
+            matmul((low, scale), head_values, result, fraction, context.name("context"), result),
+        )
+        return Parallel(context.name("head"), 0, self.width, width, (scores, planes, sums), body)
+
+    def projection(self, residual: Buffer) -> Node:
+        """Return the node that adds the output projection to `residual` in place."""
+        context, shape = self.context, self.context.shape
+        step = context.tiling.projection
+        number, channels = block(context.name("projection_block"))
+        weights = context.memory.operand(
+            context.name("projection.weights"), step, shape.hidden, context.tiling.depth
+        )
+        source = context.constant("projection", "int8", shape.hidden, shape.hidden)
+        first, count = context.tokens("projection_rows")
+        y = part(residual, first, number * step, count, channels)
+        products: list[Node] = []
+        for group in range(self.groups):
+            columns = group * self.width
+            a = (
+                part(self.merged.values, first, columns, count, self.width),
+                part(self.merged.scales, group, first, 1, count),
+            )
+            row = PROJECTION if group == 0 else PROJECTION_UNBIASED
+            b = (
+                part(weights, 0, columns, channels, self.width),
+                part(self.scales, row, number * step, 1, channels),
+            )
+            products.append(matmul(a, b, y, self.fractions.input, context.name("projection"), y))
+        body: tuple[Node, ...] = (
+            load(
+                part(source, number * step, rows=channels),
+                part(weights, rows=channels),
+                context.name("projection"),
+            ),
+            context.token_blocks("projection_rows", (), products),
+        )
+        return Parallel(context.name("projection_block"), 0, shape.hidden, step, (weights,), body)

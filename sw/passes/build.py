@@ -1,0 +1,86 @@
+"""Short ways to write slices and operations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...hw.isa import Activation, Norm, Opcode
+from ..gir import Affine, Buffer, Compute, Move, Slice
+
+
+def block(name: str) -> tuple[Affine, Affine]:
+    """Return number and extent of the iteration of loop `name`."""
+    return Affine.variable(name), Affine.variable(f"|{name}|")
+
+
+def part(
+    buffer: Buffer,
+    row: Affine | int = 0,
+    column: Affine | int = 0,
+    rows: Affine | int | None = None,
+    columns: Affine | int | None = None,
+) -> Slice:
+    """Return a slice of `buffer` of as many rows and columns as it has, where none are given."""
+    return Slice(
+        buffer.name,
+        Affine.of(row),
+        Affine.of(column),
+        Affine.of(buffer.rows if rows is None else rows),
+        Affine.of(buffer.columns if columns is None else columns),
+    )
+
+
+def load(source: Slice, destination: Slice, product: str) -> Move:
+    """Copy from DRAM to the scratchpad."""
+    return Move(Opcode.LOAD, {"source": source}, {"destination": destination}, product=product)
+
+
+def store(source: Slice, destination: Slice, product: str) -> Move:
+    """Copy from the scratchpad to DRAM."""
+    return Move(Opcode.STORE, {"source": source}, {"destination": destination}, product=product)
+
+
+def matmul(
+    a: tuple[Slice, Slice],
+    b: tuple[Slice, Slice],
+    y: Slice,
+    fraction: int,
+    product: str,
+    residual: Slice | None = None,
+) -> Compute:
+    """Multiply `a` by `b` transposed, each an operand and its scales, to `fraction` bits."""
+    reads = {"a": a[0], "b": b[0], "row_scale": a[1], "column_scale": b[1]}
+    if residual is not None:
+        reads["residual"] = residual
+    return Compute(Opcode.MATMUL, reads, {"y": y}, {"fraction": fraction}, product)
+
+
+def quantise(
+    x: Slice,
+    y: tuple[Slice, Slice],
+    fraction: int,
+    product: str,
+    activation: Activation = Activation.IDENTITY,
+) -> Compute:
+    """Turn int16 `x` with `fraction` bits into int8 rows and their scales `y`."""
+    attributes: Mapping[str, int] = {"activation": activation.value, "x_fraction": fraction}
+    return Compute(Opcode.QUANTISE, {"x": x}, {"y": y[0], "scale": y[1]}, attributes, product)
+
+
+def softmax(
+    x: Slice, planes: tuple[Slice, Slice], scale: Slice, fraction: int, product: str
+) -> Compute:
+    """Turn scores `x` into two planes of probabilities and their scale a row."""
+    writes = {"y": planes[0], "low": planes[1], "scale": scale}
+    attributes = {"two_planes": 1, "x_fraction": fraction}
+    return Compute(Opcode.SOFTMAX, {"x": x}, writes, attributes, product)
+
+
+def normalise(
+    x: Slice, parameter: Slice, y: Slice, fraction: int, epsilon: int, product: str
+) -> Compute:
+    """Layer-normalise the rows of `x` to `fraction` bits."""
+    attributes = {"norm": Norm.LAYER.value, "y_fraction": fraction, "epsilon": epsilon}
+    return Compute(
+        Opcode.NORMALISE, {"x": x, "parameter": parameter}, {"y": y}, attributes, product
+    )

@@ -1,0 +1,127 @@
+"""Which operations of a straight graph must wait for which: read and write conflicts of slices."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import index
+
+from ..gir import DTYPE_BYTES, WORD, Buffer, Graph, Level, Operation, Slice, words
+
+
+@dataclass(frozen=True)
+class Region:
+    """What a slice touches: words ``[first_word, end_word)`` of rows ``[first_row, end_row)``."""
+
+    buffer: Buffer
+    first_row: int
+    end_row: int
+    first_word: int
+    end_word: int
+
+    @property
+    def first(self) -> int:
+        """The first word, counted from the start of the buffer."""
+        return self.first_row * self.buffer.pitch + self.first_word
+
+    @property
+    def end(self) -> int:
+        """One past the last word, counted from the start of the buffer."""
+        return (self.end_row - 1) * self.buffer.pitch + self.end_word
+
+    def overlaps(self, other: Region) -> bool:
+        """Return whether a word belongs to both."""
+        if self.buffer.name == other.buffer.name:
+            return (
+                self.first_row < other.end_row
+                and other.first_row < self.end_row
+                and self.first_word < other.end_word
+                and other.first_word < self.end_word
+            )
+        if self.buffer.address is None or other.buffer.address is None:
+            return False
+        return (
+            self.buffer.address + self.first < other.buffer.address + other.end
+            and other.buffer.address + other.first < self.buffer.address + self.end
+        )
+
+
+@dataclass(frozen=True)
+class Access:
+    """An operation's access to a region in one of its roles."""
+
+    operation: int
+    role: str
+    is_write: bool
+    region: Region
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """`later` must not run before `earlier` is done, for the sake of two accesses."""
+
+    earlier: Access
+    later: Access
+
+
+def region(item: Slice, buffer: Buffer) -> Region:
+    """Return what the slice `item` of `buffer` touches."""
+    row, column = index(item.row), index(item.column)
+    first_word = column * DTYPE_BYTES[buffer.dtype] // WORD
+    end_word = first_word + words(index(item.columns), buffer.dtype)
+    return Region(buffer, row, row + index(item.rows), first_word, end_word)
+
+
+def accesses(number: int, operation: Operation, buffers: dict[str, Buffer]) -> Iterable[Access]:
+    """Yield the accesses of `operation`, reads first."""
+    for is_write, slices in ((False, operation.reads), (True, operation.writes)):
+        for role, item in slices.items():
+            yield Access(number, role, is_write, region(item, buffers[item.buffer]))
+
+
+def dependencies(graph: Graph) -> list[Dependency]:
+    """Return all pairs of conflicting accesses in program order.
+
+    Buffers with addresses conflict where they overlap in memory; without, only with themselves.
+    """
+    buffers = graph.by_name()
+    neighbours = _neighbours(graph.buffers)
+    written = {
+        item.buffer for operation in graph.operations() for item in operation.writes.values()
+    }
+    seen: dict[str, list[Access]] = defaultdict(list)
+    found = []
+    for number, operation in enumerate(graph.operations()):
+        current = list(accesses(number, operation, buffers))
+        for access in current:
+            for name in neighbours[access.region.buffer.name]:
+                found += [
+                    Dependency(earlier, access)
+                    for earlier in seen[name]
+                    if (earlier.is_write or access.is_write)
+                    and earlier.region.overlaps(access.region)
+                ]
+        for access in current:
+            if access.region.buffer.name in written:
+                seen[access.region.buffer.name].append(access)
+    return found
+
+
+def _neighbours(buffers: Iterable[Buffer]) -> dict[str, list[str]]:
+    """Return for each buffer the buffers that share memory with it, itself among them."""
+    result = {buffer.name: [buffer.name] for buffer in buffers}
+    placed: dict[tuple[Level, int], list[Buffer]] = defaultdict(list)
+    for buffer in buffers:
+        if buffer.address is not None:
+            placed[buffer.level, buffer.window].append(buffer)
+    for group in placed.values():
+        group.sort(key=lambda buffer: buffer.address or 0)
+        for position, first in enumerate(group):
+            end = (first.address or 0) + first.size
+            for second in group[position + 1 :]:
+                if (second.address or 0) >= end:
+                    break
+                result[first.name].append(second.name)
+                result[second.name].append(first.name)
+    return result

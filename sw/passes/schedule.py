@@ -1,0 +1,136 @@
+"""Order the operations: greedy list scheduling against the cost model.
+
+Each unit takes, whenever it is free, the ready operation that stands first in the natural order of
+the layer, so that the array turns to the next head, block or weight matrix while the vector unit
+works on the last result. A LOAD becomes ready no earlier than `horizon` cycles of array work before
+its data is needed: early enough to hide the memory, late enough to hold no scratchpad in vain.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+
+from ...hw.config import AcceleratorConfig
+from ...hw.isa import UNITS, Opcode, Unit
+from ..cost import ISSUE_CYCLES, cycles, latency
+from ..gir import Buffer, Graph, Operation
+from .dependencies import dependencies
+
+
+def schedule(graph: Graph, config: AcceleratorConfig, horizon: int) -> Graph:
+    """Return `graph` in the order of the predicted starts, which the operations then carry.
+
+    Parameters
+    ----------
+    graph : Graph
+        Without parallel nodes.
+    config : AcceleratorConfig
+    horizon : int
+        Cycles of array work that a LOAD may run ahead.
+    """
+    return _Scheduler(graph, config, horizon).run()
+
+
+class _Scheduler:
+    def __init__(self, graph: Graph, config: AcceleratorConfig, horizon: int) -> None:
+        self.graph = graph
+        self.horizon = horizon
+        self.operations = graph.operations()
+        buffers = graph.by_name()
+        self.work = [cycles(operation, buffers, config) for operation in self.operations]
+        self.latency = {unit: latency(unit, config) + ISSUE_CYCLES for unit in UNITS}
+        self.followers: list[list[int]] = [[] for _ in self.operations]
+        self.missing = [0] * len(self.operations)
+        self._add_edges(buffers)
+        self.due = self._due()
+        self.earliest = [0] * len(self.operations)
+        self.free = dict.fromkeys(UNITS, 0)
+        self.ready: dict[Unit, list[int]] = {unit: [] for unit in UNITS}
+        self.array_done = 0
+        self.array_start = 0
+
+    def _add_edges(self, buffers: dict[str, Buffer]) -> None:
+        edges = {
+            (conflict.earlier.operation, conflict.later.operation)
+            for conflict in dependencies(self.graph)
+        }
+        edges |= _ring_edges(self.operations, buffers)
+        for earlier, later in sorted(edges):
+            self.followers[earlier].append(later)
+            self.missing[later] += 1
+
+    def _due(self) -> list[int]:
+        """Return the array work before the first operation that needs each LOAD."""
+        before = []
+        total = 0
+        for operation, work in zip(self.operations, self.work, strict=True):
+            before.append(total)
+            total += work if operation.unit == Unit.ARRAY else 0
+        return [
+            min((before[later] for later in self.followers[number]), default=0)
+            if operation.opcode == Opcode.LOAD
+            else 0
+            for number, operation in enumerate(self.operations)
+        ]
+
+    def run(self) -> Graph:
+        for number, missing in enumerate(self.missing):
+            if not missing:
+                self.ready[self.operations[number].unit].append(number)
+        order = []
+        while any(self.ready.values()):
+            start, number = self._choose()
+            order.append(self._place(number, start))
+        return replace(self.graph, body=tuple(order))
+
+    def _choose(self) -> tuple[int, int]:
+        """Return start and number of the operation that can start first."""
+        best = None
+        blocked = None
+        for unit, numbers in self.ready.items():
+            for number in numbers:
+                start = max(self.free[unit], self.earliest[number])
+                if self.due[number] > self.array_done + self.horizon:
+                    blocked = min(blocked or (number, start), (number, start))
+                    continue
+                if self.due[number]:
+                    start = max(start, self.array_start - self.horizon)
+                best = min(best or (start, number), (start, number))
+        if best is None:
+            assert blocked is not None
+            return blocked[1], blocked[0]
+        return best
+
+    def _place(self, number: int, start: int) -> Operation:
+        operation = self.operations[number]
+        unit = operation.unit
+        end = start + self.work[number]
+        self.ready[unit].remove(number)
+        self.free[unit] = end
+        if unit == Unit.ARRAY:
+            self.array_done += self.work[number]
+            self.array_start = start
+        visible = end + self.latency[unit]
+        for later in self.followers[number]:
+            self.earliest[later] = max(self.earliest[later], visible)
+            self.missing[later] -= 1
+            if not self.missing[later]:
+                self.ready[self.operations[later].unit].append(later)
+        return replace(operation, start=start, end=visible)
+
+
+def _ring_edges(operations: list[Operation], buffers: dict[str, Buffer]) -> set[tuple[int, int]]:
+    """Return what keeps copy n of a buffer from being used before copy n - depth is free."""
+    users: dict[str, list[int]] = defaultdict(list)
+    for number, operation in enumerate(operations):
+        for item in (*operation.reads.values(), *operation.writes.values()):
+            users[item.buffer].append(number)
+    edges = set()
+    for name, numbers in users.items():
+        stem, dot, copy = name.rpartition(".")
+        if not dot or not copy.isdigit():
+            continue
+        previous = f"{stem}.{int(copy) - buffers[name].depth}"
+        edges |= {(last, numbers[0]) for last in users.get(previous, ())}
+    return edges
