@@ -135,7 +135,6 @@ class Controller(wiring.Component):
             watchdog.activity.eq(progress),
             errors.enable.eq(running),
             self.error.eq(errors.error),
-            self.retired.eq(scheduler.retired),
             self.waiting.eq(scheduler.waiting),
         ]
         ports = [getattr(self, unit_name(unit)) for unit in UNITS]
@@ -191,6 +190,7 @@ class Controller(wiring.Component):
                     quiet.enable.eq(1),
                     quiet.activity.eq(units_busy | scheduler.pending.any()),
                 ]
+                m.d.comb += self.retired.eq(scheduler.retired | (ending & ~errors.error.valid))
                 with m.If(ending | errors.error.valid | self.soft_reset):
                     m.next = "BEGIN_HALT"
             with m.State("BEGIN_HALT"):
