@@ -15,7 +15,8 @@ from ageha.verif.devices.golden import GoldenDevice
 from ageha.verif.golden.controller import Deadlock
 from ageha.verif.golden.machine import Machine
 from ageha.verif.golden.matmul import matmul
-from ageha.verif.programs import Builder, random_program
+from ageha.verif.program_builder import Builder
+from ageha.verif.programs import random_program
 
 TINY = PRESETS["tiny"]
 END = encode(Opcode.END)
