@@ -22,7 +22,7 @@ def describe(
     Returns
     -------
     dict
-        - ``layers``, ``sequence_length``, ``hidden``, ``heads``, ``intermediate``: what it computes;
+        - ``layers``, ``sequence_length``, ``hidden``, ``heads``, ``intermediate``: its shape;
         - ``tiling``: how it is cut;
         - ``labels``: for each instruction but END, the product or step that it belongs to;
         - ``products``: for each matrix product ``name, layer, count, m, n, k, ideal_cycles,

@@ -15,25 +15,26 @@ from .schedule import schedule
 from .tiling import Shape, Tiling
 
 SWEEPS = 2
-"""How often the descent goes over all fields of a tiling."""
+"""How often the descent goes over all fields of a tiling, at most."""
+
+INSTRUCTION_CYCLES = 16
+"""What an instruction more may cost, in fetch and in the margins of the model: few are better."""
 
 
 @dataclass(frozen=True, order=True)
 class Cost:
-    """What a tiling costs: one that fits is better than one that does not, then the figure.
+    """What a tiling costs: one that fits is better than one that does not, then the cycles.
 
     Parameters
     ----------
     excess : int
         Bytes beyond the scratchpad.
     cycles : int
-        Predicted.
-    instructions : int
+        Predicted, and `INSTRUCTION_CYCLES` for each instruction.
     """
 
     excess: int
     cycles: int
-    instructions: int
 
 
 @dataclass(frozen=True)
@@ -110,35 +111,32 @@ def evaluate(
             allocate(graph, config)
         except CompileError:
             excess = 1
-    return Cost(excess, max(operation.end for operation in operations), len(operations))
+    cycles = max(operation.end for operation in operations)
+    return Cost(excess, cycles + INSTRUCTION_CYCLES * len(operations))
 
 
 def _options(shape: Shape, config: AcceleratorConfig) -> dict[str, list[int]]:
     """Return the values to try for each field of a tiling, the first to start from first."""
     rows, columns = config.array.rows, config.array.columns
     beat = config.axi_bytes
+    group = 4 * columns // shape.head_width
     return {
-        "heads": _ordered(
-            (count for count in range(1, shape.heads + 1) if shape.heads % count == 0),
-            4 * columns // shape.head_width,
-        ),
-        "query_rows": _ordered((rows << power for power in range(5)), 4 * rows),
-        "rows": _ordered((rows << power for power in range(4)), 2 * rows),
-        "chunk": _ordered(_divisors(shape.intermediate, beat, 24 * columns), 8 * columns),
-        "projection": _ordered(_divisors(shape.hidden, columns, 24 * columns), 8 * columns),
+        "heads": _nearest(_divisors(shape.heads, 1), group, 4),
+        "query_rows": [4 * rows, 8 * rows, 2 * rows],
+        "rows": [2 * rows, 4 * rows, 8 * rows],
+        "chunk": _nearest(_divisors(shape.intermediate, beat), 8 * columns, 4),
+        "projection": _nearest(_divisors(shape.hidden, columns), 8 * columns, 3),
         "depth": [2, 1],
-        "prefetch": [16384, 8192, 4096],
+        "prefetch": [1024 * rows, 256 * rows],
     }
 
 
-def _divisors(size: int, multiple: int, limit: int) -> Iterator[int]:
-    if size <= multiple:
-        yield size
-    for step in range(multiple, min(size, limit) + 1, multiple):
-        if size % step == 0:
-            yield step
+def _divisors(size: int, multiple: int) -> Iterator[int]:
+    """Yield the divisors of `size` that are multiples of `multiple`, and `size` itself."""
+    yield from (step for step in range(multiple, size, multiple) if size % step == 0)
+    yield size
 
 
-def _ordered(values: Iterable[int], first: int) -> list[int]:
-    """Return `values` by their distance from `first`."""
-    return sorted(set(values), key=lambda value: (abs(value - first), value))
+def _nearest(values: Iterable[int], first: int, count: int) -> list[int]:
+    """Return the `count` values nearest to `first`, by their distance."""
+    return sorted(values, key=lambda value: (abs(value - first), value))[:count]
