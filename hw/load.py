@@ -6,10 +6,10 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .axi import NORMAL_MEMORY, AxiReadSignature, Burst, Response
+from .block_writer import BlockWriter
 from .burst_issuer import BurstIssuer
 from .config import WORD_BYTES, AcceleratorConfig
 from .isa import ErrorCode
-from .line_writer import LineWriter
 from .ports import UnitSignature, WritePortSignature, fault_layout
 from .stream_buffer import StreamBuffer
 from .transfer import TransferCheck, block_layout
@@ -73,7 +73,7 @@ class Load(wiring.Component):
         m.submodules.blocks = blocks = SyncFIFO(
             width=block_layout(config).size, depth=QUEUED_TRANSFERS
         )
-        m.submodules.writer = writer = LineWriter(config)
+        m.submodules.writer = writer = BlockWriter(config)
         beat_layout = data.StructLayout(
             {"data": config.axi.data_width, "response": Response, "last": 1}
         )

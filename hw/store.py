@@ -6,10 +6,10 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .axi import NORMAL_MEMORY, AxiWriteSignature, Burst, Response
+from .block_reader import BlockReader
 from .burst_issuer import BurstIssuer
 from .config import WORD_BYTES, AcceleratorConfig
 from .isa import ErrorCode
-from .line_reader import LineReader
 from .ports import ReadPortSignature, UnitSignature, fault_layout
 from .transfer import TransferCheck
 from .window import windows_layout
@@ -65,7 +65,7 @@ class Store(wiring.Component):
         config = self.config
         m.submodules.check = check = TransferCheck(config, "writable")
         m.submodules.issuer = issuer = BurstIssuer(config)
-        m.submodules.reader = reader = LineReader(config)
+        m.submodules.reader = reader = BlockReader(config)
         wiring.connect(m, reader.read, wiring.flipped(self.scratchpad))
 
         bus_fault = Signal(fault_layout)

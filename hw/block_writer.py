@@ -9,7 +9,7 @@ from .ports import WORD_BITS, WritePortSignature
 from .transfer import block_layout
 
 
-class LineWriter(wiring.Component):
+class BlockWriter(wiring.Component):
     """Writes the rows of a block from beats; every row begins with a new beat and a new line.
 
     One beat a cycle while the scratchpad accepts; one idle cycle between blocks. A line is
