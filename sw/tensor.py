@@ -124,3 +124,9 @@ class Tensor:
     def to_float(self, array: NDArray) -> NDArray[np.float64]:
         """Return the numbers that `array` stands for, without scale words."""
         return np.ldexp(np.asarray(array, dtype=np.float64), -self.fraction)
+
+    def from_float(self, values: NDArray[np.floating]) -> NDArray:
+        """Return integers that stand for `values`, rounded to nearest and saturated."""
+        limits = np.iinfo(self.dtype)
+        scaled = np.rint(np.ldexp(np.asarray(values, dtype=np.float64), self.fraction))
+        return np.clip(scaled, limits.min, limits.max).astype(self.dtype)

@@ -70,6 +70,10 @@ class Tokenizer:
             )
         return tokens
 
+    def names(self, tokens: NDArray[np.integer]) -> list[str]:
+        """Return the text of each id in `tokens`."""
+        return [self._tokenizer.id_to_token(int(token)) or "?" for token in tokens]
+
 
 def _resize(tokens: NDArray[np.int64], length: int) -> NDArray[np.int64]:
     if length < 1:
