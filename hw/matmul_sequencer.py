@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import WORD_BYTES, AcceleratorConfig
 from .isa import Matmul
-from .operand_reader import Side, burst_layout
+from .operand_reader import burst_pair_layout
 from .operand_walk import Move, OperandWalk
 
 CHUNKS_AHEAD = 4
@@ -31,7 +31,7 @@ def chunk_layout(config: AcceleratorConfig) -> data.StructLayout:
 
 
 class MatmulSequencer(wiring.Component):
-    """Dense output stationary: tiles m inside n, chunks of K inside a tile, A before B.
+    """Dense output stationary: tiles m inside n, chunks of K inside a tile.
 
     Parameters
     ----------
@@ -40,11 +40,11 @@ class MatmulSequencer(wiring.Component):
     Members
     -------
     instruction : stream of `isa.Matmul`, in; accepted when the last one has been walked.
-    bursts : stream of `burst_layout`, out
-    chunks : stream of `chunk_layout`, out; one for each two bursts.
+    bursts : stream of `burst_pair_layout`, out; a chunk of both operands
+    chunks : stream of `chunk_layout`, out; one for each pair of bursts.
     busy : out; an instruction is being walked or chunks wait to be taken.
 
-    Throughput: a burst a cycle. Latency: two cycles from instruction to burst.
+    Throughput: a chunk a cycle. Latency: two cycles from instruction to burst.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -52,7 +52,7 @@ class MatmulSequencer(wiring.Component):
         super().__init__(
             {
                 "instruction": In(stream.Signature(Matmul)),
-                "bursts": Out(stream.Signature(burst_layout(config))),
+                "bursts": Out(stream.Signature(burst_pair_layout(config))),
                 "chunks": Out(stream.Signature(chunk_layout(config))),
                 "busy": Out(1),
             }
@@ -68,8 +68,7 @@ class MatmulSequencer(wiring.Component):
         m = Module()
         array = self.config.array
         word = Signal(Matmul)
-        walking, starting = Signal(), Signal()
-        side = Signal(Side)
+        walking, starting, chunk_done = Signal(), Signal(), Signal()
         chunk = Signal(chunk_layout(self.config))
         m.submodules.queue = queue = SyncFIFOBuffered(width=chunk.shape().size, depth=CHUNKS_AHEAD)
         m.d.comb += [
@@ -77,9 +76,8 @@ class MatmulSequencer(wiring.Component):
             self.chunks.payload.eq(queue.r_data),
             queue.r_en.eq(self.chunks.ready),
             queue.w_data.eq(chunk),
-            queue.w_en.eq(self.bursts.valid & self.bursts.ready & (side == Side.A)),
+            queue.w_en.eq(chunk_done),
             self.bursts.valid.eq(walking & ~starting & queue.w_rdy),
-            self.bursts.payload.side.eq(side),
             self.instruction.ready.eq(~walking),
             self.busy.eq(walking | queue.r_rdy | (queue.level != 0)),
         ]
@@ -87,26 +85,23 @@ class MatmulSequencer(wiring.Component):
         m_left, n_left, k_left = (Signal(16, name=f"{name}_left") for name in "mnk")
         last_k = Signal()
         last_m = Signal()
-        chunk_done = Signal()
         m.d.comb += [
             last_k.eq(k_left <= self.config.chunk),
             last_m.eq(m_left <= array.rows),
-            chunk_done.eq(self.bursts.valid & self.bursts.ready & (side == Side.B)),
+            chunk_done.eq(self.bursts.valid & self.bursts.ready),
             chunk.steps.eq(Mux(last_k, k_left, self.config.chunk)),
             chunk.first.eq(k_left == word.k),
             chunk.last.eq(last_k),
             chunk.useful.eq(self._limit(m_left, array.rows) * self._limit(n_left, array.columns)),
         ]
-        self._walk_operands(m, word, side, starting, chunk_done, last_k, last_m, chunk.steps)
+        self._walk_operands(m, word, starting, chunk_done, last_k, last_m, chunk.steps)
 
         with m.If(~walking):
             m.d.sync += [word.eq(self.instruction.payload), walking.eq(self.instruction.valid)]
             m.d.sync += starting.eq(self.instruction.valid)
         with m.Elif(starting):
-            m.d.sync += [starting.eq(0), side.eq(Side.A)]
+            m.d.sync += starting.eq(0)
             m.d.sync += [m_left.eq(word.m), n_left.eq(word.n), k_left.eq(word.k)]
-        with m.Elif(self.bursts.valid & self.bursts.ready):
-            m.d.sync += side.eq(~side.as_value())
         with m.If(chunk_done):
             m.d.sync += k_left.eq(Mux(last_k, word.k, k_left - self.config.chunk))
         with m.If(chunk_done & last_k):
@@ -122,33 +117,30 @@ class MatmulSequencer(wiring.Component):
         bits = size.bit_length()
         return Mux(left < size, left[:bits], size)
 
-    def _walk_operands(self, m, word, side, starting, chunk_done, last_k, last_m, steps) -> None:
+    def _walk_operands(self, m, word, starting, chunk_done, last_k, last_m, steps) -> None:
+        """Name the lines of each chunk. A starts over for each n; B stays until m has passed."""
         array = self.config.array
-        fields = (
-            (Side.A, array.rows, word.a_address, word.a_pitch, word.a_transposed),
-            (Side.B, array.columns, word.b_address, word.b_pitch, word.b_transposed),
+        operands = (
+            ("a", array.rows, Move.TILE, Move.FIRST_TILE),
+            ("b", array.columns, Move.SAME_TILE, Move.TILE),
         )
-        # A starts over for each n, while B stays with the tile until all of m has passed.
-        moves = {Side.A: (Move.TILE, Move.FIRST_TILE), Side.B: (Move.SAME_TILE, Move.TILE)}
-        for this, vector, address, pitch, transposed in fields:
-            m.submodules[f"walk_{this.name.lower()}"] = walk = OperandWalk(self.config, vector)
-            more, end = moves[this]
+        for name, vector, more, end in operands:
+            m.submodules[f"walk_{name}"] = walk = OperandWalk(self.config, vector)
+            burst = self.bursts.payload[name]
+            transposed = word[f"{name}_transposed"]
             m.d.comb += [
-                walk.base.eq(address),
-                walk.pitch.eq(pitch),
+                walk.base.eq(word[f"{name}_address"]),
+                walk.pitch.eq(word[f"{name}_pitch"]),
                 walk.transposed.eq(transposed),
                 walk.start.eq(starting),
                 walk.advance.eq(chunk_done),
                 walk.move.eq(Mux(last_k, Mux(last_m, end, more), Move.CHUNK)),
+                burst.address.eq(walk.address),
+                burst.part.eq(walk.part),
+                burst.pitch.eq(walk.pitch),
+                burst.transposed.eq(transposed),
+                burst.lines.eq(self._lines(steps, transposed, vector)),
             ]
-            with m.If(side == this):
-                m.d.comb += [
-                    self.bursts.payload.address.eq(walk.address),
-                    self.bursts.payload.part.eq(walk.part),
-                    self.bursts.payload.pitch.eq(pitch),
-                    self.bursts.payload.transposed.eq(transposed),
-                    self.bursts.payload.lines.eq(self._lines(steps, transposed, vector)),
-                ]
 
     def _lines(self, steps, transposed, vector: int):
         """Return the lines that hold the steps of a chunk: none is read beyond K."""

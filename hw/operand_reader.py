@@ -1,7 +1,7 @@
 """Reads the lines of both operands from the scratchpad, chunk by chunk."""
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import WORD_BYTES, AcceleratorConfig
@@ -11,15 +11,8 @@ from .processing_element import OPERAND_BITS
 from .response_tags import ResponseTags
 
 
-class Side(enum.Enum, shape=1):
-    """The operands of a product."""
-
-    A = 0
-    B = 1
-
-
 def burst_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """The lines of a chunk of one operand.
+    """The lines of one operand that hold a chunk.
 
     Line i begins at ``address + i``, or, where a chunk takes more steps than there are lanes,
     at ``address + i·lanes·pitch`` if transposed.
@@ -27,7 +20,6 @@ def burst_layout(config: AcceleratorConfig) -> data.StructLayout:
     shortest = min(config.array.rows, config.array.columns)
     return data.StructLayout(
         {
-            "side": Side,
             "address": address_width(config),
             "pitch": 16,
             "transposed": 1,
@@ -37,11 +29,28 @@ def burst_layout(config: AcceleratorConfig) -> data.StructLayout:
     )
 
 
+def burst_pair_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """The lines of both operands that hold a chunk."""
+    return data.StructLayout({"a": burst_layout(config), "b": burst_layout(config)})
+
+
+def _tag_layout(config: AcceleratorConfig) -> data.StructLayout:
+    burst = burst_layout(config)
+    return data.StructLayout(
+        {
+            "is_b": 1,
+            "index": range(lines_in_chunk(config)),
+            "part": burst["part"].shape,
+            "transposed": 1,
+            "last": 1,
+        }
+    )
+
+
 class OperandReader(wiring.Component):
     """Asks for lines and keeps the two operand buffers filled.
 
-    Bursts come in pairs, A before B; a pair is a chunk. A chunk is asked for as soon as there will
-    be room for it, one line a cycle.
+    A chunk is asked for as soon as there will be room for it, first A, then B, one line a cycle.
 
     Parameters
     ----------
@@ -49,14 +58,14 @@ class OperandReader(wiring.Component):
 
     Members
     -------
-    bursts : stream of `burst_layout`, in
+    bursts : stream of `burst_pair_layout`, in
     read : read port of the scratchpad
     available : out; a chunk of both operands waits.
     take, step : in; see `Operand`.
     activations, weights : signed(8) [rows], [columns], out
 
-    Latency: a chunk of n lines that finds room and is not refused is available
-    n + `Scratchpad.READ_LATENCY` + 3 cycles after its first burst was accepted.
+    Latency: a chunk of n lines, A and B together, that waits for room and is not refused is
+    available n + `Scratchpad.READ_LATENCY` + 2 cycles after the `take` that gives it room.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -65,7 +74,7 @@ class OperandReader(wiring.Component):
         self._columns = Operand(config, config.array.columns)
         super().__init__(
             {
-                "bursts": In(stream.Signature(burst_layout(config))),
+                "bursts": In(stream.Signature(burst_pair_layout(config))),
                 "read": Out(ReadPortSignature(config)),
                 "available": Out(1),
                 "take": In(1),
@@ -93,62 +102,59 @@ class OperandReader(wiring.Component):
         for operand in (a, b):
             m.d.comb += [operand.take.eq(self.take), operand.step.eq(self.step)]
 
-        current = Signal(burst_layout(self.config))
-        index = Signal(range(lines_in_chunk(self.config)))
-        last = self._request(m, current, index)
-
-        m.submodules.tags = tags = ResponseTags(
-            data.StructLayout({"side": Side, "index": index.shape(), "part": 3, "flags": 2})
-        )
-        m.d.comb += [
-            tags.accepted.eq(self.read.request.valid & self.read.request.ready),
-            tags.request.side.eq(current.side),
-            tags.request.index.eq(index),
-            tags.request.part.eq(current.part),
-            tags.request.flags[0].eq(current.transposed),
-            tags.request.flags[1].eq(last),
-        ]
-        for side, operand in ((Side.A, a), (Side.B, b)):
+        m.submodules.tags = tags = ResponseTags(_tag_layout(self.config))
+        self._request(m, tags)
+        place = tags.response
+        for is_b, operand in enumerate((a, b)):
             m.d.comb += [
                 operand.line.eq(self.read.response.payload),
-                operand.write.eq(tags.valid & (tags.response.side == side)),
-                operand.place.index.eq(tags.response.index),
-                operand.place.part.eq(tags.response.part),
-                operand.place.transposed.eq(tags.response.flags[0]),
-                operand.place.last.eq(tags.response.flags[1]),
+                operand.write.eq(tags.valid & (place.is_b == is_b)),
+                operand.place.index.eq(place.index),
+                operand.place.part.eq(place.part),
+                operand.place.transposed.eq(place.transposed),
+                operand.place.last.eq(place.last),
             ]
         return m
 
-    def _request(self, m: Module, current: Signal, index: Signal):
-        """Walk the lines of `current`; return whether `index` is its last line."""
-        waiting, requesting = Signal(), Signal()
-        burst = Signal.like(self.bursts.payload)
-        m.d.comb += self.bursts.ready.eq(~waiting)
-        with m.If(self.bursts.valid & ~waiting):
-            m.d.sync += [burst.eq(self.bursts.payload), waiting.eq(1)]
+    def _request(self, m: Module, tags: ResponseTags) -> None:
+        """Walk the lines of a burst; the next pair waits meanwhile."""
+        pair = Signal.like(self.bursts.payload)
+        current = Signal(burst_layout(self.config))
+        waiting, requesting, is_b, next_is_b = Signal(), Signal(), Signal(), Signal()
+        index = Signal(range(lines_in_chunk(self.config)))
+        load = Signal()
 
         request = self.read.request
+        accepted = request.valid & request.ready
         last = current.lines == index + 1
         m.d.comb += [
             request.valid.eq(requesting),
             request.payload.address.eq(current.address),
             request.payload.pitch.eq(current.pitch),
+            tags.accepted.eq(accepted),
+            tags.request.is_b.eq(is_b),
+            tags.request.index.eq(index),
+            tags.request.part.eq(current.part),
+            tags.request.transposed.eq(current.transposed),
+            tags.request.last.eq(last),
         ]
         stride = 1
         if self.config.lanes < self.config.chunk:
             stride = Mux(current.transposed, current.pitch * self.config.lanes, 1)
-        accepted = request.valid & request.ready
         with m.If(accepted):
             m.d.sync += [current.address.eq(current.address + stride), index.eq(index + 1)]
 
         # Chunks asked for and not yet taken.
         chunks = Signal(range(CHUNKS + 1))
-        permitted = (burst.side == Side.B) | (chunks < CHUNKS)
-        load = Signal()
+        permitted = next_is_b | (chunks < CHUNKS) | self.take
         m.d.comb += load.eq(waiting & permitted & (~requesting | (accepted & last)))
+        m.d.sync += chunks.eq(chunks + (load & ~next_is_b) - self.take)
         with m.If(load):
-            m.d.sync += [current.eq(burst), index.eq(0), requesting.eq(1), waiting.eq(0)]
+            m.d.sync += [index.eq(0), requesting.eq(1), is_b.eq(next_is_b)]
+            m.d.sync += [current.eq(Mux(next_is_b, pair.b, pair.a)), next_is_b.eq(~next_is_b)]
+            m.d.sync += waiting.eq(~next_is_b)
         with m.Elif(accepted & last):
             m.d.sync += requesting.eq(0)
-        m.d.sync += chunks.eq(chunks + (load & (burst.side == Side.A)) - self.take)
-        return last
+        m.d.comb += self.bursts.ready.eq(~waiting)
+        with m.If(self.bursts.valid & ~waiting):
+            m.d.sync += [pair.eq(self.bursts.payload), waiting.eq(1)]

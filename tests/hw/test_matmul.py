@@ -24,14 +24,33 @@ CONFIGS = {
         },
     ),
 }
+RANDOM = ("multiplies", "adds_to_the_result_before", "refuses", "refuses_unknown_flows", "halts")
 
 
 @pytest.mark.parametrize("refusals", [0.0, 0.5])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_matmul(name, refusals):
+def test_random_products(name, refusals):
     config = CONFIGS[name]
-    run_bench(
-        Matmul(config),
-        "matmul",
-        parameters={"config": config.to_dict(), "refusals": refusals, "rounds": 3},
-    )
+    values = {"config": config.to_dict(), "refusals": refusals, "rounds": 6}
+    run_bench(Matmul(config), "matmul", parameters=values, testcase=RANDOM)
+
+
+@pytest.mark.parametrize(
+    "name, steps",
+    [("tiny", 4), ("tiny", 5), ("tiny", 12), ("square", 8), ("square", 9), ("tall", 17)],
+)
+def test_the_array_stays_busy(name, steps):
+    config = CONFIGS[name]
+    values = {"config": config.to_dict(), "steps": steps}
+    run_bench(Matmul(config), "matmul", parameters=values, testcase="keeps_the_array_busy")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "products, share",
+    [([(128, 384, 384)], 0.98), ([(128, 128, 32)] * 12, 0.95), ([(128, 32, 128, 0, 1)] * 12, 0.95)],
+)
+def test_the_base_array_is_used(products, share):
+    config = preset("base")
+    values = {"config": config.to_dict(), "products": products, "share": share}
+    run_bench(Matmul(config), "matmul", parameters=values, testcase="uses_the_array")

@@ -60,9 +60,17 @@ class Bench:
             self.multiplications += execute(instruction, self.expected)
             self.driver.issue(instruction.encode(), self.issued)
             self.issued += 1
-        while self.driver.done < self.issued:
-            await self.driver.finish(self.driver.done + 1)
+        await self.finish(sum(i["m"] * i["n"] * i["k"] for i in instructions))
         self.compare()
+
+    async def finish(self, multiplications):
+        """Wait until all is done; small products may leave most of the array idle."""
+        for _ in range(1000 * (1 + self.issued) + multiplications):
+            await RisingEdge(self.dut.clk)
+            assert self.driver.fault is None, self.driver.fault
+            if self.driver.done == self.issued:
+                return
+        raise AssertionError(f"{self.driver.done} of {self.issued} products are done")
 
     def compare(self):
         """Compare the whole scratchpad."""
@@ -119,7 +127,7 @@ async def keeps_the_array_busy(dut):
     await bench.start()
     config = bench.config
     rows, columns = config.array.rows, config.array.columns
-    steps = max(rows, config.chunk) + 1
+    steps = parameters()["steps"]
     tiles = 4
     for transposed in (False, True):
         products = [
@@ -134,6 +142,23 @@ async def keeps_the_array_busy(dut):
         assert sum(active) == len(products) * tiles * steps
         assert end - begin == sum(active), f"{end - begin - sum(active)} pauses"
         assert not any(event.drain_stall for event in bench.events)
+    await bench.rest()
+
+
+@cocotb.test()
+async def uses_the_array(dut):
+    """From the first instruction to the last `done`, the array works for `share` of the time."""
+    bench = Bench(dut, "uses")
+    await bench.start()
+    products = [Product(*shape) for shape in parameters()["products"]]
+    instructions = bench.place(products)
+    begin = bench.driver.cycle
+    await bench.run(instructions)
+    cycles = bench.driver.cycle - begin
+    array = bench.config.array
+    ideal = sum(p.m * p.n * p.k for p in products) // (array.rows * array.columns)
+    dut._log.info("%d cycles, ideal %d, used %.4f", cycles, ideal, ideal / cycles)
+    assert ideal / cycles >= parameters()["share"], f"{cycles} cycles, ideal {ideal}"
     await bench.rest()
 
 
