@@ -37,8 +37,10 @@ class ArrayConfig:
 
     Parameters
     ----------
-    rows, columns : int
-        Processing elements each way, powers of two from 2 to 64.
+    rows : int
+        Rows of processing elements, a power of two from 2 to 64.
+    columns : int
+        Columns, a power of two from 4 to 64: a row of a tile fills words of four results.
     accumulator_width : int
         Bits of an accumulator, 24 to 48.
     """
@@ -49,7 +51,7 @@ class ArrayConfig:
 
     def __post_init__(self) -> None:
         _require_power_of_two("array.rows", self.rows, 2, 64)
-        _require_power_of_two("array.columns", self.columns, 2, 64)
+        _require_power_of_two("array.columns", self.columns, 4, 64)
         _require_integer("array.accumulator_width", self.accumulator_width, 24, 48)
 
 
