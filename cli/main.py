@@ -1,14 +1,18 @@
 """The `ageha` command."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Annotated
 
 import typer
 
 from .commands.assemble import asm, disasm
+from .commands.compile import compile_command
+from .commands.generate import generate
 from .commands.report import report
+from .commands.run import run
+from .commands.simulate import simulate
 from .commands.verify import verify
 from .console import messages
 from .errors import RIGHT, WRONG_INPUT, InputError, ResultError
@@ -41,10 +45,18 @@ def _root(
         print(context.get_help())
 
 
-app.command(epilog="Example: `ageha asm scale.s -o scale.prog --preset tiny`")(asm)
-app.command(epilog="Example: `ageha disasm build/prog/minilm.prog`")(disasm)
-app.command(epilog="Example: `ageha verify scratchpad matmul`")(verify)
-app.command(epilog="Example: `ageha report build/run/run.json -o build/run/report.html`")(report)
+def _add(function: Callable[..., None], example: str, name: str | None = None) -> None:
+    app.command(name, epilog=f"Example: `ageha {example}`")(function)
+
+
+_add(run, 'run --text "A moth sleeps." --stalls 50')
+_add(generate, "generate --preset base -o build/rtl")
+_add(compile_command, "compile minilm -o build/prog --sequence 32", "compile")
+_add(asm, "asm examples/matrix_product.s -o product.prog --preset tiny")
+_add(disasm, "disasm build/prog/minilm.prog")
+_add(simulate, "simulate build/prog/minilm.prog --input input.npy --latency 100")
+_add(verify, "verify scratchpad matmul")
+_add(report, "report build/run/run.json -o build/run/report.html")
 
 
 def _fail(message: str, status: int) -> int:

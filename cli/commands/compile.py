@@ -1,0 +1,127 @@
+"""`ageha compile`: a model to a program, its listing and a C header."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from ...bench.measure import instruction_labels, listing
+from ...hw.config import AcceleratorConfig
+from ...sw.compiler import compile_encoder
+from ...sw.errors import CompileError, FrontendError
+from ...sw.frontend.bert import load
+from ...sw.program import Program
+from ...sw.program_header import program_header
+from ..console import output, step
+from ..errors import InputError, input_errors
+from ..options import ConfigFile, JsonFile, Preset, Settings, machine
+from ..output import require_writable, require_writable_folder, staged_folder, write_json
+
+MINILM = "minilm"
+
+
+def parse_layers(text: str) -> list[int]:
+    """Return the layers in a text such as ``0``, ``0,2`` or ``0-5``.
+
+    Raises
+    ------
+    InputError
+        If it is something else.
+    """
+    layers: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not first.isdigit() or not (last or first).isdigit():
+            raise InputError(f"--layers must be numbers such as 0, 0,2 or 0-5, not {text!r}")
+        layers += range(int(first), int(last or first) + 1)
+    return layers
+
+
+def compile_model(
+    source: str,
+    config: AcceleratorConfig,
+    sequence: int,
+    layers: list[int],
+    dump_after: str | None,
+) -> Program:
+    """Return the program of a model.
+
+    Raises
+    ------
+    InputError
+        If the model or the options are wrong.
+    """
+    folder = None if source == MINILM else Path(source)
+    with input_errors(FrontendError, CompileError):
+        with step("Reading the model"):
+            model = load(folder)
+        with step("Compiling"):
+            return compile_encoder(model, config, sequence, layers, dump_after=dump_after)
+
+
+def compile_command(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help=f"`{MINILM}`, or a folder with config.json and model.safetensors.", metavar="MODEL"
+        ),
+    ],
+    target: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the files go.")
+    ],
+    sequence: Annotated[int, typer.Option(help="Tokens of a sentence.", metavar="N")] = 32,
+    layers: Annotated[
+        str, typer.Option(help="Encoder layers, such as 0, 0,2 or 0-5.", metavar="LAYERS")
+    ] = "0",
+    dump_after: Annotated[
+        str | None,
+        typer.Option(
+            help="Print the graph after this pass: lower, expand, schedule, allocate or "
+            "synchronise.",
+            metavar="PASS",
+        ),
+    ] = None,
+    preset: Preset = "base",
+    config: ConfigFile = None,
+    settings: Settings = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Compile encoder layers of a model to a program file, a listing and a C header."""
+    parameters = machine(preset, config, settings)
+    chosen = parse_layers(layers)
+    require_writable_folder("--output", target)
+    require_writable("--json", json_file)
+    program = compile_model(model, parameters, sequence, chosen, dump_after)
+    name = MINILM if model == MINILM else Path(model).resolve().name
+    with staged_folder("--output", target) as folder:
+        (folder / f"{name}.prog").write_bytes(program.to_bytes())
+        lines = listing(program, instruction_labels(program))
+        (folder / f"{name}.s").write_text("".join(f"{line}\n" for line in lines))
+        (folder / f"{name}.h").write_text(program_header(program, name))
+    output.print(_table(program, target / f"{name}.prog"))
+    metadata = program.metadata
+    record = {
+        "bench": "compile",
+        "preset": parameters.name,
+        "case": f"{name} layers {layers} S={sequence}",
+        "seconds": metadata["seconds"],
+        "instructions": program.instructions,
+        "candidates": metadata["candidates"],
+        "predicted_cycles": metadata["predicted_cycles"],
+    }
+    write_json("--json", json_file, [record])
+
+
+def _table(program: Program, path: Path) -> Table:
+    metadata = program.metadata
+    table = Table(show_header=False, box=None)
+    table.add_row(
+        "program", f"{path}, {path.with_suffix('.s').name}, {path.with_suffix('.h').name}"
+    )
+    table.add_row("instructions", f"{program.instructions:,}")
+    table.add_row("constants", f"{sum(segment.size for segment in program.segments):,} bytes")
+    table.add_row("tilings tried", str(metadata["candidates"]))
+    table.add_row("cycles, predicted", f"{metadata['predicted_cycles']:,}")
+    table.add_row("seconds", f"{metadata['seconds']:.1f}")
+    return table
