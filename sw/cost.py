@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import index
 
 from ..hw.config import AcceleratorConfig
-from ..hw.isa import UNITS, Unit
+from ..hw.isa import UNITS, Opcode, Unit
 from .gir import WORD, Buffer, Graph, Operation, words
 
 ISSUE_CYCLES = 4
@@ -17,8 +17,14 @@ ISSUE_CYCLES = 4
 MEMORY_LATENCY = 40
 """From a request to memory to its answer, unloaded."""
 
-VECTOR_LATENCY = 48
-"""From the first element of a row into the vector unit to its result."""
+VECTOR_START = {Opcode.QUANTISE: 70, Opcode.SOFTMAX: 70, Opcode.NORMALISE: 140}
+"""Cycles of an instruction of the vector unit besides those of its rows."""
+
+VECTOR_ROW = {Opcode.QUANTISE: 18, Opcode.SOFTMAX: 18, Opcode.NORMALISE: 33}
+"""Least cycles of a row in the vector unit."""
+
+VECTOR_LATENCY = 8
+"""From the last write of the vector unit to the signal."""
 
 
 def cycles(operation: Operation, buffers: Mapping[str, Buffer], config: AcceleratorConfig) -> int:
@@ -26,8 +32,7 @@ def cycles(operation: Operation, buffers: Mapping[str, Buffer], config: Accelera
     if operation.unit == Unit.ARRAY:
         return _matmul(operation, config)
     if operation.unit == Unit.VECTOR:
-        x = operation.reads["x"]
-        return index(x.rows) * 2 * -(-index(x.columns) // config.lanes)
+        return _vector(operation, config)
     source = operation.reads["source"]
     row_bytes = words(index(source.columns), buffers[source.buffer].dtype) * WORD
     return index(source.rows) * -(-row_bytes // config.axi_bytes)
@@ -39,11 +44,10 @@ def _matmul(operation: Operation, config: AcceleratorConfig) -> int:
     return tiles * max(index(a.columns), config.array.rows)
 
 
-def useful_cycles(operation: Operation, config: AcceleratorConfig) -> float:
-    """Return the multiply-adds of a MATMUL over those that the array does in a cycle."""
-    a, y = operation.reads["a"], operation.writes["y"]
-    products = index(y.rows) * index(y.columns) * index(a.columns)
-    return products / (config.array.rows * config.array.columns)
+def _vector(operation: Operation, config: AcceleratorConfig) -> int:
+    x = operation.reads["x"]
+    row = max(2 * -(-index(x.columns) // config.lanes), VECTOR_ROW[operation.opcode])
+    return VECTOR_START[operation.opcode] + index(x.rows) * row
 
 
 def latency(unit: Unit, config: AcceleratorConfig) -> int:

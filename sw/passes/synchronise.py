@@ -32,7 +32,7 @@ def synchronise(graph: Graph, config: AcceleratorConfig) -> Graph:
     for conflict in dependencies(graph):
         earlier, later = conflict.earlier.operation, conflict.later.operation
         pair = operations[earlier].unit, operations[later].unit
-        if pair[0] != pair[1] or needs_signal(conflict):
+        if pair[0] != pair[1] or (pair[0] == Unit.ARRAY and overtakes(conflict)):
             edges[pair].add((earlier, later))
     if len(edges) > config.controller.semaphores:
         raise CompileError(
@@ -53,11 +53,12 @@ def synchronise(graph: Graph, config: AcceleratorConfig) -> Graph:
     return replace(graph, body=body)
 
 
-def needs_signal(conflict: Dependency) -> bool:
-    """Return whether two operations of one unit need a semaphore between them.
+def overtakes(conflict: Dependency) -> bool:
+    """Return whether the array could read the operands of `later` before `earlier` is written.
 
-    A unit reads the operands of the next instruction while it still writes the results of the
-    last; it writes in order, and reads an instruction's operands before it writes its results.
+    The array alone reads ahead: load, store and vector unit finish an instruction before they read
+    for the next. All units write in order, and read what an instruction needs before they write
+    its results.
     """
     reads_result = conflict.earlier.is_write and not conflict.later.is_write
     return reads_result and conflict.later.role not in IN_ORDER_ROLES
