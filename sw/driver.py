@@ -191,7 +191,7 @@ class LoadedProgram:
             If an input has another shape or dtype.
         """
         self.write_inputs(inputs)
-        self._start(watchdog)
+        self.start(watchdog)
         if not self.device.wait_for_interrupt(timeout):
             self.reset()
             raise DriverError(f"no answer from the device in {timeout:g} s")
@@ -235,7 +235,8 @@ class LoadedProgram:
                 return
         raise DriverError("the device does not finish a soft reset")
 
-    def _start(self, watchdog: int) -> None:
+    def start(self, watchdog: int) -> None:
+        """Start the program and return at once; `watchdog` as in `run`."""
         registers = self.registers
         window, offset = self.program.code_address
         registers.write_long("program_address", offset | window << 56)
