@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.metadata
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +14,14 @@ from numpy.typing import NDArray
 
 from ...hw.config import AcceleratorConfig
 from ...hw.isa import UNITS, Unit
+from ..cache import cached, digest
 from ..simulator import TOP, build_library, elaborate
 
-HARNESS = Path(__file__).resolve().parent.parent / "harness"
+ROOT = Path(__file__).resolve().parent.parent.parent
+HARNESS = ROOT / "verif" / "harness"
+
+PACKAGES = (ROOT / "hw", ROOT / "gen")
+"""What the Verilog of an accelerator depends on."""
 
 BEATS = 1024
 """Cycles in which the settings count beats."""
@@ -145,6 +152,23 @@ def _open(path: Path) -> ctypes.CDLL:
     return library
 
 
+def _verilog(config: AcceleratorConfig) -> str:
+    """Return the Verilog of `config`, kept as long as parameters and sources are the same."""
+    sources = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
+    key = digest(
+        json.dumps(config.to_dict(), sort_keys=True),
+        importlib.metadata.version("amaranth"),
+        *(path.read_text() for path in sources),
+    )
+
+    def emit(folder: Path) -> None:
+        from ...hw.accelerator import Accelerator
+
+        (folder / "design.v").write_text(elaborate(Accelerator(config)))
+
+    return (cached("design", key, emit) / "design.v").read_text()
+
+
 def build(config: AcceleratorConfig) -> Path:
     """Return the shared library of `config`, built on the first call.
 
@@ -153,9 +177,7 @@ def build(config: AcceleratorConfig) -> Path:
     VerilatorError
         If the simulator is not installed or refuses the design.
     """
-    from ...hw.accelerator import Accelerator
-
-    return build_harness(elaborate(Accelerator(config)), TOP)
+    return build_harness(_verilog(config), TOP)
 
 
 def build_harness(verilog: str, top: str) -> Path:
