@@ -27,11 +27,13 @@ INDENT = "  "
 NAME = r"[\w.]+"
 SLICE = re.compile(rf"(\w+)=({NAME})\[([^,\]]+),([^;\]]+);([^,\]]+),([^\]]+)\]")
 BUFFER = re.compile(
-    rf"buffer ({NAME}) (\w+) (\w+) (\d+)x(\d+) pitch (\d+)"
+    rf"buffer ({NAME}) (dram|scratchpad) (\w+) (\d+)x(\d+) pitch (\d+)"
     r"(?: depth (\d+))?(?: address (\d+))?(?: window (\d+))?"
 )
+OPCODES = "|".join(opcode.name for opcode in Opcode)
 OPERATION = re.compile(
-    r'(compute|move) (\w+) (.*?) -> ([^{"]*?)(?: \{([^}]*)\})?(?: "([^"]*)")?'
+    rf"(compute|move) ({OPCODES}) (.*?) -> "
+    r'([^{"]*?)(?: \{([^}]*)\})?(?: "([^"]*)")?'
     r"(?: wait (\w+))?(?: signal (\w+))?(?: time (\d+)\.\.(\d+))?"
 )
 PARALLEL = re.compile(rf"parallel ({NAME}) (\d+)\.\.(\d+) step (\d+) \{{")

@@ -1,0 +1,187 @@
+"""Graphs: affine offsets, text that round-trips, rules that the verifier keeps."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from ageha.hw.config import preset
+from ageha.hw.isa import Opcode
+from ageha.sw.gir import Affine, Buffer, Compute, Graph, Level, Move, Parallel, Slice
+from ageha.sw.gir_text import GirError, from_text, to_text
+from ageha.sw.gir_verify import verify
+from ageha.sw.passes.build import load, matmul, part, quantise, store
+
+TINY = preset("tiny")
+
+
+def scratchpad(name, dtype, rows, columns, pitch):
+    return Buffer(name, Level.SCRATCHPAD, dtype, rows, columns, pitch)
+
+
+SOURCE = Buffer("source", Level.DRAM, "int16", 6, 16, 4)
+TARGET = Buffer("target", Level.DRAM, "int16", 6, 6, 2, window=1)
+WIDE = scratchpad("wide", "int16", 6, 16, 4)
+NARROW = scratchpad("narrow", "int8", 6, 16, 5)
+SCALES = scratchpad("scales", "scale", 1, 6, 6)
+RESULT = scratchpad("result", "int16", 6, 6, 2)
+BUFFERS = (SOURCE, TARGET, WIDE, NARROW, SCALES, RESULT)
+
+
+def straight_graph():
+    """Load, quantise, multiply by itself, store."""
+    operand = part(NARROW), part(SCALES)
+    return Graph(
+        "small",
+        BUFFERS,
+        (
+            load(part(SOURCE), part(WIDE), "input"),
+            quantise(part(WIDE), operand, 11, "input"),
+            matmul(operand, operand, part(RESULT), 5, "square"),
+            store(part(RESULT), part(TARGET), "output"),
+        ),
+    )
+
+
+def change(graph, number, **values):
+    """Return `graph` with one node changed."""
+    body = list(graph.body)
+    body[number] = replace(body[number], **values)
+    return replace(graph, body=tuple(body))
+
+
+def test_affine_arithmetic():
+    i, j = Affine.variable("i"), Affine.variable("|i|")
+    value = 3 * i + j * 2 + 4 + i
+    assert str(value) == "4*i+2*|i|+4"
+    assert value.substitute({"i": 2, "|i|": 5}) == Affine(22)
+    assert str(i + i * -1) == "0"
+    with pytest.raises(ValueError, match="not a number"):
+        value.__index__()
+
+
+def test_a_correct_graph_passes():
+    verify(straight_graph(), TINY)
+
+
+def test_straight_text_round_trips():
+    graph = straight_graph()
+    graph = change(graph, 1, wait=0x11, signal=2, start=3, end=90)
+    graph = replace(graph, buffers=(replace(SOURCE, address=0, window=2), *BUFFERS[1:]))
+    assert from_text(to_text(graph)) == graph
+
+
+def test_nested_text_round_trips():
+    i, extent = Affine.variable("0.i"), Affine.variable("|0.i|")
+    inner = Parallel("0.j", 4, 9, 2, (), (load(part(SOURCE), part(WIDE), ""),))
+    staging = replace(WIDE, name="staging", depth=2)
+    move = load(part(SOURCE, 2 * i + 1, rows=extent), part(staging, rows=extent), "x")
+    outer = Parallel("0.i", 0, 6, 2, (staging,), (move, inner))
+    graph = Graph("nested", BUFFERS, (outer, *straight_graph().body))
+    assert from_text(to_text(graph)) == graph
+
+
+def test_random_text_round_trips():
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    choose = random.Random(seed)
+
+    def affine():
+        names = choose.sample(["i", "|i|", "0.j", "|0.j|"], choose.randrange(4))
+        value = Affine(choose.randrange(100))
+        for name in names:
+            value += choose.randrange(1, 50) * Affine.variable(name)
+        return value
+
+    def item():
+        return Slice(choose.choice("abc"), affine(), affine(), affine(), affine())
+
+    def operation():
+        kind = choose.choice((Compute, Move))
+        return kind(
+            choose.choice(list(Opcode)),
+            {role: item() for role in choose.sample(["a", "b", "x"], choose.randrange(1, 4))},
+            {role: item() for role in choose.sample(["y", "scale"], choose.randrange(1, 3))},
+            {name: choose.randrange(-99, 99) for name in choose.sample("mnk", choose.randrange(3))},
+            choose.choice(("", "product", "0.key")),
+            choose.getrandbits(32),
+            choose.getrandbits(32),
+            *choose.choice(((-1, -1), (0, 7), (12, 12345))),
+        )
+
+    for _ in range(50):
+        body = tuple(operation() for _ in range(choose.randrange(1, 5)))
+        graph = Graph("random", BUFFERS[: choose.randrange(6)], body)
+        assert from_text(to_text(graph)) == graph
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "line 1 is missing"),
+        ("grph", "line 1 is no graph"),
+        ('graph "a"\nbuffer b tape int8 1x1 pitch 1', "line 2"),
+        ('graph "a"\nbuffer b dram int8 1 pitch 1', "line 2 is no buffer"),
+        ('graph "a"\n\nmove JUMP a -> b', "line 3"),
+        ('graph "a"\nparallel i 0..3 step 1 {', "line 3 is missing"),
+        ('graph "a"\n}', "line 2 is outside the graph"),
+    ],
+)
+def test_text_that_is_no_graph(text, message):
+    with pytest.raises(GirError, match=message):
+        from_text(text)
+
+
+def operand(pitch=5):
+    return replace(NARROW, pitch=pitch)
+
+
+@pytest.mark.parametrize(
+    ("graph", "message"),
+    [
+        (change(straight_graph(), 0, reads={"source": part(SOURCE, 1)}), "leaves 6x16"),
+        (change(straight_graph(), 1, reads={"x": part(WIDE, 0, 2, 6, 14)}), "begin at a word"),
+        (change(straight_graph(), 1, reads={"x": part(WIDE, columns=8)}), "shapes differ"),
+        (
+            change(straight_graph(), 1, writes={"y": part(WIDE), "scale": part(SCALES)}),
+            "y must be int8",
+        ),
+        (change(straight_graph(), 1, reads={}), "takes x"),
+        (change(straight_graph(), 1, reads={"x": part(SOURCE)}), "must be in the scratchpad"),
+        (change(straight_graph(), 3, reads={"source": part(WIDE)}), "shapes differ"),
+        (change(straight_graph(), 3, opcode=Opcode.LOAD), "moves from scratchpad to dram"),
+        (replace(straight_graph(), body=straight_graph().body[1:]), "wide is read before"),
+        (replace(straight_graph(), buffers=BUFFERS[:-1]), "no buffer result"),
+        (
+            replace(straight_graph(), buffers=(*BUFFERS[:3], operand(6), *BUFFERS[4:])),
+            "pitch 6 of a must be 1 modulo 4",
+        ),
+        (
+            replace(straight_graph(), buffers=(*BUFFERS[:3], operand(1), *BUFFERS[4:])),
+            "pitch must be at least 2, not 1",
+        ),
+        (
+            replace(straight_graph(), buffers=(replace(WIDE, address=2040), *BUFFERS)),
+            "ends at word 2064 of 2048",
+        ),
+        (replace(straight_graph(), buffers=(replace(WIDE, dtype="int4"),)), "int4 is no dtype"),
+        (replace(straight_graph(), buffers=(replace(WIDE, rows=0),)), "from 1 to 65535, not 0"),
+    ],
+)
+def test_rules(graph, message):
+    with pytest.raises(GirError, match=message) as caught:
+        verify(graph, TINY)
+    assert "\n" not in str(caught.value)
+
+
+def test_stride_of_beats():
+    odd = replace(straight_graph(), buffers=(replace(SOURCE, pitch=3, columns=12),))
+    with pytest.raises(GirError, match="stride 24 is no multiple of a beat of 32 bytes"):
+        verify(odd, preset("large"))
+
+
+def test_scales_as_long_as_the_operand():
+    short = part(SCALES, columns=5)
+    reads = dict(straight_graph().body[2].reads) | {"row_scale": short}
+    with pytest.raises(GirError, match="row_scale must be 1 row of 6"):
+        verify(change(straight_graph(), 2, reads=reads), TINY)
