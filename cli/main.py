@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .commands.assemble import asm, disasm
+from .commands.bench import bench
 from .commands.compile import compile_command
 from .commands.generate import generate
 from .commands.report import report
@@ -57,6 +58,7 @@ _add(disasm, "disasm build/prog/minilm.prog")
 _add(simulate, "simulate build/prog/minilm.prog --input input.npy --latency 100")
 _add(verify, "verify scratchpad matmul")
 _add(report, "report build/run/run.json -o build/run/report.html")
+app.add_typer(bench, name="bench", epilog="Example: `ageha bench attention --sequence 128`")
 
 
 def _fail(message: str, status: int) -> int:

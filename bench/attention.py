@@ -1,0 +1,66 @@
+"""How well whole encoder layers use the machine: the workload `minilm` at several lengths."""
+
+from pathlib import Path
+from typing import Any
+
+from ..verif.devices.library import MemorySettings
+from .execute import run_golden, run_rtl
+from .measure import measure
+from .minilm import MiniLm
+from .record import Case
+
+LENGTHS = (32, 128, 256)
+"""Tokens, up to the limit of the model."""
+
+TEXT = (
+    "Swallowtails are large, colourful butterflies of more than five hundred and fifty species. "
+    "Most of them are tropical, but members of the family live on every continent except "
+    "Antarctica. The hind wing often carries a tail, which gave the family its name, and the "
+    "caterpillar pushes out a forked, strongly smelling organ behind its head when a bird comes "
+    "too close. In spring the adults leave the chrysalis, dry their wings for an hour in the "
+    "morning sun, and set off to look for nectar and for each other."
+)
+"""The input; it is cut or repeated to the length."""
+
+
+def measure_layer(
+    mini: MiniLm, length: int, settings: MemorySettings, library: Path
+) -> tuple[dict[str, Any], Case]:
+    """Run one layer on `length` tokens on both devices.
+
+    Returns
+    -------
+    dict
+        ``bench, preset, case, cycles, ideal_cycles, utilization, roofline_cycles, array_busy,
+        bytes_moved, compulsory_bytes, predicted_cycles, cosine, mismatches``. `utilization` is the
+        model's multiply-adds over processing elements, divided by all cycles.
+    Case
+        Everything else that is known of the run.
+    """
+    job = mini.job(TEXT, length)
+    golden = run_golden(job.program, job.inputs)
+    rtl = run_rtl(job.program, job.inputs, settings, library)
+    case = measure(
+        f"minilm S={length}",
+        job.program,
+        rtl,
+        golden=golden,
+        tokens=job.tokens,
+        reference=job.reference,
+    )
+    record = {
+        "bench": "attention",
+        "preset": mini.config.name,
+        "case": case.name,
+        "cycles": case.cycles,
+        "ideal_cycles": case.ideal_cycles,
+        "utilization": round(case.utilization, 4),
+        "roofline_cycles": case.roofline_cycles,
+        "array_busy": round(case.busy["array"] / case.cycles, 4),
+        "bytes_moved": case.bytes_read + case.bytes_written,
+        "compulsory_bytes": case.compulsory_bytes,
+        "predicted_cycles": case.predicted_cycles,
+        "cosine": round(case.mean_cosine or 0.0, 6),
+        "mismatches": case.mismatches,
+    }
+    return record, case
