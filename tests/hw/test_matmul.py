@@ -47,10 +47,19 @@ def test_the_array_stays_busy(name, steps):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "products, share",
-    [([(128, 384, 384)], 0.98), ([(128, 128, 32)] * 12, 0.95), ([(128, 32, 128, 0, 1)] * 12, 0.95)],
+    "products, repeat, share",
+    [
+        ([(128, 384, 384)], 1, 0.98),
+        ([(128, 128, 32), (128, 128, 32)], 6, 0.95),
+        ([(128, 32, 128, 0, 1)], 12, 0.95),
+    ],
 )
-def test_the_base_array_is_used(products, share):
+def test_the_base_array_is_used(products, repeat, share):
     config = preset("base")
-    values = {"config": config.to_dict(), "products": products, "share": share}
+    values = {
+        "config": config.to_dict(),
+        "products": products,
+        "repeat": repeat,
+        "share": share,
+    }
     run_bench(Matmul(config), "matmul", parameters=values, testcase="uses_the_array")

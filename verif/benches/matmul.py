@@ -151,12 +151,13 @@ async def uses_the_array(dut):
     bench = Bench(dut, "uses")
     await bench.start()
     products = [Product(*shape) for shape in parameters()["products"]]
-    instructions = bench.place(products)
+    repeat = parameters()["repeat"]
+    instructions = bench.place(products) * repeat
     begin = bench.driver.cycle
     await bench.run(instructions)
     cycles = bench.driver.cycle - begin
     array = bench.config.array
-    ideal = sum(p.m * p.n * p.k for p in products) // (array.rows * array.columns)
+    ideal = repeat * sum(p.m * p.n * p.k for p in products) // (array.rows * array.columns)
     dut._log.info("%d cycles, ideal %d, used %.4f", cycles, ideal, ideal / cycles)
     assert ideal / cycles >= parameters()["share"], f"{cycles} cycles, ideal {ideal}"
     await bench.rest()
