@@ -28,9 +28,9 @@ def _bar(label: str, share: float, value: str, kind: str) -> str:
 
 
 def _tiles(case: Case) -> str:
-    predicted = f"{case.predicted_cycles:,} predicted" if case.predicted_cycles else ""
+    predicted = f"{case.predicted_cycles:,} predicted, " if case.predicted_cycles else ""
     tiles = [
-        _tile("Cycles", f"{case.cycles:,}", predicted),
+        _tile("Cycles", f"{case.cycles:,}", f"{predicted}{case.roofline_cycles:,} roofline"),
         _tile("Array utilisation", f"{case.utilization:.1%}", "everything included"),
         _tile(
             "DRAM traffic",
@@ -52,8 +52,9 @@ def _timeline(case: Case) -> str:
     )
     return (
         "<section><h2>Timeline</h2>"
-        '<p class="soft">When each unit took and finished each instruction, in cycles. '
-        "Point at a bar for its figures; choose it for its line of the listing.</p>"
+        '<p class="soft">What each unit worked on, in cycles: a bar begins when the unit took the '
+        "instruction, or had finished the one before. Point at a bar for its figures; choose it "
+        "for its line of the listing.</p>"
         f'<div class="legend">{legend}<button data-zoom="0.5">&minus;</button>'
         '<button data-zoom="2">+</button></div>'
         f'<div class="frame"><div>{labels}</div><div class="scroll">{svg}</div></div></section>'
@@ -86,9 +87,10 @@ def _units(case: Case) -> str:
 def _products(case: Case) -> str:
     if not case.products:
         return ""
+    layers = {product.label.partition(".")[0] for product in case.products}
     bars = [
         _bar(
-            product.label,
+            product.label.partition(".")[2] if len(layers) == 1 else product.label,
             product.utilization,
             f"<b>{product.utilization:.1%}</b> &nbsp;{escape(product.shape)} &nbsp;"
             f"{product.cycles:,} cycles",

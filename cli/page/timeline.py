@@ -3,25 +3,24 @@
 from collections.abc import Sequence
 from html import escape
 
+from ...bench.measure import UNIT_NAMES
 from ...bench.record import Event
 
-LANE_HEIGHT = 18
-LANE_GAP = 2
-BAND_GAP = 14
-AXIS_HEIGHT = 22
+BAR_HEIGHT = 24
+BAND_HEIGHT = 36
+AXIS_HEIGHT = 26
 TICKS = 10
 
 
-def assign_lanes(events: Sequence[Event]) -> list[int]:
-    """Return a lane for each event, in order of time, so that none in a lane overlap."""
-    free_from: list[int] = []
-    lanes = []
+def work_spans(events: Sequence[Event]) -> list[tuple[int, int]]:
+    """Return when each event of one unit, in order, was worked on alone: from its acceptance, or
+    the end of the one before where the unit took it ahead, to its end."""
+    spans = []
+    free = 0
     for event in events:
-        fits = (lane for lane, cycle in enumerate(free_from) if cycle <= event.accept)
-        lane = next(fits, len(free_from))
-        free_from[lane : lane + 1] = [event.done]
-        lanes.append(lane)
-    return lanes
+        spans.append((min(event.done, max(event.accept, free)), event.done))
+        free = event.done
+    return spans
 
 
 def _tick_step(cycles: int) -> int:
@@ -47,37 +46,33 @@ def _axis(cycles: int, height: int) -> list[str]:
     return parts
 
 
-def _bar(event: Event, cycles: int, y: int) -> str:
-    x = 100 * event.accept / cycles
-    width = 100 * (event.done - event.accept) / cycles
+def _bar(event: Event, span: tuple[int, int], cycles: int, y: int) -> str:
+    start, end = span
     text = (
         f"{event.index}: {event.opcode} {event.label}\n"
-        f"cycles {event.accept:,} to {event.done:,} ({event.done - event.accept:,})"
+        f"taken at cycle {event.accept:,}, done at {event.done:,}"
     )
     return (
-        f'<rect class="op {event.opcode.lower()}" data-index="{event.index}" x="{x:.4f}%" y="{y}" '
-        f'width="{width:.4f}%" height="{LANE_HEIGHT}"><title>{escape(text)}</title></rect>'
+        f'<rect class="op {event.opcode.lower()}" data-index="{event.index}" '
+        f'x="{100 * start / cycles:.4f}%" y="{y}" width="{100 * (end - start) / cycles:.4f}%" '
+        f'height="{BAR_HEIGHT}"><title>{escape(text)}</title></rect>'
     )
 
 
 def render_timeline(events: Sequence[Event], cycles: int) -> tuple[str, str]:
-    """Return the band labels as HTML and the timeline as SVG, both of the same height."""
+    """Return the names of the units as HTML and the timeline as SVG, both of the same height."""
     cycles = max(1, cycles)
-    units = list(dict.fromkeys(event.unit for event in events))
-    labels = [f'<div style="height:{AXIS_HEIGHT + BAND_GAP // 2}px"></div>']
-    bars = []
-    y = AXIS_HEIGHT + BAND_GAP // 2
-    for unit in units:
-        mine = sorted((event for event in events if event.unit == unit), key=lambda e: e.accept)
-        lanes = assign_lanes(mine)
-        count = max(lanes) + 1
-        pitch = LANE_HEIGHT + LANE_GAP
-        bars += [
-            _bar(event, cycles, y + lane * pitch) for event, lane in zip(mine, lanes, strict=True)
-        ]
-        height = count * pitch + BAND_GAP
-        labels.append(f'<div class="band" style="height:{height}px">{escape(unit)}</div>')
-        y += height
-    svg = [f'<svg class="timeline" height="{y}" role="img" aria-label="Timeline of the units">']
-    svg += [*_axis(cycles, y), *bars, "</svg>"]
-    return "".join(labels), "".join(svg)
+    units = [unit for unit in UNIT_NAMES if any(event.unit == unit for event in events)]
+    height = AXIS_HEIGHT + BAND_HEIGHT * len(units)
+    labels = [f'<div style="height:{AXIS_HEIGHT}px"></div>']
+    svg = [
+        f'<svg class="timeline" height="{height}" role="img" aria-label="Timeline of the units">'
+    ]
+    svg += _axis(cycles, height)
+    for place, unit in enumerate(units):
+        mine = sorted((event for event in events if event.unit == unit), key=lambda e: e.done)
+        y = AXIS_HEIGHT + place * BAND_HEIGHT + (BAND_HEIGHT - BAR_HEIGHT) // 2
+        spans = work_spans(mine)
+        svg += [_bar(event, span, cycles, y) for event, span in zip(mine, spans, strict=True)]
+        labels.append(f'<div class="band" style="height:{BAND_HEIGHT}px">{escape(unit)}</div>')
+    return "".join(labels), "".join([*svg, "</svg>"])

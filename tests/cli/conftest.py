@@ -27,12 +27,12 @@ def _case(name="A <b>bold</b> moth & co.", **changes):
         "error": [[0.1, -0.2, 0.0, 0.3]] * 3,
         "seconds": 0.5,
         "events": [
-            Event("load", "LOAD", 0, "scores", 10, 60),
-            Event("array", "MATMUL", 1, "scores", 60, 500),
-            Event("array", "MATMUL", 2, "scores", 450, 900),
-            Event("vector", "SOFTMAX", 3, "softmax", 500, 700),
+            Event("load", "LOAD", 0, "0.scores", 10, 60),
+            Event("array", "MATMUL", 1, "0.scores", 60, 500),
+            Event("array", "MATMUL", 2, "0.scores", 450, 900),
+            Event("vector", "SOFTMAX", 3, "0.softmax", 500, 700),
         ],
-        "products": [Product("scores", "2 x 3 x 3 x 4", 840, 800)],
+        "products": [Product("0.scores", "2 x 3 x 3 x 4", 840, 800)],
         "listing": ["LOAD rows=4", "MATMUL m=3", "MATMUL m=3", "SOFTMAX rows=3"],
     }
     return Case(**{**values, **changes})

@@ -12,7 +12,7 @@ from ageha.bench.record import Event, RecordError, RunRecord
 from ageha.cli.main import main
 from ageha.cli.page.heatmap import ABOVE, BELOW, data_uri
 from ageha.cli.page.page import render_page
-from ageha.cli.page.timeline import assign_lanes, render_timeline
+from ageha.cli.page.timeline import render_timeline, work_spans
 
 
 class Balance(HTMLParser):
@@ -43,17 +43,18 @@ def test_other_json_is_refused(text):
         RunRecord.from_json(text)
 
 
-def test_events_of_one_lane_do_not_overlap():
+def test_spans_of_a_unit_do_not_overlap():
     generator = np.random.default_rng(5)
-    starts = np.sort(generator.integers(0, 1000, 60))
+    done = np.cumsum(generator.integers(1, 80, 60))
     events = [
-        Event("array", "MATMUL", i, "", int(start), int(start + generator.integers(1, 80)))
-        for i, start in enumerate(starts)
+        Event("array", "MATMUL", i, "", int(end - generator.integers(1, 200)), int(end))
+        for i, end in enumerate(done)
     ]
-    lanes = assign_lanes(events)
-    for lane in set(lanes):
-        mine = [event for event, place in zip(events, lanes, strict=True) if place == lane]
-        assert all(a.done <= b.accept for a, b in zip(mine, mine[1:], strict=False))
+    spans = work_spans(events)
+    assert all(
+        before[1] <= start <= end for before, (start, end) in zip(spans, spans[1:], strict=False)
+    )
+    assert [end for _, end in spans] == list(done)
 
 
 @pytest.mark.parametrize("cycles", [1, 7, 99, 12_345, 10_000_000])
