@@ -45,13 +45,13 @@ Presets = Annotated[
 ]
 
 
-def print_records(records: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    """Print some `columns` of `records` as a table."""
-    table = Table(*columns)
+def print_records(records: Sequence[dict[str, Any]], title: str, rows: Sequence[str]) -> None:
+    """Print `records` as a table: a column each, headed by its `title`, and a row a figure."""
+    table = Table("", *(record[title] for record in records))
     for column in table.columns[1:]:
         column.justify = "right"
-    for record in records:
-        table.add_row(*(_text(record[name]) for name in columns))
+    for name in rows:
+        table.add_row(name, *(_text(record[name]) for record in records))
     output.print(table)
 
 
@@ -99,9 +99,9 @@ def attention(
         with input_errors(CompileError), machine_errors(), step(f"Running {length} tokens"):
             runs.append(measure_layer(mini, length, memory_settings, library))
     records = [record for record, _ in runs]
-    columns = ["case", "cycles", "ideal_cycles", "roofline_cycles", "predicted_cycles"]
-    columns += ["utilization", "array_busy", "bytes_moved", "compulsory_bytes", "cosine"]
-    print_records(records, columns)
+    rows = ["cycles", "ideal_cycles", "roofline_cycles", "predicted_cycles", "utilization"]
+    rows += ["array_busy", "bytes_moved", "compulsory_bytes", "cosine", "mismatches"]
+    print_records(records, "case", rows)
     write_json("--json", json_file, records)
     stored = RunRecord(
         title="all-MiniLM-L6-v2, encoder layer 0",
@@ -136,8 +136,8 @@ def simulate(presets: Presets = None, json_file: JsonFile = None) -> None:
                 records.append(measure_simulation(config))
             except SimulationMismatch as error:
                 raise ResultError(str(error)) from None
-    columns = ["preset", "build_seconds", "cycles", "cycles_per_second"]
-    print_records(records, [*columns, "bare_cycles_per_second", "ratio"])
+    rows = ["build_seconds", "cycles", "cycles_per_second", "bare_cycles_per_second", "ratio"]
+    print_records(records, "preset", rows)
     write_json("--json", json_file, records)
 
 
@@ -150,5 +150,5 @@ def generate(presets: Presets = None, json_file: JsonFile = None) -> None:
     for config in machines:
         with step(f"Generating {config.name}"), tempfile.TemporaryDirectory() as folder:
             records.append(generate_design(config, Path(folder)))
-    print_records(records, ["preset", "seconds", "verilog_lines", "modules"])
+    print_records(records, "preset", ["seconds", "verilog_lines", "modules"])
     write_json("--json", json_file, records)
