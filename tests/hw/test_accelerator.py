@@ -21,7 +21,7 @@ TINY = preset("tiny")
 ODD = override(
     TINY,
     {
-        "array.columns": 2,
+        "array.rows": 8,
         "scratchpad.banks": 8,
         "axi.data_width": 128,
         "axi.burst_beats": 4,
