@@ -6,6 +6,11 @@ _MODULE = re.compile(r"^(?:attribute [^\n]*\n)*module \\(\S+)\n(.*?)^end\n", re.
 _PORT = re.compile(r"^(  wire width \d+ (?:input|output|inout)) (\d+)", re.M)
 _IDENTIFIER = re.compile(r"\\[^\s\\\"]+")
 _EMPTY_WIRE = re.compile(r"(?:^ *attribute [^\n]*\n)*^  wire width 0 [^\n]*(\\\S+)\n", re.M)
+_FIELD_WIRE = re.compile(
+    r"(?:^ *attribute [^\n]*\n)*^  wire width \d+ (?:signed )?(\\[^\s.\[]+[.\[]\S*)\n", re.M
+)
+_ENUMERATION = re.compile(r"^ *attribute \\enum_[^\n]*\n", re.M)
+_CONNECTION = re.compile(r"^connect (\\\S+) [^\n]*\n", re.M)
 _ZERO_INIT = re.compile(
     r"^  cell \$meminit_v2 \S+\n    parameter \\MEMID [^\n]*\n"
     r"(?:    parameter [^\n]*\n)*    connect \\ADDR [^\n]*\n    connect \\DATA (?:\d+'0+|\{  \})\n"
@@ -24,14 +29,16 @@ def clean(text: str) -> str:
 
     - Ports are counted from 1: yosys takes 0 for "no place" and moves that port behind the others.
     - Names with ``$``, ``.`` or ``[`` become plain identifiers.
-    - Wires without bits are dropped.
+    - Wires without bits are dropped, and those that only give a name to a field of another;
+      names of the values of enumerations too.
     - The initial words of a memory are dropped if all are zero; Amaranth's memories are never
       without, so that none means zero.
     """
     text = _PORT.sub(lambda match: f"{match[1]} {int(match[2]) + 1}", text)
-    for name in _EMPTY_WIRE.findall(text):
-        text = re.sub(rf"^ *connect {re.escape(name)} \{{  \}}\n", "", text, flags=re.M)
-    text = _EMPTY_WIRE.sub("", text)
+    text = _ENUMERATION.sub("", text)
+    dropped = {*_EMPTY_WIRE.findall(text), *_FIELD_WIRE.findall(text)}
+    text = _FIELD_WIRE.sub("", _EMPTY_WIRE.sub("", text))
+    text = _CONNECTION.sub(lambda match: "" if match[1] in dropped else match[0], text)
     return _rename(_ZERO_INIT.sub("", text))
 
 

@@ -29,6 +29,10 @@ _MODULE = re.compile(r"^(?:\(\*[^\n]*\n)?module (\S+?)\(.*?^endmodule\n", re.MUL
 _MEMORY = re.compile(
     r"^  reg (?:\[[^]]*\] )?(\w+) \[(\d+):0\];\n(?!  initial begin\n    \1\[)", re.MULTILINE
 )
+_NOISE = re.compile(r"^ *\(\* (?:init|full_case) = [^*\n]* \*\)\n", re.MULTILINE)
+_CONSTANT_BLOCK = re.compile(
+    r"^  always @\*\n    ([^=;]+ = [{\s]*(?:\d+'s?[hbd][0-9a-fx]+[},\s]*)+;)\n", re.MULTILINE
+)
 
 
 def _zero_memory(match: re.Match[str]) -> str:
@@ -63,6 +67,22 @@ def version() -> str:
     return importlib.metadata.version("ageha")
 
 
+def _start_constant_blocks(module: str) -> str:
+    """Make blocks run that assign a constant to a part of a register, and hence wait for nothing.
+
+    This is how yosys itself starts a block without inputs, but for parts of a register.
+    """
+    if not _CONSTANT_BLOCK.search(module):
+        return module
+    module = _CONSTANT_BLOCK.sub(
+        r"  always @* begin\n    if (_start_) begin end\n    \1\n  end\n", module
+    )
+    if "  reg _start_ = 0;\n" in module:
+        return module
+    head, semicolon, body = module.partition(");\n")
+    return f"{head}{semicolon}  reg _start_ = 0;\n{body}"
+
+
 def header(config: AcceleratorConfig) -> str:
     """Return the comment that an emitted file begins with: version, parameters and their hash."""
     lines = [
@@ -91,8 +111,10 @@ def from_rtlil(top: str, rtlil: str) -> Verilog:
     # The name of the register that starts combinational blocks is a place in yosys's source.
     text = _START.sub("_start_", text)
     text = _PORT_TWICE.sub(r"\1", text)
+    # Registers have their initial value in their declaration, and every case its defaults before.
+    text = _NOISE.sub("", text)
     text = _MEMORY.sub(_zero_memory, text)
-    texts = {match[1]: match[0] for match in _MODULE.finditer(text)}
+    texts = {match[1]: _start_constant_blocks(match[0]) for match in _MODULE.finditer(text)}
     order = re.findall(r"^module \\(\S+)", rtlil, re.MULTILINE)[::-1]
     modules = tuple(name for name in order if name in texts)
     return Verilog(top, modules, "\n".join(texts[name] for name in modules))

@@ -1,16 +1,33 @@
 """Emitted Verilog: equal modules merged, readable, repeatable, and the same machine."""
 
+import ctypes
 import re
+from pathlib import Path
 
 import pytest
 import toys
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ageha import gen
 from ageha.gen.naming import NameClash, component_ports, module_name
 from ageha.gen.verilog import emit, header
 from ageha.hw.config import PRESETS
-from ageha.verif.simulator import elaborate, run_bench
+from ageha.verif.simulator import build_library, elaborate, run_bench
+from ageha.verif.verilator import lint
+
+WAIVERS = Path(gen.__file__).with_name("lint.vlt")
+
+MIXED_HARNESS = """
+#include "Vtop.h"
+extern "C" unsigned result(unsigned i) {
+    VerilatedContext context;
+    Vtop model{&context};
+    model.i = i;
+    model.eval();
+    return model.o;
+}
+"""
 
 
 def test_array_is_one_module_many_times():
@@ -61,6 +78,16 @@ def test_memory_of_zeros_takes_three_lines():
 def test_queue_and_memory_delay():
     parameters = {"width": 8, "latency": 4}
     assert run_bench(toys.Cleared(), "selftest", parameters=parameters, testcase="delays") == 1
+
+
+def test_constant_part_of_a_port_that_a_condition_changes(tmp_path):
+    harness = tmp_path / "harness.cpp"
+    harness.write_text(MIXED_HARNESS)
+    library = ctypes.CDLL(str(build_library(elaborate(toys.Mixed()), "top", [harness])))
+    assert library.result(0x3) == 0xA5C3
+    assert library.result(0x2) == 0xA502
+    (tmp_path / "mixed.v").write_text(emit(toys.Mixed()).text)
+    lint([tmp_path / "mixed.v", WAIVERS], "mixed")
 
 
 def test_hidden_signals_keep_working():

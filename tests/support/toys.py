@@ -182,3 +182,22 @@ class Cleared(wiring.Component):
         ]
         m.submodules.inner = ResetInserter(cleared)(inner)
         return m
+
+
+class Mixed(wiring.Component):
+    """A port with a part that a condition changes, a part that is plain, and a constant part.
+
+    The constant is 0xA5 in the upper byte; the others are the input and its complement, which is
+    0 for even inputs.
+    """
+
+    i: In(4)
+    o: Out(data.StructLayout({"plain": 4, "changed": 4, "constant": 8}))
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the component."""
+        m = Module()
+        m.d.comb += [self.o.plain.eq(self.i), self.o.constant.eq(0xA5)]
+        with m.If(self.i[0]):
+            m.d.comb += self.o.changed.eq(~self.i)
+        return m
