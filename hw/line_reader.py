@@ -1,136 +1,138 @@
-"""Reads the rows of a block from the scratchpad and cuts their lines in AXI beats."""
+"""Fetches lines for the vector unit and keeps them until they are used."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Module, ResetInserter, Signal
 from amaranth.lib import data, stream, wiring
+from amaranth.lib import enum as hw_enum
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from .config import WORD_BYTES, AcceleratorConfig
-from .ports import WORD_BITS, ReadPortSignature
-from .scratchpad import Scratchpad
-from .transfer import block_layout
+from .config import AcceleratorConfig
+from .ports import ReadPortSignature, address_width, line_layout
 
-LINES = Scratchpad.READ_LATENCY + 2
-"""Lines that are asked for or held: enough for a line every cycle."""
+LINES = 8
+"""Lines that each of the queues holds."""
+
+_FLYING = 8
 
 
-def write_beat_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """One beat and its strobes, one bit a byte."""
-    return data.StructLayout({"data": config.axi.data_width, "strobe": config.axi_bytes})
+class Source(hw_enum.Enum, shape=2):
+    """What a line belongs to."""
+
+    X = 0
+    GAIN = 1
+    BIAS = 2
+
+
+def fetch_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """A line to be fetched: its first word and the queue that it goes to."""
+    return data.StructLayout({"address": address_width(config), "source": Source})
 
 
 class LineReader(wiring.Component):
-    """Turns blocks into beats; every row begins with a new line and a new beat.
+    """Reads lines with pitch 1 into one queue a source.
 
-    One beat a cycle over rows and blocks while the scratchpad accepts, but for one cycle without
-    a request between blocks. The first beat comes `Scratchpad.READ_LATENCY` + 2 cycles after the
-    block. Words of the last beat of a row that lie beyond the row have no strobe.
+    A request is held back until its queue has room for the line. Throughput one line a cycle. A line
+    can be taken the cycle after it came.
 
     Parameters
     ----------
     config : AcceleratorConfig
-        Gives the beat and the line.
 
     Members
     -------
-    block : in, stream of `block_layout`
+    clear : in
+        Forget all lines; those that are still to come are discarded.
+    request : stream of `fetch_layout`, in
     read : `ReadPortSignature`
-    hold : in
-        Ask for no more lines.
-    beat : out, stream of `write_beat_layout`
+    lines : [stream of lines] by `Source`, out
+    parameters : out
+        A line of bias has come.
     quiet : out
-        No response is awaited.
-    idle : out
-        Nothing is held.
+        No line is to come.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self._config = config
         super().__init__(
             {
-                "block": In(stream.Signature(block_layout(config))),
+                "clear": In(1),
+                "request": In(stream.Signature(fetch_layout(config))),
                 "read": Out(ReadPortSignature(config)),
-                "hold": In(1),
-                "beat": Out(stream.Signature(write_beat_layout(config))),
+                "lines": Out(stream.Signature(line_layout(config))).array(len(Source)),
+                "parameters": Out(1),
                 "quiet": Out(1),
-                "idle": Out(1),
             }
         )
 
     @property
     def config(self) -> AcceleratorConfig:
-        """The parameters of the accelerator."""
+        """The accelerator's parameters."""
         return self._config
 
     def elaborate(self, platform: object) -> Module:
-        """Return the walk over the rows, the queue of lines and the walk over their beats."""
+        """Return the queues and the counters of their room."""
         m = Module()
-        lanes = self.config.lanes
-        m.submodules.lines = lines = SyncFIFO(width=lanes * WORD_BITS, depth=LINES)
-        m.submodules.counts = counts = SyncFIFO(width=lanes.bit_length(), depth=LINES)
+        request, read = self.request, self.read
+        sources = SyncFIFO(width=len(request.p.source.as_value()), depth=_FLYING)
+        m.submodules.sources = ResetInserter(self.clear)(sources)
+
+        accepted = Signal()
+        rooms = []
+        for source, lines in zip(Source, self.lines, strict=True):
+            arrives = sources.r_en & (sources.r_data == source.value)
+            asked = accepted & (request.p.source == source)
+            rooms.append(self._queue(m, source, lines, arrives, asked))
+
+        allowed = Signal()
         m.d.comb += [
-            lines.w_data.eq(self.read.response.payload),
-            lines.w_en.eq(self.read.response.valid),
-            self.quiet.eq(lines.level == counts.level),
+            allowed.eq(sources.w_rdy & Array(rooms)[request.p.source.as_value()]),
+            read.request.valid.eq(request.valid & allowed),
+            read.request.p.address.eq(request.p.address),
+            read.request.p.pitch.eq(1),
+            request.ready.eq(read.request.ready & allowed),
+            accepted.eq(request.valid & request.ready),
+            sources.w_data.eq(request.p.source),
+            sources.w_en.eq(accepted),
+            self.parameters.eq(sources.r_en & (sources.r_data == Source.BIAS.value)),
         ]
-        self._elaborate_requests(m, counts)
-        self._elaborate_beats(m, lines, counts)
+        self._discard(m, sources, accepted, allowed)
         return m
 
-    def _elaborate_requests(self, m: Module, counts: SyncFIFO) -> None:
-        lanes = self.config.lanes
-        request = self.read.request
-        active = Signal()
-        current = Signal(block_layout(self.config))
-        words_left = Signal.like(current.row_words)
-        line_address = Signal.like(current.address)
-        ends_row = words_left <= lanes
+    def _queue(self, m: Module, source: Source, lines, arrives, asked) -> Signal:
+        """Add the queue of `source`; return whether it has room for another line."""
+        response = self.read.response
+        queue = SyncFIFO(width=len(response.payload.as_value()), depth=LINES)
+        m.submodules[f"queue_{source.name.lower()}"] = ResetInserter(self.clear)(queue)
         m.d.comb += [
-            self.block.ready.eq(~active),
-            self.idle.eq(~active & (counts.level == 0)),
-            request.valid.eq(active & counts.w_rdy & ~self.hold),
-            request.payload.address.eq(line_address),
-            request.payload.pitch.eq(1),
-            counts.w_en.eq(request.valid & request.ready),
-            counts.w_data.eq(Mux(ends_row, words_left, lanes)),
+            queue.w_data.eq(response.payload),
+            queue.w_en.eq(arrives),
+            lines.payload.eq(queue.r_data),
+            lines.valid.eq(queue.r_rdy),
+            queue.r_en.eq(lines.ready),
         ]
-        next_row = Signal.like(current.address)
-        m.d.comb += next_row.eq(current.address + current.pitch)
-        with m.If(self.block.valid & self.block.ready):
-            m.d.sync += [
-                active.eq(1),
-                current.eq(self.block.payload),
-                line_address.eq(self.block.payload.address),
-                words_left.eq(self.block.payload.row_words),
-            ]
-        with m.If(counts.w_en & ends_row):
-            m.d.sync += [
-                active.eq(current.rows != 1),
-                current.rows.eq(current.rows - 1),
-                current.address.eq(next_row),
-                line_address.eq(next_row),
-                words_left.eq(current.row_words),
-            ]
-        with m.Elif(counts.w_en):
-            m.d.sync += [
-                line_address.eq(line_address + lanes),
-                words_left.eq(words_left - lanes),
-            ]
+        taken = lines.valid & lines.ready
+        promised = Signal(range(LINES + 1), name=f"promised_{source.name.lower()}")
+        room = Signal(init=1, name=f"room_{source.name.lower()}")
+        after = Signal(range(LINES + 1), name=f"after_{source.name.lower()}")
+        m.d.comb += after.eq(promised + asked - taken)
+        m.d.sync += [promised.eq(after), room.eq(after != LINES)]
+        with m.If(self.clear):
+            m.d.sync += [promised.eq(0), room.eq(1)]
+        return room
 
-    def _elaborate_beats(self, m: Module, lines: SyncFIFO, counts: SyncFIFO) -> None:
-        beat_words = self.config.axi_bytes // WORD_BYTES
-        place = Signal(range(self.config.lanes // beat_words))
-        first_word = place * beat_words
-        beat = self.beat
-        strobes = [
-            (first_word + word < counts.r_data).replicate(WORD_BYTES) for word in range(beat_words)
-        ]
-        ends_line = first_word + beat_words >= counts.r_data
+    def _discard(self, m: Module, sources: SyncFIFO, accepted: Signal, allowed: Signal) -> None:
+        """Count the lines to come beyond a `clear`, so that those before it are not taken."""
+        response = self.read.response
+        flying = Signal(range(_FLYING + 1))
+        stale = Signal(range(_FLYING + 1))
+        after = Signal(range(_FLYING + 1))
         m.d.comb += [
-            beat.valid.eq(lines.r_rdy),
-            beat.payload.data.eq(lines.r_data.word_select(place, self.config.axi.data_width)),
-            beat.payload.strobe.eq(Cat(strobes)),
+            after.eq(flying + accepted - response.valid),
+            self.quiet.eq(flying == 0),
+            sources.r_en.eq(response.valid & (stale == 0)),
         ]
-        with m.If(beat.valid & beat.ready):
-            m.d.sync += place.eq(Mux(ends_line, 0, place + 1))
-            m.d.comb += [lines.r_en.eq(ends_line), counts.r_en.eq(ends_line)]
+        m.d.sync += flying.eq(after)
+        with m.If(self.clear):
+            m.d.sync += stale.eq(after)
+        with m.Elif(response.valid & (stale != 0)):
+            m.d.sync += stale.eq(stale - 1)

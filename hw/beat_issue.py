@@ -1,0 +1,136 @@
+"""Cuts lines into beats of one element a lane and lets them into the vector unit's pipeline."""
+
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import AcceleratorConfig
+from .pass_schedule import PassSchedule
+from .ports import line_layout
+from .vector_plan import ELEMENTS_PER_WORD, ROW_SLOTS, Operation, ends_line, plan_layout, tag_layout
+
+
+def elements_layout(config: AcceleratorConfig) -> data.ArrayLayout:
+    """One int16 a lane."""
+    return data.ArrayLayout(signed(16), config.lanes)
+
+
+def select_quarter(line: data.View, quarter: Signal, config: AcceleratorConfig):
+    """Return the elements of beat `quarter` of a line."""
+    flat = line.as_value()
+    width = 16 * config.lanes
+    half = Mux(quarter[1], flat[2 * width :], flat[: 2 * width])
+    return Mux(quarter[0], half[width:], half[:width])
+
+
+class BeatIssue(wiring.Component):
+    """Issues the beats of each row in the order of `PassSchedule`, one a cycle.
+
+    What a beat needs later is checked when it is issued, so that the pipeline never stalls: room
+    for the line that it ends up in, the scalars of its row, and lines of gain and bias.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    output_lines : int
+        Lines that the unit has room for at its output.
+
+    Members
+    -------
+    clear : in
+        Return to the reset state.
+    start : in
+        Begin with `plan`, which must be stable until the block is finished.
+    lines : stream of lines of X, in
+    parameters : in
+        A line of bias has come, after its line of gain.
+    scalars : in
+        What pass two of the next row needs is in the row table.
+    line_written : in
+        A line of output has left.
+    tag, elements : out
+        The beat; `tag.valid` says whether there is one.
+    """
+
+    def __init__(self, config: AcceleratorConfig, output_lines: int) -> None:
+        self._config = config
+        self._output_lines = output_lines
+        super().__init__(
+            {
+                "clear": In(1),
+                "start": In(1),
+                "plan": In(plan_layout(config)),
+                "lines": In(stream.Signature(line_layout(config))),
+                "parameters": In(1),
+                "scalars": In(1),
+                "line_written": In(1),
+                "tag": Out(tag_layout),
+                "elements": Out(elements_layout(config)),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """The accelerator's parameters."""
+        return self._config
+
+    @property
+    def output_lines(self) -> int:
+        """Lines that the unit has room for at its output."""
+        return self._output_lines
+
+    def elaborate(self, platform: object):
+        """Return the counters of beats and of what they need."""
+        m = Module()
+        m.submodules.schedule = schedule = PassSchedule()
+        tag, plan = self.tag, self.plan
+        left = Signal(16)
+        first = Signal(init=1)
+        beat = Signal(3)
+        slots = [Signal(range(ROW_SLOTS), name=f"slot_{number}") for number in (1, 2)]
+        second, last = schedule.second, Signal()
+        issued, finished = Signal(), Signal()
+        m.d.comb += [
+            last.eq(Mux(first, plan.beats == 0, left == 0)),
+            schedule.clear.eq(self.clear),
+            schedule.start.eq(self.start),
+            schedule.rows.eq(plan.rows),
+            schedule.advance.eq(finished),
+            tag.valid.eq(issued),
+            tag.second.eq(second),
+            tag.slot.eq(Mux(second, slots[1], slots[0])),
+            tag.first.eq(first),
+            tag.last.eq(last),
+            tag.quarter.eq(beat[:2]),
+            finished.eq(issued & last),
+            self.lines.ready.eq(issued & ends_line(tag)),
+            self.elements.eq(select_quarter(self.lines.payload, tag.quarter, self.config)),
+        ]
+        with m.If(issued):
+            m.d.sync += [
+                left.eq(Mux(first, plan.beats, left) - 1),
+                first.eq(last),
+                beat.eq(Mux(last, 0, beat + 1)),
+            ]
+        for number, slot in enumerate(slots):
+            with m.If(finished & (second == number)):
+                m.d.sync += slot.eq(slot + 1)
+        with m.If(self.start):
+            m.d.sync += Cat(slots).eq(0)
+
+        is_normalise = plan.operation == Operation.NORMALISE
+        new_output = Mux(is_normalise, beat[:2] == 0, beat == 0)
+        new_parameters = is_normalise & (beat[:2] == 0)
+        go = issued & second
+        room = self._credit(m, "room", self.output_lines, self.line_written, go & new_output)
+        parameters = self._credit(m, "parameters", 0, self.parameters, go & new_parameters)
+        scalars = self._credit(m, "scalars", 0, self.scalars, go & first)
+        ready = (room | ~new_output) & (parameters | ~new_parameters) & (scalars | ~first)
+        m.d.comb += issued.eq(schedule.valid & self.lines.valid & (~second | ready))
+        return ResetInserter(self.clear)(m)
+
+    def _credit(self, m: Module, name: str, init: int, more, less) -> Signal:
+        """Count something; return whether there is any, from the cycle after it came."""
+        count = Signal(range(ROW_SLOTS + ELEMENTS_PER_WORD), init=init, name=name)
+        m.d.sync += count.eq(count + more - less)
+        return count.any()

@@ -1,0 +1,57 @@
+"""The order in which the two passes over the rows of a block alternate."""
+
+from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .vector_plan import ROWS_AHEAD
+
+
+class PassSchedule(wiring.Component):
+    """Walks pass one of row r + `ROWS_AHEAD` after pass two of row r.
+
+    The order depends on the number of rows only, so that two instances agree on it.
+
+    Members
+    -------
+    clear : in
+        Return to the reset state.
+    start, rows : in
+        Begin a block of `rows` rows; nothing may be left of the last one.
+    advance : in
+        The current row is dealt with.
+    valid : out
+        There is a current row.
+    second : out
+        It is in pass two.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "clear": In(1),
+                "start": In(1),
+                "rows": In(16),
+                "advance": In(1),
+                "valid": Out(1),
+                "second": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object):
+        """Return the counters of rows that either pass has left."""
+        m = Module()
+        first_left = Signal(16)
+        second_left = Signal(16)
+        ahead = Signal(range(ROWS_AHEAD + 1))
+        m.d.comb += [
+            self.valid.eq(second_left != 0),
+            self.second.eq((first_left == 0) | (ahead == ROWS_AHEAD)),
+        ]
+        with m.If(self.start):
+            m.d.sync += [first_left.eq(self.rows), second_left.eq(self.rows)]
+        with m.Elif(self.advance & self.second):
+            m.d.sync += [second_left.eq(second_left - 1), ahead.eq(ahead - 1)]
+        with m.Elif(self.advance):
+            m.d.sync += [first_left.eq(first_left - 1), ahead.eq(ahead + 1)]
+        return ResetInserter(self.clear)(m)

@@ -1,0 +1,110 @@
+"""Division by a power of two, rounded half to even and saturated."""
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import ConfigError
+
+
+def saturate(value: Value, width: int) -> Value:
+    """Return the signed `value` limited to the range of `width` bits."""
+    low, high = -1 << (width - 1), (1 << (width - 1)) - 1
+    upper = value[width - 1 :]
+    fits = upper.all() | ~upper.any()
+    limit = Mux(value[-1], Const(low, signed(width)), Const(high, signed(width)))
+    return Mux(fits, value[:width].as_signed(), limit)
+
+
+class RoundingShifter(wiring.Component):
+    """Divides by a power of two, rounds half to even, saturates.
+
+    Latency `LATENCY` = 3 cycles, one value a cycle.
+
+    Parameters
+    ----------
+    width : int
+        Bits of `value`, more than `result_width`.
+    result_width : int
+        Bits of `result`, at least 2.
+    shift_width : int
+        Bits of `shift`, 3 to 6.
+
+    Members
+    -------
+    value : in, signed
+    shift : in
+        The power of two.
+    result : out, signed
+    """
+
+    LATENCY = 3
+
+    def __init__(self, width: int, result_width: int, shift_width: int = 5) -> None:
+        if not 3 <= shift_width <= 6:
+            raise ConfigError(f"shift_width must be 3 to 6, not {shift_width}")
+        if not 2 <= result_width < width:
+            raise ConfigError(f"result_width must be 2 to {width - 1}, not {result_width}")
+        self._width = width
+        self._result_width = result_width
+        self._shift_width = shift_width
+        super().__init__(
+            {
+                "value": In(signed(width)),
+                "shift": In(shift_width),
+                "result": Out(signed(result_width)),
+            }
+        )
+
+    @property
+    def width(self) -> int:
+        """Bits of `value`."""
+        return self._width
+
+    @property
+    def result_width(self) -> int:
+        """Bits of `result`."""
+        return self._result_width
+
+    @property
+    def shift_width(self) -> int:
+        """Bits of `shift`."""
+        return self._shift_width
+
+    def _stage(
+        self, m: Module, value: Signal, lost: Value, shift: Value, bits: range
+    ) -> tuple[Signal, Signal]:
+        """Shift by the given bits of `shift`, registered; gather in `lost` what drops out."""
+        for bit in bits:
+            dropped = value[: 1 << bit].any()
+            shifted = Signal(value.shape(), name=f"shifted_{bit}")
+            m.d.comb += shifted.eq(Mux(shift[bit], value >> (1 << bit), value))
+            lost = lost | (shift[bit] & dropped)
+            value = shifted
+        value_register = Signal(value.shape(), reset_less=True, name=f"value_{bits[-1]}")
+        lost_register = Signal(reset_less=True, name=f"lost_{bits[-1]}")
+        m.d.sync += [value_register.eq(value), lost_register.eq(lost)]
+        return value_register, lost_register
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the three stages: coarse shift, fine shift, rounding."""
+        m = Module()
+        # One more bit below, so that the bit that decides on rounding is never dropped.
+        doubled = Signal(signed(self.width + 1))
+        m.d.comb += doubled.eq(self.value << 1)
+        coarse = range(self.shift_width - 1, self.shift_width - 3, -1)
+        fine = range(self.shift_width - 3, -1, -1)
+        shift = Signal(self.shift_width, reset_less=True)
+        m.d.sync += shift.eq(self.shift)
+        value, lost = self._stage(m, doubled, Const(0), self.shift, coarse)
+        value, lost = self._stage(m, value, lost, shift, fine)
+        up = Signal()
+        rounded = Signal(signed(self.width + 1))
+        m.d.comb += [
+            up.eq(value[0] & (lost | value[1])),
+            rounded.eq((value >> 1) + up),
+        ]
+        result = Signal(signed(self.result_width), reset_less=True)
+        m.d.sync += result.eq(saturate(rounded, self.result_width))
+        m.d.comb += self.result.eq(result)
+        return m

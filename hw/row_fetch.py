@@ -1,0 +1,129 @@
+"""Which lines the vector unit reads, and in which order."""
+
+from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import AcceleratorConfig
+from .line_reader import Source, fetch_layout
+from .pass_schedule import PassSchedule
+from .vector_plan import ROW_SLOTS, Operation, plan_layout
+
+
+class RowFetch(wiring.Component):
+    """Asks for the lines of each pass over each row, in the order of `PassSchedule`.
+
+    In pass two of NORMALISE every line of X is followed by one of gain and one of bias. A row
+    costs one cycle more than its lines.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    clear : in
+        Return to the reset state.
+    start : in
+        Begin with `plan`, which must be stable until the block is finished.
+    row_written, scale_written : in
+        A row, or its scale word, has left for the scratchpad: its slot is free.
+    request : stream of `fetch_layout`, out
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "clear": In(1),
+                "start": In(1),
+                "plan": In(plan_layout(config)),
+                "row_written": In(1),
+                "scale_written": In(1),
+                "request": Out(stream.Signature(fetch_layout(config))),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """The accelerator's parameters."""
+        return self._config
+
+    def elaborate(self, platform: object):
+        """Return the address counters."""
+        m = Module()
+        plan, lanes = self.plan, self.config.lanes
+        m.submodules.schedule = schedule = PassSchedule()
+        width = len(plan.x_address)
+        passes = [Signal(width, name="pass_one_address"), Signal(width, name="pass_two_address")]
+        addresses = [Signal(width, name=f"{source.name.lower()}_address") for source in Source]
+        lines = Signal(16)
+        source = Signal(Source)
+        with_parameters = Signal()
+        begin = Signal()
+        m.d.comb += [
+            schedule.clear.eq(self.clear),
+            schedule.start.eq(self.start),
+            schedule.rows.eq(plan.rows),
+            self.request.p.source.eq(source),
+        ]
+        with m.Switch(source):
+            for kind, address in zip(Source, addresses, strict=True):
+                with m.Case(kind):
+                    m.d.comb += self.request.p.address.eq(address)
+
+        free = self._slots(m, begin & ~schedule.second)
+        with m.If(self.start):
+            m.d.sync += [address.eq(plan.x_address) for address in passes]
+        with m.FSM():
+            with m.State("ROW"):
+                is_normalise = plan.operation == Operation.NORMALISE
+                m.d.comb += [
+                    begin.eq(schedule.valid & (schedule.second | free)),
+                    schedule.advance.eq(begin),
+                ]
+                m.d.sync += [
+                    lines.eq(plan.lines),
+                    source.eq(Source.X),
+                    with_parameters.eq(is_normalise & schedule.second),
+                    addresses[Source.X.value].eq(passes[0]),
+                    addresses[Source.GAIN.value].eq(plan.parameter_address),
+                    addresses[Source.BIAS.value].eq(plan.parameter_address + plan.parameter_pitch),
+                ]
+                with m.If(schedule.second):
+                    m.d.sync += addresses[Source.X.value].eq(passes[1])
+                with m.If(begin):
+                    m.next = "LINE"
+                for second, address in enumerate(passes):
+                    with m.If(begin & (schedule.second == second)):
+                        m.d.sync += address.eq(address + plan.x_pitch)
+            with m.State("LINE"):
+                m.d.comb += self.request.valid.eq(1)
+                with m.If(self.request.ready):
+                    self._next_line(m, source, with_parameters, addresses, lines, lanes)
+        return ResetInserter(self.clear)(m)
+
+    def _next_line(self, m: Module, source, with_parameters, addresses, lines, lanes) -> None:
+        with m.If(with_parameters & (source == Source.X)):
+            m.d.sync += source.eq(Source.GAIN)
+        with m.Elif(with_parameters & (source == Source.GAIN)):
+            m.d.sync += source.eq(Source.BIAS)
+        with m.Else():
+            m.d.sync += [source.eq(Source.X), lines.eq(lines - 1)]
+            m.d.sync += [address.eq(address + lanes) for address in addresses]
+            with m.If(lines == 0):
+                m.next = "ROW"
+
+    def _slots(self, m: Module, taken) -> Signal:
+        """Return whether another row may begin pass one; `taken` when one does."""
+        free = Signal()
+        full = []
+        has_scales = self.plan.operation != Operation.NORMALISE
+        for name, released in (("row", self.row_written), ("scale", self.scale_written)):
+            count = Signal(range(ROW_SLOTS + 1), name=f"{name}s_in_flight")
+            m.d.sync += count.eq(count + taken - released)
+            full.append(count == ROW_SLOTS)
+        with m.If(~has_scales):
+            m.d.sync += count.eq(0)
+        m.d.comb += free.eq(~full[0] & ~full[1])
+        return free

@@ -1,0 +1,112 @@
+"""Mean and variance of a row from its sums."""
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.lib import data
+
+from .iterative import IterativeStage
+from .vector_plan import EPSILON_PRODUCT_BITS
+
+MEAN_BITS = 29
+MEAN_FRACTION = 12
+VALUE_BITS = 60
+
+sums_layout = data.StructLayout({"sum": signed(31), "value": 44})
+"""Σx, and Σx² (NORMALISE), the maximum (QUANTISE) or the sum (SOFTMAX)."""
+
+moments_layout = data.StructLayout({"negative": 1, "mean": MEAN_BITS, "value": VALUE_BITS})
+"""Mean with `MEAN_FRACTION` bits as sign and magnitude; V, or the value that was taken."""
+
+_COLUMN_BITS = 14
+
+
+class RowMoments(IterativeStage):
+    """``V = N·Σx² - (Σx)² + N²·epsilon`` and ``mean = Σx / N``, a bit a cycle.
+
+    31 cycles; one where it is not enabled and hands the value on.
+
+    Members
+    -------
+    enable : in
+        Work; otherwise hand the value on.
+    centred : in
+        Layer normalisation; otherwise the mean is taken as zero.
+    columns : in
+        N.
+    epsilon_product : in
+        N · epsilon.
+    """
+
+    def __init__(self) -> None:
+        self._magnitude = Signal(MEAN_BITS)
+        self._squares = Signal(EPSILON_PRODUCT_BITS + 1)
+        self._digits = Signal(MEAN_BITS)
+        self._column_digits = Signal(MEAN_BITS)
+        self._plus = Signal(VALUE_BITS)
+        self._minus = Signal(VALUE_BITS)
+        self._remainder = Signal(_COLUMN_BITS)
+        self._quotient = Signal(MEAN_BITS)
+        self._negative = Signal()
+        settings = {
+            "enable": 1,
+            "centred": 1,
+            "columns": _COLUMN_BITS,
+            "epsilon_product": EPSILON_PRODUCT_BITS,
+        }
+        super().__init__(sums_layout, moments_layout, MEAN_BITS + 2, settings)
+
+    def steps(self) -> Value:
+        """Take the absolute value, a step a bit, subtract."""
+        return Mux(self.enable, MEAN_BITS + 2, 0)
+
+    def take(self, m: Module) -> None:
+        """Keep the sums; without work, the value is the result."""
+        total = self.input.p.sum
+        m.d.sync += [
+            self._negative.eq(self.centred & (total < 0)),
+            self._magnitude.eq(Mux(self.centred & self.enable, total, 0)),
+            self._squares.eq(self.input.p.value),
+            self._plus.eq(Mux(self.enable, 0, self.input.p.value)),
+            self._minus.eq(0),
+            self._column_digits.eq(self.columns),
+        ]
+
+    def step(self, m: Module, number: Value) -> None:
+        """Horner's rule for both products, restoring division for the mean."""
+        magnitude = Signal(MEAN_BITS)
+        m.d.comb += magnitude.eq(Mux(self._negative, -self._magnitude, self._magnitude))
+        low = MEAN_BITS - MEAN_FRACTION
+        with m.If(number == 0):
+            m.d.sync += [
+                self._magnitude.eq(magnitude),
+                self._digits.eq(magnitude),
+                self._squares.eq(self._squares + self.epsilon_product),
+                self._remainder.eq(magnitude >> low),
+                self._quotient.eq(magnitude << MEAN_FRACTION),
+            ]
+        with m.Elif(number == MEAN_BITS + 1):
+            m.d.sync += self._plus.eq(self._plus - self._minus)
+        with m.Else():
+            plus = Mux(self._column_digits[-1], self._squares, 0)
+            minus = Mux(self._digits[-1], self._magnitude, 0)
+            partial = Signal(_COLUMN_BITS + 1)
+            fits = Signal()
+            m.d.comb += [
+                partial.eq((self._remainder << 1) | self._quotient[-1]),
+                fits.eq(partial >= self.columns),
+            ]
+            m.d.sync += [
+                self._plus.eq((self._plus << 1) + plus),
+                self._minus.eq((self._minus << 1) + minus),
+                self._column_digits.eq(self._column_digits << 1),
+                self._digits.eq(self._digits << 1),
+                self._remainder.eq(Mux(fits, partial - self.columns, partial)),
+                self._quotient.eq((self._quotient << 1) | fits),
+            ]
+
+    def give(self, m: Module) -> None:
+        """Hand on mean and V."""
+        m.d.comb += [
+            self.output.p.negative.eq(self._negative),
+            self.output.p.mean.eq(self._quotient),
+            self.output.p.value.eq(self._plus),
+        ]

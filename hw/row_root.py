@@ -1,0 +1,96 @@
+"""Normalises what pass one found of a row, and takes its square root."""
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.lib import data
+
+from .iterative import IterativeStage
+from .row_moments import MEAN_BITS, moments_layout
+
+ROOT_BITS = 18
+NORMALISED_BITS = 64
+
+root_layout = data.StructLayout(
+    {"negative": 1, "mean": MEAN_BITS, "root": ROOT_BITS, "leading": 6, "zero": 1}
+)
+"""`root` in [2^17, 2^18) of a value shifted left by `leading` in 64 bits; `zero`: there is none."""
+
+_SHIFTS = (32, 16, 8, 4, 2, 1)
+
+
+class RowRoot(IterativeStage):
+    """Shifts a value left until its top bit is set, and takes its first 18 bits or its root.
+
+    25 cycles with the root, where the shift is even; 7 without.
+
+    Members
+    -------
+    enable : in
+        Take the square root.
+    """
+
+    def __init__(self) -> None:
+        self._value = Signal(NORMALISED_BITS)
+        self._leading = Signal(6)
+        self._root = Signal(ROOT_BITS)
+        self._remainder = Signal(ROOT_BITS + 2)
+        self._negative = Signal()
+        self._mean = Signal(MEAN_BITS)
+        self._zero = Signal()
+        super().__init__(moments_layout, root_layout, len(_SHIFTS) + ROOT_BITS, {"enable": 1})
+
+    def steps(self) -> Value:
+        """Six for the shift, one for each digit of the root."""
+        return Mux(self.enable, len(_SHIFTS) + ROOT_BITS, len(_SHIFTS))
+
+    def take(self, m: Module) -> None:
+        """Keep the value."""
+        m.d.sync += [
+            self._value.eq(self.input.p.value),
+            self._zero.eq(0),
+            self._leading.eq(0),
+            self._negative.eq(self.input.p.negative),
+            self._mean.eq(self.input.p.mean),
+            self._root.eq(0),
+            self._remainder.eq(0),
+        ]
+
+    def step(self, m: Module, number: Value) -> None:
+        """Halve the distance to the top, then two bits of the value a digit of the root."""
+        with m.Switch(number):
+            for place, amount in enumerate(_SHIFTS):
+                with m.Case(place):
+                    odd = self.enable if amount == 1 else Const(0)
+                    with m.If(~self._value[-amount:].any() & ~odd):
+                        m.d.sync += [
+                            self._value.eq(self._value << amount),
+                            self._leading.eq(self._leading + amount),
+                        ]
+            with m.Default():
+                self._digit(m)
+        with m.If(number == len(_SHIFTS) - 1):
+            m.d.sync += self._zero.eq(~self._value.any())
+
+    def _digit(self, m: Module) -> None:
+        partial = Signal(ROOT_BITS + 4)
+        trial = Signal(ROOT_BITS + 2)
+        fits = Signal()
+        m.d.comb += [
+            partial.eq((self._remainder << 2) | self._value[-2:]),
+            trial.eq((self._root << 2) | 1),
+            fits.eq(partial >= trial),
+        ]
+        m.d.sync += [
+            self._value.eq(self._value << 2),
+            self._remainder.eq(Mux(fits, partial - trial, partial)),
+            self._root.eq((self._root << 1) | fits),
+        ]
+
+    def give(self, m: Module) -> None:
+        """Hand on the root, or the first bits of the value."""
+        m.d.comb += [
+            self.output.p.negative.eq(self._negative),
+            self.output.p.mean.eq(self._mean),
+            self.output.p.root.eq(Mux(self.enable, self._root, self._value[-ROOT_BITS:])),
+            self.output.p.leading.eq(self._leading),
+            self.output.p.zero.eq(self._zero),
+        ]

@@ -1,0 +1,149 @@
+"""The vector unit: QUANTISE, SOFTMAX and NORMALISE on blocks of rows."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .beat_issue import BeatIssue
+from .config import AcceleratorConfig
+from .line_assembler import LineAssembler
+from .line_reader import LineReader, Source
+from .ports import ReadPortSignature, UnitSignature, WritePortSignature
+from .row_fetch import RowFetch
+from .row_scalars import RowScalars
+from .vector_datapath import VectorDatapath
+from .vector_decode import VectorDecode
+from .vector_plan import Operation, plan_layout
+from .vector_writer import OUTPUT_LINES, VectorWriter
+
+vector_events_layout = data.StructLayout({"active": 1})
+"""`active`: an instruction is being executed."""
+
+
+class Vector(wiring.Component):
+    """Executes the instructions of `isa.Unit.VECTOR`, bit for bit as `verif.golden` defines them.
+
+    Each row goes twice through L lanes, one beat of L elements a cycle: pass one finds maximum or
+    sums, pass two writes. Pass one runs `vector_plan.ROWS_AHEAD` rows ahead, so that what is computed once
+    a row (`RowScalars`) is hidden. A block of r rows of c columns takes about ``2 · r · ceil(c / L)`` cycles and
+    100 more (170 for NORMALISE), of which the 30 for decoding overlap with the instruction before.
+    Rows of QUANTISE and SOFTMAX take at least 18 cycles, of NORMALISE 33.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+        Gives the lanes and the size of the scratchpad.
+
+    Members
+    -------
+    control : `UnitSignature`
+        Faults: ILLEGAL_OPERAND (address 0) for no rows or columns, an unknown activation, a
+        fraction out of its range, and more than 8192 columns in NORMALISE; SCRATCHPAD_RANGE with the last word of
+        X, Y, the second plane, the scales or the parameters, the first of them that lies outside.
+    read : `ReadPortSignature`
+    write : `WritePortSignature`
+    events : `vector_events_layout`, out
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "control": Out(UnitSignature()),
+                "read": Out(ReadPortSignature(config)),
+                "write": Out(WritePortSignature(config)),
+                "events": Out(vector_events_layout),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """The accelerator's parameters."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the parts and what connects them."""
+        m = Module()
+        config, control = self.config, self.control
+        m.submodules.decode = decode = VectorDecode(config)
+        m.submodules.fetch = fetch = RowFetch(config)
+        m.submodules.reader = reader = LineReader(config)
+        m.submodules.issue = issue = BeatIssue(config, OUTPUT_LINES)
+        m.submodules.datapath = datapath = VectorDatapath(config)
+        m.submodules.scalars = scalars = RowScalars(config)
+        m.submodules.assembler = assembler = LineAssembler(config)
+        m.submodules.writer = writer = VectorWriter(config)
+        parts = (decode, fetch, reader, issue, datapath, scalars, assembler, writer)
+        m.d.comb += [part.clear.eq(control.halt) for part in parts]
+
+        plan = Signal(plan_layout(config))
+        start = self._run(m, decode, reader, writer, plan)
+        for part in (fetch, issue, datapath, writer):
+            m.d.comb += [part.start.eq(start), part.plan.eq(plan)]
+        m.d.comb += scalars.plan.eq(plan)
+
+        wiring.connect(m, wiring.flipped(self.read), reader.read)
+        wiring.connect(m, wiring.flipped(self.write), writer.write)
+        wiring.connect(m, fetch.request, reader.request)
+        wiring.connect(m, reader.lines[Source.X.value], issue.lines)
+        wiring.connect(m, reader.lines[Source.GAIN.value], datapath.gain)
+        wiring.connect(m, reader.lines[Source.BIAS.value], datapath.bias)
+        m.d.comb += [
+            fetch.row_written.eq(writer.row_written),
+            fetch.scale_written.eq(writer.scale_written),
+            issue.parameters.eq(reader.parameters),
+            issue.line_written.eq(writer.line_written),
+            datapath.tag.eq(issue.tag),
+            datapath.elements.eq(issue.elements),
+            assembler.wide.eq(plan.operation == Operation.NORMALISE),
+            assembler.tail.eq(plan.tail),
+            assembler.input.eq(datapath.output),
+            writer.lines_valid.eq(assembler.valid),
+            writer.lines.eq(assembler.output),
+            writer.scale_valid.eq(scalars.scale_valid),
+            writer.scale.eq(scalars.scale),
+        ]
+        self._scalars(m, plan, issue, datapath, scalars)
+        return m
+
+    def _run(self, m: Module, decode, reader, writer, plan) -> Signal:
+        """Take a plan, start, wait; return the signal that starts."""
+        control = self.control
+        running, start = Signal(), Signal()
+        idle = Signal()
+        m.d.comb += [
+            idle.eq(~running & ~start & reader.quiet),
+            decode.plan.ready.eq(idle),
+            self.events.active.eq(running | start),
+            control.done.eq(writer.done),
+            control.busy.eq(running | start | decode.busy | ~reader.quiet),
+        ]
+        wiring.connect(m, wiring.flipped(control).instruction, decode.instruction)
+        m.d.comb += control.fault.eq(decode.fault)
+        m.d.comb += control.fault.valid.eq(decode.fault.valid & ~running & ~start)
+        m.d.sync += start.eq(decode.plan.valid & idle & ~control.halt)
+        with m.If(idle):
+            m.d.sync += plan.eq(decode.plan.payload)
+        with m.If(start):
+            m.d.sync += running.eq(1)
+        with m.Elif(writer.done):
+            m.d.sync += running.eq(0)
+        with m.If(control.halt):
+            m.d.sync += [running.eq(0), start.eq(0)]
+        return start
+
+    def _scalars(self, m: Module, plan, issue, datapath, scalars) -> None:
+        """Connect what is found of a row with what pass two needs."""
+        softmax = plan.operation == Operation.SOFTMAX
+        quantise = plan.operation == Operation.QUANTISE
+        m.d.comb += [
+            scalars.sums_valid.eq(datapath.sum_valid | (datapath.peak_valid & ~softmax)),
+            scalars.sums.sum.eq(datapath.sum),
+            scalars.sums.value.eq(
+                Mux(quantise, datapath.peak, Mux(softmax, datapath.sum, datapath.squares))
+            ),
+            datapath.scalars.eq(scalars.scalars),
+            datapath.scalars_valid.eq(Mux(softmax, datapath.peak_valid, scalars.scalars_valid)),
+            issue.scalars.eq(datapath.scalars_valid),
+        ]
+        m.d.comb += datapath.scalars.maximum.eq(datapath.peak)

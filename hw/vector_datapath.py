@@ -1,0 +1,232 @@
+"""The lanes of the vector unit in step, with the reductions over them."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .beat_issue import elements_layout, select_quarter
+from .config import AcceleratorConfig
+from .delay import DelayLine
+from .isa import Activation
+from .ports import line_layout
+from .reduction import RowReduction
+from .row_table import RowTable, scalars_layout
+from .vector_lane import PEAK_BITS, SQUARE_BITS, VectorLane, mode_layout
+from .vector_plan import Operation, ends_line, plan_layout, tag_layout
+
+SUM_BITS = 31
+SQUARE_SUM_BITS = 44
+
+_TABLE = VectorLane.TABLE_STAGE
+_NORMALISE = VectorLane.NORMALISE_STAGE
+_RATIO = VectorLane.RATIO_LATENCY
+
+
+def output_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """A beat of results: two bytes a lane, int16 or the two planes of int8."""
+    return data.StructLayout(
+        {"tag": tag_layout, "elements": data.ArrayLayout(unsigned(16), config.lanes)}
+    )
+
+
+class VectorDatapath(wiring.Component):
+    """A beat of a row in, its results out, with what is reduced over the row beside.
+
+    Throughput one beat a cycle; nothing stalls. `output` follows `elements` by 19 cycles in
+    QUANTISE, 13 in SOFTMAX and 16 in NORMALISE.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    clear : in
+        Forget all beats.
+    start : in
+        A new block of rows begins.
+    plan : in, `plan_layout`
+    tag, elements : in
+        A beat.
+    gain, bias : streams of lines, in
+        Taken when the beats that need them are there; the caller sees to it that they are.
+    scalars_valid, scalars : in
+        What pass two needs of the next row.
+    peak_valid, peak : out
+        Maximum of a row in pass one: of |activation|, or of x in SOFTMAX.
+    sum_valid, sum, squares : out
+        Of a row: Σx and Σx² of pass one in NORMALISE, Σp of pass two in SOFTMAX.
+    output : out, `output_layout`
+        A beat of pass two; `output.tag.valid` says whether there is one.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "clear": In(1),
+                "start": In(1),
+                "plan": In(plan_layout(config)),
+                "tag": In(tag_layout),
+                "elements": In(elements_layout(config)),
+                "gain": In(stream.Signature(line_layout(config))),
+                "bias": In(stream.Signature(line_layout(config))),
+                "scalars_valid": In(1),
+                "scalars": In(scalars_layout),
+                "peak_valid": Out(1),
+                "peak": Out(signed(PEAK_BITS)),
+                "sum_valid": Out(1),
+                "sum": Out(signed(SUM_BITS)),
+                "squares": Out(SQUARE_SUM_BITS),
+                "output": Out(output_layout(config)),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """The accelerator's parameters."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the lanes and the tags that travel with them."""
+        m = Module()
+        mode = self._mode(m)
+        tags = self._pipeline(m, self.tag, _NORMALISE + 1, "tag")
+        ratio_tag = Signal(tag_layout)
+        m.d.comb += ratio_tag.eq(Mux(mode.quantise, tags[_TABLE], tags[0]))
+        ratio_tags = [ratio_tag, *self._pipeline(m, ratio_tag, _RATIO, "ratio_tag")]
+        finished = Signal(tag_layout)
+        m.d.comb += finished.eq(Mux(mode.normalise, tags[_NORMALISE], tags[_TABLE]))
+
+        m.submodules.table = table = RowTable()
+        m.d.comb += [
+            table.start.eq(self.start),
+            table.write.eq(self.scalars_valid),
+            table.scalars.eq(self.scalars),
+            table.slots.maximum.eq(tags[0].slot),
+            table.slots.ratio.eq(ratio_tag.slot),
+            table.slots.offset.eq(ratio_tags[2].slot),
+            table.slots.shift.eq(ratio_tags[3].slot),
+        ]
+        lanes = self._lanes(m, mode, tags, table, ~ratio_tag.second & mode.normalise)
+        self._reductions(m, mode, lanes, tags, ratio_tags)
+
+        result_tag = Signal(tag_layout)
+        chosen = Signal(tag_layout)
+        m.d.comb += chosen.eq(Mux(mode.quantise, ratio_tags[_RATIO], finished))
+        m.d.sync += result_tag.eq(chosen)
+        m.d.sync += result_tag.valid.eq(chosen.valid & chosen.second & ~self.clear)
+        m.d.comb += self.output.tag.eq(result_tag)
+        for lane, element in zip(lanes, self.output.elements, strict=True):
+            m.d.comb += element.eq(lane.result)
+        return m
+
+    def _mode(self, m: Module) -> data.View:
+        plan = self.plan
+        mode = Signal(mode_layout, reset_less=True)
+        quantise = plan.operation == Operation.QUANTISE
+        m.d.sync += [
+            mode.quantise.eq(quantise),
+            mode.softmax.eq(plan.operation == Operation.SOFTMAX),
+            mode.normalise.eq(plan.operation == Operation.NORMALISE),
+            mode.gelu.eq(quantise & (plan.activation == Activation.GELU)),
+            mode.relu.eq(quantise & (plan.activation == Activation.RELU)),
+            mode.two_planes.eq(plan.two_planes),
+            mode.table_shift.eq(plan.table_shift),
+            mode.result_shift.eq(plan.result_shift),
+        ]
+        return mode
+
+    def _pipeline(self, m: Module, tag: data.View, stages: int, name: str) -> list[data.View]:
+        """Return `tag` delayed by one to `stages` cycles."""
+        delayed = []
+        for stage in range(stages):
+            register = Signal(tag_layout, name=f"{name}_{stage}")
+            m.d.sync += [register.eq(tag), register.valid.eq(tag.valid & ~self.clear)]
+            delayed.append(register)
+            tag = register
+        return delayed
+
+    def _keep(self, tag: data.View):
+        """Return which lanes of the beat of `tag` hold elements of the row."""
+        return self.plan.tail | (~tag.last).replicate(self.config.lanes)
+
+    def _parameter(self, m: Module, line: stream.Interface, tag: data.View):
+        """Take a line as the beats of `tag` go by; return a beat of it."""
+        used = tag.valid & tag.second & (self.plan.operation == Operation.NORMALISE)
+        m.d.comb += line.ready.eq(used & ends_line(tag))
+        return data.View(
+            elements_layout(self.config), select_quarter(line.payload, tag.quarter, self.config)
+        )
+
+    def _lanes(self, m: Module, mode, tags, table: RowTable, square) -> list[VectorLane]:
+        count = self.config.lanes
+        keep_in, keep_out = self._keep(self.tag), Signal(count)
+        m.d.comb += keep_out.eq(
+            Mux(mode.normalise, self._keep(tags[_NORMALISE - 1]), self._keep(tags[_TABLE - 1]))
+        )
+        gain = self._parameter(m, self.gain, tags[VectorLane.GAIN_STAGE])
+        bias = self._parameter(m, self.bias, tags[_NORMALISE - 2])
+        elements = Signal(elements_layout(self.config), reset_less=True)
+        m.submodules.late = late = DelayLine(16 * count, _TABLE - 2)
+        late_elements = data.View(elements_layout(self.config), late.output)
+        m.d.comb += late.input.eq(elements)
+
+        lanes = []
+        for number in range(count):
+            m.submodules[f"lane_{number}"] = lane = VectorLane()
+            # A lane beyond the row neither adds to a sum nor is the maximum.
+            absent = Mux(mode.softmax, -(1 << 15), 0)
+            m.d.sync += elements[number].eq(Mux(keep_in[number], self.elements[number], absent))
+            m.d.comb += [
+                lane.mode.eq(mode),
+                lane.x.eq(elements[number]),
+                lane.maximum.eq(table.values.maximum),
+                lane.square.eq(square),
+                lane.ratio.eq(table.values.ratio),
+                lane.offset.eq(table.values.offset),
+                lane.ratio_shift.eq(table.values.shift),
+                lane.gain.eq(gain[number]),
+                lane.bias.eq(bias[number]),
+                lane.x_late.eq(late_elements[number]),
+                lane.keep.eq(keep_out[number]),
+            ]
+            lanes.append(lane)
+        return lanes
+
+    def _reductions(self, m: Module, mode, lanes, tags, ratio_tags) -> None:
+        count = self.config.lanes
+        m.submodules.peaks = peaks = RowReduction(count, signed(PEAK_BITS), PEAK_BITS, "maximum")
+        m.submodules.sums = sums = RowReduction(count, signed(16), SUM_BITS, "sum")
+        m.submodules.squares = squares = RowReduction(
+            count, unsigned(SQUARE_BITS), SQUARE_SUM_BITS, "sum"
+        )
+        summed = Signal(tag_layout)
+        softmax_sum = Signal(tag_layout)
+        m.d.sync += [
+            softmax_sum.eq(tags[_TABLE]),
+            softmax_sum.valid.eq(tags[_TABLE].valid & ~self.clear),
+        ]
+        m.d.comb += summed.eq(Mux(mode.softmax, softmax_sum, ratio_tags[2]))
+        peak_tag = ratio_tags[1]
+        for reduction, tag, valid in (
+            (peaks, peak_tag, peak_tag.valid & ~peak_tag.second & ~mode.normalise),
+            (sums, summed, summed.valid & (summed.second == mode.softmax) & ~mode.quantise),
+            (squares, summed, summed.valid & ~summed.second & mode.normalise),
+        ):
+            m.d.comb += [
+                reduction.clear.eq(self.clear),
+                reduction.valid.eq(valid),
+                reduction.first.eq(tag.first),
+                reduction.last.eq(tag.last),
+            ]
+        m.d.comb += [
+            peaks.values.eq(Cat(lane.peak for lane in lanes)),
+            sums.values.eq(Cat(lane.term for lane in lanes)),
+            squares.values.eq(Cat(lane.product for lane in lanes)),
+            self.peak_valid.eq(peaks.result_valid),
+            self.peak.eq(peaks.result),
+            self.sum_valid.eq(sums.result_valid),
+            self.sum.eq(sums.result),
+            self.squares.eq(squares.result),
+        ]

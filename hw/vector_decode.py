@@ -1,0 +1,258 @@
+"""Takes instructions of the vector unit apart and checks their operands."""
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, ResetInserter, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import AcceleratorConfig
+from .isa import Activation, ErrorCode, Normalise, Opcode, Quantise, Softmax
+from .ports import fault_layout, issue_layout
+from .vector_plan import (
+    ELEMENTS_PER_WORD,
+    MAXIMUM_NORMALISE_COLUMNS,
+    Operation,
+    plan_layout,
+)
+
+FRACTION_LIMIT = 15
+"""Greatest fraction of the tables and of the result of NORMALISE; the least is 0."""
+
+QUANTISE_FRACTION_LIMIT = 64
+
+_GELU_VALUE_BITS = 17
+_QUANTISE_NUMERATOR = 127 << 9
+_SOFTMAX_NUMERATOR = 1 << 16
+_STEPS = 6
+
+
+def _view(layout: type[data.Struct], word: Value) -> data.View:
+    """Return an instruction word as a struct."""
+    return layout(word[: layout.as_shape().size])
+
+
+class VectorDecode(wiring.Component):
+    """Checks an instruction and works out what all its rows have in common.
+
+    An instruction takes 4 · 6 + 3 cycles; the one multiplier is used for the last word of each
+    region and for N · epsilon.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    clear : in
+        Return to the reset state.
+    instruction : stream of `issue_layout`, in
+    plan : stream of `plan_layout`, out
+        The instruction, stable until it is taken.
+    busy : out
+        An instruction is in the decoder.
+    fault : out
+        Why the instruction is refused; stays until `clear`.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "clear": In(1),
+                "instruction": In(stream.Signature(issue_layout)),
+                "plan": Out(stream.Signature(plan_layout(config))),
+                "busy": Out(1),
+                "fault": Out(fault_layout),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """The accelerator's parameters."""
+        return self._config
+
+    def elaborate(self, platform: object):
+        """Return the sequencer around one multiplier."""
+        m = Module()
+        issue = Signal(issue_layout)
+        legal = Signal()
+        step = Signal(range(_STEPS))
+        fault = Signal(fault_layout)
+        m.d.comb += self.fault.eq(fault)
+        self._common(m, issue.word)
+        m.d.sync += legal.eq(self._is_legal(m, issue.word))
+        last, product, used = self._regions(m, issue.word, step)
+
+        with m.FSM() as states:
+            m.d.comb += self.busy.eq(~states.ongoing("TAKE"))
+            with m.State("TAKE"):
+                m.d.comb += self.instruction.ready.eq(1)
+                m.d.sync += [issue.eq(self.instruction.payload), step.eq(0)]
+                with m.If(self.instruction.valid):
+                    m.next = "SHAPE"
+            with m.State("SHAPE"):
+                m.next = "OPERANDS"
+            with m.State("OPERANDS"):
+                m.next = "MULTIPLY"
+                with m.If(~legal):
+                    m.d.sync += [fault.valid.eq(1), fault.code.eq(ErrorCode.ILLEGAL_OPERAND)]
+                    m.d.sync += fault.index.eq(issue.index)
+                    m.next = "STOP"
+            with m.State("MULTIPLY"):
+                m.next = "ADD"
+            with m.State("ADD"):
+                m.next = "CHECK"
+            with m.State("CHECK"):
+                m.d.sync += step.eq(step + 1)
+                m.next = "OPERANDS"
+                with m.If(step == 4):
+                    m.d.sync += self.plan.payload.epsilon_product.eq(product)
+                with m.If(step == 5):
+                    high = self.plan.payload.epsilon_product + (product << 16)
+                    m.d.sync += self.plan.payload.epsilon_product.eq(high)
+                    m.next = "GIVE"
+                outside = last[len(self.plan.payload.x_address) :].any()
+                with m.If(used & outside):
+                    m.d.sync += [fault.valid.eq(1), fault.code.eq(ErrorCode.SCRATCHPAD_RANGE)]
+                    m.d.sync += [fault.index.eq(issue.index), fault.address.eq(last)]
+                    m.next = "STOP"
+            with m.State("GIVE"):
+                m.d.comb += self.plan.valid.eq(1)
+                with m.If(self.plan.ready):
+                    m.next = "TAKE"
+            with m.State("STOP"):
+                pass
+        return ResetInserter(self.clear)(m)
+
+    def _common(self, m: Module, word: Value) -> None:
+        """Fill the plan, all but `epsilon_product`; correct from two cycles after `word`."""
+        plan = self.plan.payload
+        quantise, softmax = _view(Quantise, word), _view(Softmax, word)
+        normalise = _view(Normalise, word)
+        columns = quantise.columns
+        lanes = self.config.lanes
+        beat_shift = lanes.bit_length() - 1
+        line_shift = beat_shift + ELEMENTS_PER_WORD.bit_length() - 1
+        before = Signal(16)
+        m.d.comb += before.eq(columns - 1)
+        tail = before[:beat_shift]
+        m.d.sync += [
+            plan.rows.eq(quantise.rows),
+            plan.columns.eq(columns),
+            plan.beats.eq(before >> beat_shift),
+            plan.lines.eq(before >> line_shift),
+            plan.tail.eq(Cat(tail >= lane for lane in range(lanes))),
+            plan.activation.eq(quantise.activation),
+            plan.two_planes.eq(softmax.two_planes),
+            plan.root_mean_square.eq(normalise.norm),
+            plan.x_fraction.eq(quantise.x_fraction),
+            plan.table_shift.eq(~quantise.x_fraction[:4]),
+        ]
+        for name in ("x_address", "x_pitch", "y_address", "y_pitch"):
+            m.d.sync += plan[name].eq(quantise[name])
+        m.d.sync += [
+            plan.scale_address.eq(quantise.scale_address),
+            plan.plane_words.eq(softmax.plane_words),
+            plan.parameter_address.eq(normalise.parameter_address),
+            plan.parameter_pitch.eq(normalise.parameter_pitch),
+        ]
+        with m.Switch(quantise.header.opcode):
+            with m.Case(Opcode.QUANTISE):
+                m.d.sync += [
+                    plan.operation.eq(Operation.QUANTISE),
+                    plan.numerator.eq(_QUANTISE_NUMERATOR),
+                    plan.result_shift.eq(_GELU_VALUE_BITS - quantise.x_fraction[:4]),
+                ]
+            with m.Case(Opcode.SOFTMAX):
+                m.d.sync += [
+                    plan.operation.eq(Operation.SOFTMAX),
+                    plan.numerator.eq(_SOFTMAX_NUMERATOR),
+                    plan.result_shift.eq(Mux(softmax.two_planes, 2, 9)),
+                ]
+            with m.Case(Opcode.NORMALISE):
+                m.d.sync += plan.operation.eq(Operation.NORMALISE)
+                self._normalisation(m, columns, normalise.y_fraction[:4])
+
+    def _normalisation(self, m: Module, columns: Value, y_fraction: Value) -> None:
+        """The fields that depend on the number of bits of the number of columns."""
+        plan = self.plan.payload
+        for bits in range(1, MAXIMUM_NORMALISE_COLUMNS.bit_length() + 1):
+            fraction = 17 - (bits + 1) // 2
+            with m.If(columns[bits - 1]):
+                m.d.sync += [
+                    plan.numerator.eq(columns << (17 - bits)),
+                    plan.ratio_shift.eq(50 - bits - fraction),
+                    plan.result_shift.eq(12 + fraction - y_fraction),
+                ]
+
+    def _is_legal(self, m: Module, word: Value) -> Value:
+        quantise, normalise = _view(Quantise, word), _view(Normalise, word)
+        opcode = quantise.header.opcode
+        fraction = quantise.x_fraction
+        small = (fraction >= 0) & (fraction <= FRACTION_LIMIT)
+        limit = QUANTISE_FRACTION_LIMIT
+        known = quantise.activation.as_value() <= max(kind.value for kind in Activation)
+        within = (fraction >= -limit) & (fraction <= limit)
+        gelu = quantise.activation == Activation.GELU
+        legal = Signal()
+        with m.Switch(opcode):
+            with m.Case(Opcode.QUANTISE):
+                m.d.comb += legal.eq(known & within & (~gelu | small))
+            with m.Case(Opcode.SOFTMAX):
+                m.d.comb += legal.eq(small)
+            with m.Case(Opcode.NORMALISE):
+                m.d.comb += legal.eq(small & (normalise.columns <= MAXIMUM_NORMALISE_COLUMNS))
+        return legal & (quantise.rows != 0) & (quantise.columns != 0)
+
+    def _regions(self, m: Module, word: Value, step: Signal) -> tuple[Value, Value, Value]:
+        """Return the last word of the region of `step`, its product and whether it counts.
+
+        Two cycles after `step`; the steps are X, Y, second plane, scales or parameters, and the
+        two halves of N · epsilon.
+        """
+        quantise, softmax = _view(Quantise, word), _view(Softmax, word)
+        normalise = _view(Normalise, word)
+        is_softmax, is_normalise = Signal(), Signal()
+        opcode = quantise.header.opcode
+        m.d.comb += [
+            is_softmax.eq(opcode == Opcode.SOFTMAX),
+            is_normalise.eq(opcode == Opcode.NORMALISE),
+        ]
+        rows, before = Signal(16), Signal(16)
+        m.d.comb += [rows.eq(quantise.rows - 1), before.eq(quantise.columns - 1)]
+        wide, narrow = before >> 2, before >> 3
+        y_words = Mux(is_normalise, wide, narrow)
+        y_address = quantise.y_address
+        factors = [
+            (rows, quantise.x_pitch),
+            (rows, quantise.y_pitch),
+            (rows, quantise.y_pitch),
+            (Mux(is_normalise, 1, rows), Mux(is_normalise, normalise.parameter_pitch, 1)),
+            (normalise.columns, normalise.epsilon[:16]),
+            (normalise.columns, normalise.epsilon[16:]),
+        ]
+        bases = [
+            quantise.x_address + wide,
+            y_address + y_words,
+            y_address + y_words + softmax.plane_words,
+            Mux(is_normalise, normalise.parameter_address + wide, quantise.scale_address),
+            Const(0),
+            Const(0),
+        ]
+        counted = [
+            Const(1),
+            Const(1),
+            is_softmax & softmax.two_planes,
+            Const(1),
+            Const(0),
+            Const(0),
+        ]
+        left, right, product = Signal(16), Signal(16), Signal(32)
+        base, last = Signal(34), Signal(35)
+        m.d.sync += [
+            left.eq(Array(factor[0] for factor in factors)[step]),
+            right.eq(Array(factor[1] for factor in factors)[step]),
+            base.eq(Array(bases)[step]),
+            product.eq(left * right),
+            last.eq(base + product),
+        ]
+        return last, product, Array(counted)[step]

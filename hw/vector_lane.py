@@ -1,0 +1,228 @@
+"""One lane of the vector unit: two multipliers, two rounding shifters and the function tables."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .exponential import POSITION_BITS
+from .function_tables import ADDRESS_BITS, EXPONENTIAL_BASE, FunctionTables
+from .interpolation import OFFSET_BITS
+from .rounding import RoundingShifter, saturate
+
+RATIO_BITS = 17
+OFFSET_WIDTH = 37
+SQUARE_BITS = 31
+PEAK_BITS = 17
+_VALUE_BITS = 34
+_FACTOR_BITS = 18
+_PLANE_BITS = 7
+
+mode_layout = data.StructLayout(
+    {
+        "softmax": 1,
+        "normalise": 1,
+        "quantise": 1,
+        "gelu": 1,
+        "relu": 1,
+        "two_planes": 1,
+        "table_shift": 4,
+        "result_shift": 5,
+    }
+)
+"""What all lanes do with all beats of an instruction."""
+
+
+class VectorLane(wiring.Component):
+    """The arithmetic of one lane, without control: every input is sampled at its own stage.
+
+    Stage t is t cycles after `x`. The *table path* looks up `d(|x|)` or `2^(x - maximum)`, the
+    *ratio path* multiplies by the row's ratio. QUANTISE goes through the first and then the
+    second, SOFTMAX through the first, NORMALISE through the second and then multiplies by the
+    gain in the first one's multiplier.
+
+    ================== ============ ============ ============
+    sampled at         QUANTISE     SOFTMAX      NORMALISE
+    ================== ============ ============ ============
+    maximum                         0
+    square, ratio      11                        0
+    offset             13                        2
+    ratio_shift        14                        3
+    gain                                         6
+    x_late, bias       9                         12
+    keep               10           10           13
+    result             18           12           15
+    ================== ============ ============ ============
+
+    `peak` is one cycle after `square`'s stage; `term` and `product` are two after it, in SOFTMAX
+    `term` is at 12. `x_late` is `x` itself, delayed by the caller.
+
+    Members
+    -------
+    mode : in, `mode_layout`
+    x : in, int16
+    maximum : in, int16
+        The row's maximum.
+    square : in
+        Multiply x by itself instead of by `ratio`.
+    ratio, offset, ratio_shift : in
+        The row's ratio, what is subtracted from four times the product, and the shift after.
+    gain, bias, x_late : in, int16
+    keep : in
+        The element is one of the row; others become zero.
+    peak : out
+        What QUANTISE and SOFTMAX take the maximum of.
+    term, product : out
+        What is summed: x, or the probability; and the square of x.
+    result : out
+        Int16, or the planes of int8: low byte first.
+    """
+
+    TABLE_STAGE = 11
+    """Stage of the activated element, of the probability."""
+
+    GAIN_STAGE = 6
+    NORMALISE_STAGE = 14
+    """Stage of the normalised element."""
+
+    RATIO_LATENCY = 6
+    """From `square` and `ratio` to the end of the ratio path."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "mode": In(mode_layout),
+                "x": In(signed(16)),
+                "maximum": In(signed(16)),
+                "square": In(1),
+                "ratio": In(RATIO_BITS),
+                "offset": In(signed(OFFSET_WIDTH)),
+                "ratio_shift": In(5),
+                "gain": In(signed(16)),
+                "bias": In(signed(16)),
+                "x_late": In(signed(16)),
+                "keep": In(1),
+                "peak": Out(signed(PEAK_BITS)),
+                "term": Out(signed(16)),
+                "product": Out(SQUARE_BITS),
+                "result": Out(16),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the two paths; no register is reset."""
+        m = Module()
+        f = Signal(signed(16), reset_less=True)
+        normalised = self._ratio_path(m, f)
+        tabulated = self._table_path(m, normalised)
+        self._finish(m, tabulated, f)
+        self._results(m, normalised, f)
+        return m
+
+    def _register(self, m: Module, shape, value, name: str) -> Signal:
+        register = Signal(shape, reset_less=True, name=name)
+        m.d.sync += register.eq(value)
+        return register
+
+    def _ratio_path(self, m: Module, f: Signal) -> Signal:
+        """Return z of NORMALISE, or y of QUANTISE before it is limited to eight bits."""
+        factor = self._register(m, signed(16), Mux(self.mode.quantise, f, self.x), "factor")
+        ratio = Cat(self.ratio, Const(0, 1)).as_signed()
+        other = self._register(
+            m, signed(_FACTOR_BITS), Mux(self.square, self.x, ratio), "other_factor"
+        )
+        product = self._register(m, signed(_VALUE_BITS), factor * other, "ratio_product")
+        centred = self._register(m, signed(OFFSET_WIDTH), (product << 2) - self.offset, "centred")
+        m.submodules.ratio_shifter = shifter = RoundingShifter(OFFSET_WIDTH, _FACTOR_BITS)
+        m.d.comb += [shifter.value.eq(centred), shifter.shift.eq(self.ratio_shift)]
+
+        term = self._register(m, signed(16), Mux(self.mode.softmax, f, factor), "term_register")
+        m.d.comb += [self.product.eq(product), self.term.eq(term)]
+        return shifter.result
+
+    def _position(self, m: Module):
+        """Stages 1 and 2: |x| or maximum - x, aligned to the tables."""
+        negative = self.x < 0
+        magnitude = Mux(self.mode.softmax, self.maximum, Mux(negative, 0, self.x))
+        subtrahend = Mux(self.mode.softmax | negative, self.x, 0)
+        distance = self._register(m, 16, magnitude - subtrahend, "distance")
+        return self._register(m, 31, distance << self.mode.table_shift, "position")
+
+    def _lookup(self, m: Module):
+        """Stage 3: segment, place in it, whether the table ends before, shift of the result."""
+        mode = self.mode
+        position = self._position(m)
+        m.submodules.tables = tables = FunctionTables()
+        segment = Mux(
+            mode.softmax,
+            EXPONENTIAL_BASE + (position[:POSITION_BITS] >> (OFFSET_BITS - 1)),
+            position[OFFSET_BITS : OFFSET_BITS + ADDRESS_BITS - 1],
+        )
+        m.d.comb += tables.address.eq(segment)
+        doubled = Cat(Const(0, 1), position[: OFFSET_BITS - 1])
+        place = Mux(mode.softmax, doubled, position[:OFFSET_BITS])
+        place = self._register(m, OFFSET_BITS, place, "place")
+        beyond = ~mode.softmax & position[OFFSET_BITS + ADDRESS_BITS - 1 :].any()
+        beyond = self._register(m, 1, beyond, "beyond")
+        whole = position[POSITION_BITS:]
+        shift = Signal(6)
+        m.d.comb += shift.eq(Mux(mode.softmax, whole[:5], 0) + mode.result_shift)
+        vanishes = shift[5] | (mode.softmax & whole[5:].any())
+        shift = self._register(m, 5, shift[:5] | vanishes.replicate(5), "shift_3")
+        return tables.segment, place, beyond, shift
+
+    def _table_path(self, m: Module, normalised: Signal) -> Signal:
+        """Stages 3 to 9: interpolation or the product with the gain, shifted."""
+        segment, place, beyond, shift = self._lookup(m)
+        is_normalise = self.mode.normalise
+        delta = Mux(beyond, 0, segment.delta)
+        left = Mux(is_normalise, normalised, delta)
+        left = self._register(m, signed(_FACTOR_BITS), left, "slope")
+        right = Mux(is_normalise, self.gain, Cat(place, Const(0, 1)).as_signed())
+        right = self._register(m, signed(16), right, "gain_or_place")
+        product = self._register(m, signed(_VALUE_BITS), left * right, "gain_product")
+
+        base = self._register(m, unsigned(17), Mux(beyond, 0, segment.base), "base_4")
+        base = self._register(m, unsigned(17), base, "base_5")
+        whole = Mux(is_normalise, product, product >> OFFSET_BITS)
+        value = whole + Mux(is_normalise, 0, base)
+        value = self._register(m, signed(_VALUE_BITS), value, "value")
+        for stage in (4, 5, 6):
+            shift = self._register(m, 5, shift, f"shift_{stage}")
+        m.submodules.result_shifter = shifter = RoundingShifter(_VALUE_BITS, _FACTOR_BITS)
+        m.d.comb += [shifter.value.eq(value), shifter.shift.eq(shift)]
+        return shifter.result
+
+    def _finish(self, m: Module, tabulated: Signal, f: Signal) -> None:
+        """Stages 10 and 11: activation, bias or limit of the probability."""
+        mode = self.mode
+        positive = Mux((mode.gelu | mode.relu) & (self.x_late < 0), 0, self.x_late)
+        addend = Mux(mode.normalise, self.bias, Mux(mode.quantise, positive, 0))
+        term = Mux(mode.quantise & ~mode.gelu, 0, tabulated)
+        total = self._register(
+            m,
+            signed(_FACTOR_BITS + 2),
+            addend + Mux(mode.gelu, -term, term),
+            "total",
+        )
+        one_plane = mode.softmax & ~mode.two_planes
+        beyond = mode.softmax & (total[2 * _PLANE_BITS] | (one_plane & total[_PLANE_BITS]))
+        limit = Mux(one_plane, (1 << _PLANE_BITS) - 1, (1 << 2 * _PLANE_BITS) - 1)
+        limited = Mux(beyond, limit, saturate(total, 16))
+        m.d.sync += f.eq(Mux(self.keep, limited, 0))
+
+    def _results(self, m: Module, normalised: Signal, f: Signal) -> None:
+        mode = self.mode
+        magnitude = Mux(f < 0, -f, f)
+        peak = self._register(
+            m, signed(PEAK_BITS), Mux(mode.quantise, magnitude, self.x), "peak_register"
+        )
+        low = normalised < -127
+        high = normalised > 127
+        byte = Mux(low, -127, Mux(high, 127, normalised))[:8]
+        planes = Cat(f[_PLANE_BITS : 2 * _PLANE_BITS], Const(0, 1), f[:_PLANE_BITS], Const(0, 1))
+        softmax = Mux(mode.two_planes, planes, f[:8])
+        result = Mux(mode.normalise, f, Mux(mode.quantise, byte, softmax))
+        m.d.comb += [
+            self.peak.eq(peak),
+            self.result.eq(self._register(m, 16, result, "result_register")),
+        ]

@@ -1,0 +1,88 @@
+"""What the parts of the vector unit share: the decoded instruction and the tag of a beat."""
+
+from amaranth import signed
+from amaranth.lib import data
+from amaranth.lib import enum as hw_enum
+
+from .config import AcceleratorConfig
+from .isa import Activation
+from .ports import address_width
+
+ROWS_AHEAD = 8
+"""Rows that pass one runs ahead of pass two, which hides the latency of the row scalars."""
+
+ROW_SLOTS = 2 * ROWS_AHEAD
+"""Rows in flight: what is known of a row is kept in the slot of its number modulo this."""
+
+ELEMENTS_PER_WORD = 4
+"""Int16 elements of one word, hence beats of one line of them."""
+
+MAXIMUM_NORMALISE_COLUMNS = 8192
+
+EPSILON_PRODUCT_BITS = 46
+
+
+class Operation(hw_enum.Enum, shape=2):
+    """What the unit is doing."""
+
+    QUANTISE = 0
+    SOFTMAX = 1
+    NORMALISE = 2
+
+
+def plan_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """A checked instruction with all that its rows have in common.
+
+    `beats` and `lines` of a row of int16 are less one; `tail` has a bit for each element of a
+    row's last beat. `table_shift` aligns a magnitude for the tables, `result_shift` is the shift of the
+    product with the gain or of the interpolated value (SOFTMAX: before the integer part of the
+    exponent), `ratio_shift` that of the product with the row's ratio before the row's own part.
+    `numerator` is divided by the root, `epsilon_product` is N · epsilon.
+    """
+    address = address_width(config)
+    return data.StructLayout(
+        {
+            "operation": Operation,
+            "activation": Activation,
+            "two_planes": 1,
+            "root_mean_square": 1,
+            "x_fraction": signed(8),
+            "table_shift": 4,
+            "result_shift": 5,
+            "ratio_shift": 6,
+            "numerator": 17,
+            "epsilon_product": EPSILON_PRODUCT_BITS,
+            "rows": 16,
+            "columns": 16,
+            "beats": 16,
+            "lines": 16,
+            "tail": config.lanes,
+            "x_address": address,
+            "x_pitch": 16,
+            "y_address": address,
+            "y_pitch": 16,
+            "plane_words": 16,
+            "scale_address": address,
+            "parameter_address": address,
+            "parameter_pitch": 16,
+        }
+    )
+
+
+tag_layout = data.StructLayout(
+    {
+        "valid": 1,
+        "second": 1,
+        "slot": range(ROW_SLOTS),
+        "first": 1,
+        "last": 1,
+        "quarter": range(ELEMENTS_PER_WORD),
+    }
+)
+"""What goes with a beat of elements: its pass, its row's slot, whether it is the first or last
+of its row, and which quarter of its line it is."""
+
+
+def ends_line(tag: data.View):
+    """Return whether the beat of `tag` is the last one of its line."""
+    return tag.last | tag.quarter.all()

@@ -1,0 +1,230 @@
+"""Bench of the vector unit: random operations, cycles, faults, halt."""
+
+import cocotb
+import numpy as np
+from cocotb.triggers import RisingEdge
+
+from ...hw.isa import Activation, ErrorCode, Opcode
+from ..golden.fault import Fault
+from ..golden.scratchpad import Scratchpad
+from ..golden.vector import execute
+from ..parameters import generator, parameters
+from .line_memory import LineMemory, noise
+from .products import Allocator
+from .row_operations import RowOperation, random_fields, random_operation
+from .unit import UnitDriver, configuration, reset
+
+
+class Bench:
+    """A vector unit beside a scratchpad full of noise."""
+
+    def __init__(self, dut, name):
+        self.dut = dut
+        self.config = configuration()
+        self.random = generator(name)
+        self.actual = Scratchpad(self.config)
+        noise(self.actual, self.random)
+        self.expected = Scratchpad(self.config)
+        self.issued = 0
+
+    async def start(self, refusals=0.0):
+        """Reset the unit and begin to serve it."""
+
+        def refuse():
+            return self.random.random() < refusals
+
+        self.driver = UnitDriver(self.dut, refuse)
+        self.memory = LineMemory(self.dut, self.actual, ("read",), ("write",), refuse)
+        await reset(self.dut)
+
+    def place(self, operations):
+        """Put the operands of all `operations` into the scratchpad; return the instructions."""
+        allocator = Allocator(self.config, self.random)
+        return [operation.place(allocator, self.actual) for operation in operations]
+
+    def place_random(self, most):
+        """Return up to `most` random instructions, as many as find room."""
+        allocator = Allocator(self.config, self.random)
+        instructions = []
+        while len(instructions) < most:
+            try:
+                operation = random_operation(self.random, self.config)
+                instructions.append(operation.place(allocator, self.actual))
+            except ValueError:
+                break
+        return instructions
+
+    async def run(self, instructions):
+        """Execute instructions and compare the whole scratchpad."""
+        self.expected.bytes[:] = self.actual.bytes
+        for instruction in instructions:
+            execute(instruction, self.expected)
+            self.driver.issue(instruction.encode(), self.issued)
+            self.issued += 1
+        while self.driver.done < self.issued:
+            await self.driver.finish(self.driver.done + 1)
+        self.compare(instructions)
+
+    def compare(self, instructions):
+        """Compare the whole scratchpad."""
+        wrong = np.flatnonzero(self.actual.words != self.expected.words)
+        assert not len(wrong), f"{len(wrong)} wrong words, first {wrong[0]:#x}: {instructions}"
+
+    async def rest(self):
+        """The unit becomes idle."""
+        await self.driver.until(lambda: not self.driver.busy)
+        for _ in range(50):
+            await RisingEdge(self.dut.clk)
+            assert not self.driver.busy
+        assert self.driver.done == self.issued
+
+
+@cocotb.test()
+async def random_operations(dut):
+    """Random instructions in a row equal the golden model; nothing else is written."""
+    bench = Bench(dut, "random")
+    await bench.start(parameters()["refusals"])
+    for _ in range(parameters()["rounds"]):
+        await bench.run(bench.place_random(8))
+    await bench.rest()
+
+
+@cocotb.test()
+async def odd_shapes(dut):
+    """Rows that end anywhere in a beat, a line and a word, of every operation."""
+    bench = Bench(dut, "shapes")
+    await bench.start(parameters()["refusals"])
+    lanes = bench.config.lanes
+    widths = {1, 2, 3, 5, 7, lanes - 1, lanes + 1, 4 * lanes - 1, 4 * lanes + 1, 8 * lanes + 1}
+    for opcode in (Opcode.QUANTISE, Opcode.SOFTMAX, Opcode.NORMALISE):
+        for columns in sorted(widths):
+            fields = random_fields(bench.random, opcode)
+            rows = bench.random.choice((1, 2, 19))
+            await bench.run(bench.place([RowOperation(opcode, rows, columns, fields)]))
+    await bench.rest()
+
+
+@cocotb.test()
+async def cycles(dut):
+    """What blocks of rows cost if nothing is refused."""
+    bench = Bench(dut, "cycles")
+    await bench.start()
+    for name, rows, columns, limit in parameters()["blocks"]:
+        fields = {"two_planes": 1} if name == "SOFTMAX" else {}
+        if name == "QUANTISE":
+            fields = {"activation": Activation.GELU}
+        operation = RowOperation(Opcode[name], rows, columns, fields, in_place=True)
+        (instruction,) = bench.place([operation])
+        begin = bench.driver.cycle
+        await bench.run([instruction])
+        taken = bench.driver.cycle - begin
+        passes = 2 * rows * -(-columns // bench.config.lanes)
+        cocotb.log.info(f"{name} {rows} x {columns}: {taken} cycles, {passes} beats")
+        assert taken <= limit, f"{name} {rows} x {columns}: {taken} cycles, more than {limit}"
+    await bench.rest()
+
+
+def expected_fault(instruction, scratchpad):
+    """Return code and address of the golden model's fault."""
+    try:
+        execute(instruction, scratchpad)
+    except Fault as fault:
+        return fault.code, fault.address
+    raise AssertionError(f"{instruction} is legal")
+
+
+@cocotb.test()
+async def refuses(dut):
+    """What is illegal is reported after what came before is done, and has no effect."""
+    bench = Bench(dut, "refuses")
+    await bench.start(parameters()["refusals"])
+    words = bench.config.scratchpad_words
+    before, *legal = bench.place(
+        [
+            RowOperation(Opcode.QUANTISE, 5, 19),
+            RowOperation(Opcode.QUANTISE, 3, 9, {"activation": Activation.GELU}),
+            RowOperation(Opcode.SOFTMAX, 3, 9, {"two_planes": 1}),
+            RowOperation(Opcode.NORMALISE, 3, 9),
+        ]
+    )
+    common = [
+        {"rows": 0},
+        {"columns": 0},
+        {"x_address": words - 1},
+        {"y_address": words - 1},
+        {"y_address": words, "x_address": (1 << 32) - 1},
+        {"x_pitch": words // 2},
+        {"y_pitch": words // 2},
+        {"columns": 65535, "rows": 65535},
+    ]
+    changes = {
+        Opcode.QUANTISE: [{"x_fraction": -1}, {"x_fraction": 16}, {"scale_address": words - 2}],
+        Opcode.SOFTMAX: [{"x_fraction": -1}, {"plane_words": words - 8}, {"scale_address": words}],
+        Opcode.NORMALISE: [
+            {"y_fraction": 16},
+            {"columns": 8193},
+            {"parameter_address": words - 2},
+            {"parameter_pitch": words - 2},
+        ],
+    }
+    for instruction in legal:
+        for change in common + changes[instruction.opcode]:
+            await refused(bench, before, instruction, change)
+    for fraction in (-65, 65):
+        await refused(bench, before, before, {"x_fraction": fraction})
+    await bench.run(legal)
+    await bench.rest()
+
+
+async def refused(bench, before, legal, change):
+    """Run an instruction and then one that has been changed to be illegal."""
+    bench.expected.bytes[:] = bench.actual.bytes
+    execute(before, bench.expected)
+    wrong = legal.replace(**change)
+    expected = expected_fault(wrong, bench.expected)
+    bench.driver.done = 0
+    for index, instruction in enumerate((before, wrong, legal)):
+        bench.driver.issue(instruction.encode(), 7 + index)
+    await bench.driver.until(lambda: bench.driver.fault is not None)
+    fault, number = bench.driver.fault
+    assert (fault.code, fault.address, number) == (*expected, 8), (legal.opcode, change)
+    assert bench.driver.done == 1
+    for _ in range(20):
+        await RisingEdge(bench.dut.clk)
+        assert bench.driver.fault is not None and bench.driver.busy
+    bench.compare([before])
+    await bench.driver.halt()
+    bench.driver.done = bench.issued
+
+
+@cocotb.test()
+async def refuses_unknown_activations(dut):
+    """An activation that is not built is an illegal operand."""
+    bench = Bench(dut, "activations")
+    await bench.start()
+    (legal,) = bench.place([RowOperation(Opcode.QUANTISE, 2, 2)])
+    for activation in (3, 8, 15):
+        word = int.from_bytes(legal.encode(), "little") | activation << 96
+        bench.driver.issue(word.to_bytes(64, "little"), activation)
+        await bench.driver.until(lambda: bench.driver.fault is not None)
+        fault, number = bench.driver.fault
+        assert (fault.code, fault.address, number) == (ErrorCode.ILLEGAL_OPERAND, 0, activation)
+        await bench.driver.halt()
+
+
+@cocotb.test()
+async def halts(dut):
+    """After a halt at any moment the next instructions are right."""
+    bench = Bench(dut, "halts")
+    await bench.start(parameters()["refusals"])
+    for _ in range(parameters()["rounds"] * 4):
+        instructions = bench.place_random(3)
+        bench.driver.done = 0
+        bench.issued = 0
+        for instruction in instructions:
+            bench.driver.issue(instruction.encode(), 0)
+        for _ in range(bench.random.randrange(400)):
+            await RisingEdge(dut.clk)
+        await bench.driver.halt()
+        bench.driver.done = 0
+        await bench.run(bench.place_random(2))
