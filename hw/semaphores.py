@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import AcceleratorConfig
+from .config import AcceleratorConfig, ConfigError
 
 COUNT_BITS = 8
 
@@ -24,7 +24,7 @@ class Semaphores(wiring.Component):
     config : AcceleratorConfig
         ``config.controller.semaphores`` counters of `COUNT_BITS` bits.
     clients : int
-        Who may wait, at least 1.
+        Who may wait, 1 to 16.
 
     Members
     -------
@@ -43,8 +43,8 @@ class Semaphores(wiring.Component):
     """
 
     def __init__(self, config: AcceleratorConfig, clients: int) -> None:
-        if clients < 1:
-            raise ValueError(f"clients must be at least 1, not {clients}")
+        if not 1 <= clients <= 16:
+            raise ConfigError(f"clients must be from 1 to 16, not {clients}")
         self._config = config
         self._clients = clients
         count = config.controller.semaphores
