@@ -9,7 +9,10 @@ name.
 The functions of Amaranth that are used are not public, which the pinned version makes safe.
 """
 
+import contextlib
+import gc
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -193,6 +196,17 @@ def _convert(node: _Node, ports: Ports, stem: str, registry: _Registry) -> str:
     return names[_ROOT]
 
 
+@contextlib.contextmanager
+def _rare_collection() -> Iterator[None]:
+    """Collect garbage rarely: a design is millions of objects, and next to none become garbage."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+
+
 def convert(component: wiring.Component, name: str | None = None) -> tuple[str, str]:
     """Return the name of the top module and the RTLIL of `component`, equal modules merged.
 
@@ -208,6 +222,11 @@ def convert(component: wiring.Component, name: str | None = None) -> tuple[str, 
     NameClash
         If two members of a signature would have the same port name.
     """
+    with _rare_collection():
+        return _convert_all(component, name)
+
+
+def _convert_all(component: wiring.Component, name: str | None) -> tuple[str, str]:
     ports = component_ports(component)
     fragment = Fragment.get(component, None)
     defined: dict[int, bool] = {}
