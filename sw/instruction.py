@@ -120,7 +120,8 @@ class Field:
         if not isinstance(value, tuple) or len(value) != 2:
             raise InstructionError(f"{self.name} must be (window, offset), not {value!r}")
         given = Dram(*value)._asdict()
-        return Dram(**{part.key: part.normalise(given[part.key]) for part in self.parts})
+        checked: dict[str, Any] = {part.key: part.normalise(given[part.key]) for part in self.parts}
+        return Dram(**checked)
 
     def insert(self, value: Value) -> int:
         """Return the bits of a normalised `value` at their place in the word."""
@@ -128,6 +129,7 @@ class Field:
             assert isinstance(value, Dram)
             return sum(part.insert(getattr(value, part.key)) for part in self.parts)
         number = value.value if isinstance(value, enum.Enum) else value
+        assert isinstance(number, int)
         return (number & ((1 << self.width) - 1)) << self.offset
 
     def extract(self, word: int) -> Value:
@@ -139,7 +141,8 @@ class Field:
             If the field is an enumeration without that value.
         """
         if self.parts:
-            return Dram(**{part.key: part.extract(word) for part in self.parts})
+            found: dict[str, Any] = {part.key: part.extract(word) for part in self.parts}
+            return Dram(**found)
         number = (word >> self.offset) & ((1 << self.width) - 1)
         if self.is_signed and number >> (self.width - 1):
             number -= 1 << self.width

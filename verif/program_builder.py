@@ -106,7 +106,8 @@ class Builder:
 
     def load(self, name: str, values: NDArray, *, pitch: int = 0) -> Block:
         """Make `values` [rows, columns] an input, load it and return where it is."""
-        block = self.block(*values.shape, values.dtype.name, pitch=pitch)
+        rows, columns = values.shape
+        block = self.block(rows, columns, values.dtype.name, pitch=pitch)
         tensor = self._tensor(name, block)
         self.input_tensors.append(tensor)
         self.inputs[name] = values

@@ -73,6 +73,8 @@ class GoldenDevice:
             self._start()
         if name == "soft_reset" and value & 1:
             self._set_error(NO_ERROR)
+            self._values["control"] = self._registers["control"].reset
+            self._values["interrupt_status"] = 0
 
     def read_memory(self, address: int, size: int) -> bytes:
         """Return bytes of the DRAM."""
