@@ -30,6 +30,15 @@ class Region:
         """One past the last word, counted from the start of the buffer."""
         return (self.end_row - 1) * self.buffer.pitch + self.end_word
 
+    def covers(self, other: Region) -> bool:
+        """Return whether all words of `other`, a region of the same buffer, belong to this one."""
+        return (
+            self.first_row <= other.first_row
+            and other.end_row <= self.end_row
+            and self.first_word <= other.first_word
+            and other.end_word <= self.end_word
+        )
+
     def overlaps(self, other: Region) -> bool:
         """Return whether a word belongs to both."""
         if self.buffer.name == other.buffer.name:
@@ -81,9 +90,10 @@ def accesses(number: int, operation: Operation, buffers: dict[str, Buffer]) -> I
 
 
 def dependencies(graph: Graph) -> list[Dependency]:
-    """Return all pairs of conflicting accesses in program order.
+    """Return pairs of conflicting accesses in program order, from which all others follow.
 
     Buffers with addresses conflict where they overlap in memory; without, only with themselves.
+    What a later write covers is left out: whoever waits for that write waits for it as well.
     """
     buffers = graph.by_name()
     neighbours = _neighbours(graph.buffers)
@@ -103,8 +113,11 @@ def dependencies(graph: Graph) -> list[Dependency]:
                     and earlier.region.overlaps(access.region)
                 ]
         for access in current:
-            if access.region.buffer.name in written:
-                seen[access.region.buffer.name].append(access)
+            name = access.region.buffer.name
+            if access.is_write:
+                seen[name] = [old for old in seen[name] if not access.region.covers(old.region)]
+            if name in written:
+                seen[name].append(access)
     return found
 
 

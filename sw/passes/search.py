@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 from ...hw.config import AcceleratorConfig
 from ..errors import CompileError
+from ..gir import WORD
 from ..quantise import QuantisedLayer
 from .allocate import allocate, peak
 from .expand import expand
 from .lower import lower
+from .memory import Memory
 from .schedule import schedule
 from .tiling import Shape, Tiling
 
@@ -57,13 +59,18 @@ class Choice:
 def choose_tiling(
     shape: Shape, layers: Sequence[tuple[int, QuantisedLayer]], config: AcceleratorConfig
 ) -> Choice:
-    """Return the best tiling that the search finds.
+    """Return the best tiling that the search finds for the first two of `layers`.
+
+    All layers have one shape, so that two show all that there is, the step from one to the next
+    included.
 
     Raises
     ------
     CompileError
         If none fits the scratchpad.
     """
+    _check_least(shape, config)
+    layers = layers[:2]
     options = _options(shape, config)
     costs: dict[Tiling, Cost] = {}
 
@@ -72,16 +79,37 @@ def choose_tiling(
             costs[tiling] = evaluate(shape, layers, tiling, config)
         return costs[tiling]
 
-    best = Tiling(**{name: values[0] for name, values in options.items()})
+    first = Tiling(**{name: values[0] for name, values in options.items()})
     for keep in (True, False):
         # Without the residual in the scratchpad more bytes are moved: only where nothing else fits.
-        best = _descend(replace(best, keep_residual=keep), options, cost)
+        best = _descend(replace(first, keep_residual=keep), options, cost)
         if not cost(best).excess:
             break
     if cost(best).excess:
         graph = schedule(expand(lower(shape, layers, best, config)), config, best.prefetch)
         allocate(graph, config)
     return Choice(best, cost(best), len(costs))
+
+
+def _check_least(shape: Shape, config: AcceleratorConfig) -> None:
+    """Refuse what no tiling can fit, without a search.
+
+    The feed-forward part holds the residual stream, its int8 copy, and some weights of either
+    product at a time, whatever the tiling.
+    """
+    memory = Memory(config)
+    chunk = min(shape.intermediate, config.axi_bytes)
+    buffers = (
+        memory.results("residual", shape.sequence, shape.hidden),
+        memory.operand("hidden", shape.sequence, shape.hidden),
+        memory.operand("contract", shape.hidden, chunk),
+    )
+    least = sum(buffer.size for buffer in buffers) * WORD
+    if least > config.scratchpad.bytes:
+        raise CompileError(
+            f"feed-forward: needs at least {least} bytes of scratchpad for {shape.sequence} "
+            f"tokens of {shape.hidden} channels; the limit is {config.scratchpad.bytes}"
+        )
 
 
 def _descend(
@@ -116,18 +144,21 @@ def evaluate(
 
 
 def _options(shape: Shape, config: AcceleratorConfig) -> dict[str, list[int]]:
-    """Return the values to try for each field of a tiling, the first to start from first."""
+    """Return the values to try for each field of a tiling, the one to start from first.
+
+    The fields come in the order in which they cost cycles least, if bytes are what is missing.
+    """
     rows, columns = config.array.rows, config.array.columns
     beat = config.axi_bytes
     group = 4 * columns // shape.head_width
     return {
-        "heads": _nearest(_divisors(shape.heads, 1), group, 4),
-        "query_rows": [4 * rows, 8 * rows, 2 * rows],
-        "rows": [2 * rows, 4 * rows, 8 * rows],
-        "chunk": _nearest(_divisors(shape.intermediate, beat), 8 * columns, 4),
-        "projection": _nearest(_divisors(shape.hidden, columns), 8 * columns, 3),
-        "depth": [2, 1],
         "prefetch": [1024 * rows, 256 * rows],
+        "projection": _nearest(_divisors(shape.hidden, columns), 8 * columns, 3),
+        "chunk": _nearest(_divisors(shape.intermediate, beat), 8 * columns, 4),
+        "rows": [2 * rows, 4 * rows, 8 * rows, rows],
+        "query_rows": [4 * rows, 8 * rows, 2 * rows, rows],
+        "heads": _nearest(_divisors(shape.heads, 1), group, 4),
+        "depth": [2, 1],
     }
 
 

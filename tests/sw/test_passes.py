@@ -258,7 +258,7 @@ def test_search_names_what_does_not_fit(quantised):
     model, layers = quantised
     small = override(preset("tiny"), {"scratchpad.bytes": 4096})
     with pytest.raises(CompileError, match=r"^\d\.\w+: needs \d+ bytes of scratchpad"):
-        choose_tiling(Shape.of(model.config, 64), layers, small)
+        choose_tiling(Shape.of(model.config, 32), layers, small)
 
 
 def test_search_finds_no_worse_than_it_starts_with(quantised):
