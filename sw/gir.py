@@ -238,7 +238,7 @@ class Parallel:
             yield {self.loop: start // self.step, f"|{self.loop}|": extent}
 
 
-Node = Compute | Move | Parallel
+Node = Operation | Parallel
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ Values = dict[str, NDArray[np.float64]]
 
 def linear(x: NDArray[np.floating], layer: Linear) -> NDArray[np.float64]:
     """Return ``x weightᵀ + bias``, [rows, out]."""
-    return x @ layer.weight.T.astype(np.float64) + layer.bias
+    return np.asarray(x @ layer.weight.T.astype(np.float64) + layer.bias, dtype=np.float64)
 
 
 def layer_norm(x: NDArray[np.floating], norm: LayerNorm, epsilon: float) -> NDArray[np.float64]:
@@ -27,8 +27,9 @@ def layer_norm(x: NDArray[np.floating], norm: LayerNorm, epsilon: float) -> NDAr
 
 def gelu(x: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return ``x · Φ(x)``, exact to the float."""
-    erf = np.frompyfunc(math.erf, 1, 1)
-    return 0.5 * x * (1 + erf(np.asarray(x, dtype=np.float64) / math.sqrt(2)).astype(np.float64))
+    wide = np.asarray(x, dtype=np.float64)
+    erf = np.vectorize(math.erf, otypes=[np.float64])
+    return 0.5 * wide * (1 + erf(wide / math.sqrt(2)))
 
 
 def relu(x: NDArray[np.floating]) -> NDArray[np.float64]:

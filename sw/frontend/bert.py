@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import FrontendError
 from .checkpoint import minilm_folder, read_json, read_tensors
 
-Matrix = NDArray[np.float32]
+Matrix = NDArray[np.floating]
 
 ACTIVATIONS = ("gelu", "relu")
 SIZE_LIMITS = {

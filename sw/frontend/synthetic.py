@@ -57,5 +57,8 @@ def synthetic_bert(
     config = BertConfig(
         hidden, heads, intermediate, layers, vocabulary, positions, 1, maximum_tokens=positions
     )
-    tables = (normal(rows, hidden, deviation=1.0) for rows in (vocabulary, positions, 1))
-    return BertModel(config, Embeddings(*tables, norm()), tuple(layer() for _ in range(layers)))
+    words, places, types = (
+        normal(rows, hidden, deviation=1.0) for rows in (vocabulary, positions, 1)
+    )
+    embeddings = Embeddings(words, places, types, norm())
+    return BertModel(config, embeddings, tuple(layer() for _ in range(layers)))

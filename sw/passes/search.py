@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ...hw.config import AcceleratorConfig
 from ..errors import CompileError
@@ -113,7 +114,7 @@ def _check_least(shape: Shape, config: AcceleratorConfig) -> None:
 
 
 def _descend(
-    best: Tiling, options: Mapping[str, list[int]], cost: Callable[[Tiling], Cost]
+    best: Tiling, options: Mapping[str, list[Any]], cost: Callable[[Tiling], Cost]
 ) -> Tiling:
     for _ in range(SWEEPS):
         before = best
@@ -143,7 +144,7 @@ def evaluate(
     return Cost(excess, cycles + INSTRUCTION_CYCLES * len(operations))
 
 
-def _options(shape: Shape, config: AcceleratorConfig) -> dict[str, list[int]]:
+def _options(shape: Shape, config: AcceleratorConfig) -> dict[str, list[Any]]:
     """Return the values to try for each field of a tiling, the one to start from first.
 
     The fields come in the order in which they cost cycles least, if bytes are what is missing.
