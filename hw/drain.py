@@ -13,8 +13,8 @@ from .isa import Matmul
 from .ports import WORD_BITS, ReadPortSignature, WritePortSignature
 from .requantise import Requantise
 
-QUEUE_LATENCY = 3
-"""Cycles from a row that is requantised until it can have left the queue of writes."""
+QUEUE_LATENCY = 5
+"""Cycles from a row that is requantised until its place in the queue of writes is free again."""
 
 
 def write_rows(config: AcceleratorConfig) -> int:
@@ -147,6 +147,9 @@ class Drain(wiring.Component):
         ]
         m.d.sync += self.done.eq(accepted & last)
 
+        # A full tile has room, were a row taken in this cycle.
         under_way = Signal(range(depth + 1))
-        m.d.sync += under_way.eq(under_way + self.shift - accepted)
-        m.d.comb += room.eq(under_way + tile.rows <= depth)
+        m.d.sync += [
+            under_way.eq(under_way + self.shift - accepted),
+            room.eq(under_way < depth - self.config.array.rows),
+        ]

@@ -131,26 +131,29 @@ class Matmul(wiring.Component):
     ) -> None:
         """Put chunks in use and step through them."""
         chunk = Signal(chunk_layout(self.config))
-        using, begun = Signal(), Signal()
-        first, last, blocked = Signal(), Signal(), Signal()
-        step, take = Signal(), Signal()
+        next_chunk = sequencer.chunks.payload
+        using, first, last = Signal(), Signal(), Signal()
+        blocked, step, supplied, take = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            first.eq(chunk.first & ~begun),
-            last.eq(chunk.steps == 1),
             blocked.eq(using & first & ~grid.ready),
             step.eq(using & ~blocked),
-            take.eq(sequencer.chunks.valid & reader.available & (~using | (step & last))),
+            supplied.eq(sequencer.chunks.valid & reader.available),
+            take.eq(supplied & (~using | (step & last))),
             sequencer.chunks.ready.eq(take),
             reader.take.eq(take),
+            # Only a first step may be blocked; without it, the path from the drain ends here.
+            reader.take_early.eq(supplied & (~using | (last & ~first))),
             reader.step.eq(step),
             grid.step.eq(step),
             grid.first.eq(first),
             grid.last.eq(chunk.last & last),
         ]
         with m.If(take):
-            m.d.sync += [chunk.eq(sequencer.chunks.payload), using.eq(1), begun.eq(0)]
+            m.d.sync += [chunk.eq(next_chunk), using.eq(1)]
+            m.d.sync += [first.eq(next_chunk.first), last.eq(next_chunk.steps == 1)]
         with m.Elif(step):
-            m.d.sync += [chunk.steps.eq(chunk.steps - 1), using.eq(~last), begun.eq(1)]
+            m.d.sync += [chunk.steps.eq(chunk.steps - 1), using.eq(~last)]
+            m.d.sync += [first.eq(0), last.eq(chunk.steps == 2)]
         with m.If(self.control.halt):
             m.d.sync += using.eq(0)
         m.d.sync += [

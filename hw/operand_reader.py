@@ -62,10 +62,11 @@ class OperandReader(wiring.Component):
     read : read port of the scratchpad
     available : out; a chunk of both operands waits.
     take, step : in; see `Operand`.
+    take_early : in; high only with `take`. Where it is, room is found a cycle earlier.
     activations, weights : signed(8) [rows], [columns], out
 
     Latency: a chunk of n lines, A and B together, that waits for room and is not refused is
-    available n + `Scratchpad.READ_LATENCY` + 2 cycles after the `take` that gives it room.
+    available n + `Scratchpad.READ_LATENCY` + 2 cycles after the `take_early` that gives it room.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -78,6 +79,7 @@ class OperandReader(wiring.Component):
                 "read": Out(ReadPortSignature(config)),
                 "available": Out(1),
                 "take": In(1),
+                "take_early": In(1),
                 "step": In(1),
                 "activations": Out(data.ArrayLayout(unsigned(OPERAND_BITS), config.array.rows)),
                 "weights": Out(data.ArrayLayout(unsigned(OPERAND_BITS), config.array.columns)),
@@ -146,7 +148,7 @@ class OperandReader(wiring.Component):
 
         # Chunks asked for and not yet taken.
         chunks = Signal(range(CHUNKS + 1))
-        permitted = next_is_b | (chunks < CHUNKS) | self.take
+        permitted = next_is_b | (chunks < CHUNKS) | self.take_early
         m.d.comb += load.eq(waiting & permitted & (~requesting | (accepted & last)))
         m.d.sync += chunks.eq(chunks + (load & ~next_is_b) - self.take)
         with m.If(load):
