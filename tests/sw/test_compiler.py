@@ -120,6 +120,11 @@ def test_odd_shapes():
     check(synthetic_bert(hidden=48, heads=2, intermediate=104, layers=2), preset("ecp5"), 11, (1,))
 
 
+def test_short_queues():
+    config = override(preset("ecp5"), {"controller.queue_depth": 2})
+    check(synthetic_bert(), config, 33)
+
+
 def test_metadata():
     program = compiled(32)
     metadata = json.loads(json.dumps(program.metadata))
