@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from .config import WORD_BYTES, AcceleratorConfig
 from .isa import ErrorCode, Load, Store
 from .ports import INDEX_BITS, address_width, fault_layout, issue_layout
-from .window import DRAM_BITS, LAST_BITS, WindowCheck, windows_layout
+from .window import DRAM_BITS, LAST_BITS, WindowCheck, require_permission, windows_layout
 
 
 def block_layout(config: AcceleratorConfig) -> data.StructLayout:
@@ -62,13 +62,19 @@ class TransferCheck(wiring.Component):
         Stays valid until reset.
     idle : out
         No instruction is held.
+
+    Raises
+    ------
+    ConfigError
+        If the permission is another word.
     """
 
     def __init__(
         self, config: AcceleratorConfig, permission: Literal["readable", "writable"]
     ) -> None:
+        require_permission(permission)
         self._config = config
-        self._check = WindowCheck(config, permission)
+        self._permission = permission
         super().__init__(
             {
                 "instruction": In(stream.Signature(issue_layout)),
@@ -86,14 +92,14 @@ class TransferCheck(wiring.Component):
         return self._config
 
     @property
-    def permission(self) -> str:
+    def permission(self) -> Literal["readable", "writable"]:
         """What the window must be."""
-        return self._check.permission
+        return self._permission
 
     def elaborate(self, platform: object) -> Module:
         """Return the sequence of the checks."""
         m = Module()
-        m.submodules.window = window = self._check
+        m.submodules.window = window = WindowCheck(self.config, self.permission)
         layout = Load if self.permission == "readable" else Store
         word = Signal(layout)
         last_row = Signal(16)

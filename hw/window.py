@@ -31,6 +31,18 @@ def windows_layout(config: AcceleratorConfig) -> data.ArrayLayout:
     return data.ArrayLayout(window_layout, config.controller.windows)
 
 
+def require_permission(permission: str) -> None:
+    """Check that a permission is one of those in `window_layout`.
+
+    Raises
+    ------
+    ConfigError
+        If it is not.
+    """
+    if permission not in ("readable", "writable"):
+        raise ConfigError(f"permission must be readable or writable, not {permission!r}")
+
+
 class WindowCheck(wiring.Component):
     """Tells whether a window admits a transfer, and where the window begins.
 
@@ -65,8 +77,7 @@ class WindowCheck(wiring.Component):
     def __init__(
         self, config: AcceleratorConfig, permission: Literal["readable", "writable"]
     ) -> None:
-        if permission not in ("readable", "writable"):
-            raise ConfigError(f"permission must be readable or writable, not {permission!r}")
+        require_permission(permission)
         self._config = config
         self._permission = permission
         super().__init__(
