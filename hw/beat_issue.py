@@ -5,9 +5,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
+from .line_reader import LINES
 from .pass_schedule import PassSchedule
 from .ports import line_layout
-from .vector_plan import ELEMENTS_PER_WORD, ROW_SLOTS, Operation, ends_line, plan_layout, tag_layout
+from .vector_plan import ROW_SLOTS, Operation, ends_line, plan_layout, tag_layout
+
+_MOST = max(ROW_SLOTS, LINES)
+"""The most that there can be of what is counted."""
 
 
 def elements_layout(config: AcceleratorConfig) -> data.ArrayLayout:
@@ -131,6 +135,6 @@ class BeatIssue(wiring.Component):
 
     def _credit(self, m: Module, name: str, init: int, more, less) -> Signal:
         """Count something; return whether there is any, from the cycle after it came."""
-        count = Signal(range(ROW_SLOTS + ELEMENTS_PER_WORD), init=init, name=name)
+        count = Signal(range(_MOST + 1), init=init, name=name)
         m.d.sync += count.eq(count + more - less)
         return count.any()

@@ -21,8 +21,8 @@ def planes_layout(config: AcceleratorConfig) -> data.StructLayout:
 class LineAssembler(wiring.Component):
     """Puts beats of int16, or of one or two planes of int8, side by side in lines.
 
-    What a row leaves of a line is zero. A line appears the cycle after its last beat, for one cycle;
-    there is no back-pressure.
+    What a row leaves of a line is zero. A line appears the cycle after its last beat, for one
+    cycle; there is no back-pressure.
 
     Parameters
     ----------

@@ -31,8 +31,8 @@ def fetch_layout(config: AcceleratorConfig) -> data.StructLayout:
 class LineReader(wiring.Component):
     """Reads lines with pitch 1 into one queue a source.
 
-    A request is held back until its queue has room for the line. Throughput one line a cycle. A line
-    can be taken the cycle after it came.
+    A request is held back until its queue has room for the line. Throughput one line a cycle. A
+    line can be taken the cycle after it came.
 
     Parameters
     ----------

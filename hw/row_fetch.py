@@ -1,6 +1,6 @@
 """Which lines the vector unit reads, and in which order."""
 
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Module, ResetInserter, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -114,16 +114,14 @@ class RowFetch(wiring.Component):
             with m.If(lines == 0):
                 m.next = "ROW"
 
-    def _slots(self, m: Module, taken) -> Signal:
+    def _slots(self, m: Module, taken: Value) -> Value:
         """Return whether another row may begin pass one; `taken` when one does."""
-        free = Signal()
-        full = []
         has_scales = self.plan.operation != Operation.NORMALISE
-        for name, released in (("row", self.row_written), ("scale", self.scale_written)):
-            count = Signal(range(ROW_SLOTS + 1), name=f"{name}s_in_flight")
-            m.d.sync += count.eq(count + taken - released)
-            full.append(count == ROW_SLOTS)
-        with m.If(~has_scales):
-            m.d.sync += count.eq(0)
-        m.d.comb += free.eq(~full[0] & ~full[1])
-        return free
+        rows = self._in_flight(m, "rows", taken, self.row_written)
+        scales = self._in_flight(m, "scales", taken & has_scales, self.scale_written)
+        return (rows != ROW_SLOTS) & (scales != ROW_SLOTS)
+
+    def _in_flight(self, m: Module, name: str, more: Value, less: Value) -> Signal:
+        count = Signal(range(ROW_SLOTS + 1), name=f"{name}_in_flight")
+        m.d.sync += count.eq(count + more - less)
+        return count

@@ -1,13 +1,12 @@
 """Divides by the root of a row."""
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 
 from .iterative import IterativeStage
 from .row_moments import MEAN_BITS
 from .row_root import ROOT_BITS, root_layout
 from .vector_lane import RATIO_BITS
-
 
 ratio_layout = data.StructLayout(
     {
@@ -21,8 +20,13 @@ ratio_layout = data.StructLayout(
 )
 
 
+_STEPS = (RATIO_BITS + 1) // 2
+
+
 class RowRatio(IterativeStage):
-    """``ratio = floor(numerator · 2^17 / root)``, 0 where there is no root; 18 cycles.
+    """``ratio = floor(numerator · 2^17 / root)``, 0 where there is no root.
+
+    Two digits a cycle, 11 cycles: with few beats a row, nothing else takes as long.
 
     Members
     -------
@@ -33,32 +37,44 @@ class RowRatio(IterativeStage):
     def __init__(self) -> None:
         self._taken = Signal(root_layout)
         self._remainder = Signal(ROOT_BITS)
+        self._odd = Signal()
         self._ratio = Signal(RATIO_BITS)
-        super().__init__(root_layout, ratio_layout, RATIO_BITS, {"numerator": RATIO_BITS})
+        super().__init__(root_layout, ratio_layout, _STEPS, {"numerator": RATIO_BITS})
 
     def steps(self) -> Value:
-        """One a bit."""
-        return RATIO_BITS
+        """One for two digits, the first of which is zero."""
+        return Const(_STEPS)
 
     def take(self, m: Module) -> None:
-        """Begin with the numerator as the remainder: it is less than the root."""
+        """Begin with the upper bits of the numerator as the remainder, which is below the root."""
         m.d.sync += [
             self._taken.eq(self.input.payload),
-            self._remainder.eq(self.numerator),
+            self._remainder.eq(self.numerator >> 1),
+            self._odd.eq(self.numerator[0]),
         ]
 
     def step(self, m: Module, number: Value) -> None:
         """Restoring division."""
-        partial = Signal(ROOT_BITS + 1)
-        fits = Signal()
-        m.d.comb += [
-            partial.eq(self._remainder << 1),
-            fits.eq(partial >= self._taken.root),
-        ]
+        remainder, upper = self._digit(m, self._remainder, self._odd, "upper")
+        remainder, lower = self._digit(m, remainder, Const(0), "lower")
         m.d.sync += [
-            self._remainder.eq(Mux(fits, partial - self._taken.root, partial)),
-            self._ratio.eq((self._ratio << 1) | fits),
+            self._remainder.eq(remainder),
+            self._odd.eq(0),
+            self._ratio.eq(Cat(lower, upper, self._ratio)),
         ]
+
+    def _digit(
+        self, m: Module, remainder: Value, following: Value, name: str
+    ) -> tuple[Value, Value]:
+        """Return the next remainder and digit; `following` is the next bit of the numerator."""
+        partial = Signal(ROOT_BITS + 1, name=f"partial_{name}")
+        difference = Signal(ROOT_BITS + 2, name=f"difference_{name}")
+        m.d.comb += [
+            partial.eq(Cat(following, remainder)),
+            difference.eq(partial - self._taken.root),
+        ]
+        digit = ~difference[-1]
+        return Mux(digit, difference, partial)[:ROOT_BITS], digit
 
     def give(self, m: Module) -> None:
         """Hand on the ratio with what it belongs to."""

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from .beat_issue import BeatIssue
 from .config import AcceleratorConfig
@@ -24,10 +24,11 @@ class Vector(wiring.Component):
     """Executes the instructions of `isa.Unit.VECTOR`, bit for bit as `verif.golden` defines them.
 
     Each row goes twice through L lanes, one beat of L elements a cycle: pass one finds maximum or
-    sums, pass two writes. Pass one runs `vector_plan.ROWS_AHEAD` rows ahead, so that what is computed once
-    a row (`RowScalars`) is hidden. A block of r rows of c columns takes about ``2 · r · ceil(c / L)`` cycles and
-    100 more (170 for NORMALISE), of which the 30 for decoding overlap with the instruction before.
-    Rows of QUANTISE and SOFTMAX take at least 18 cycles, of NORMALISE 33.
+    sums, pass two writes. Pass one runs `vector_plan.ROWS_AHEAD` rows ahead, so that what is
+    computed once a row (`RowScalars`) is hidden. A block of r rows of c columns takes
+    ``2 · r · ceil(c / L)`` cycles and about 60 more; one row alone takes 100 (NORMALISE 160). Of
+    these, 29 for decoding overlap with the instruction before. Rows of QUANTISE and SOFTMAX take
+    at least 11 cycles, those of NORMALISE 33.
 
     Parameters
     ----------
@@ -38,8 +39,9 @@ class Vector(wiring.Component):
     -------
     control : `UnitSignature`
         Faults: ILLEGAL_OPERAND (address 0) for no rows or columns, an unknown activation, a
-        fraction out of its range, and more than 8192 columns in NORMALISE; SCRATCHPAD_RANGE with the last word of
-        X, Y, the second plane, the scales or the parameters, the first of them that lies outside.
+        fraction out of its range, and more than 8192 columns in NORMALISE; SCRATCHPAD_RANGE with
+        the last word of X, Y, the second plane, the scales or the parameters, the first of them
+        that lies outside.
     read : `ReadPortSignature`
     write : `WritePortSignature`
     events : `vector_events_layout`, out

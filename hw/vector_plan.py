@@ -34,10 +34,11 @@ def plan_layout(config: AcceleratorConfig) -> data.StructLayout:
     """A checked instruction with all that its rows have in common.
 
     `beats` and `lines` of a row of int16 are less one; `tail` has a bit for each element of a
-    row's last beat. `table_shift` aligns a magnitude for the tables, `result_shift` is the shift of the
-    product with the gain or of the interpolated value (SOFTMAX: before the integer part of the
-    exponent), `ratio_shift` that of the product with the row's ratio before the row's own part.
-    `numerator` is divided by the root, `epsilon_product` is N · epsilon.
+    row's last beat. `table_shift` aligns a magnitude for the tables. `result_shift` is the shift
+    of the product with the gain, or of the interpolated value (in SOFTMAX before the integer part
+    of the exponent is added). `ratio_shift` is that of the product with the row's ratio before the
+    row's own part is subtracted. `numerator` is divided by the root; `epsilon_product` is
+    N · epsilon.
     """
     address = address_width(config)
     return data.StructLayout(

@@ -1,8 +1,12 @@
 """The vector unit."""
 
 import pytest
+from amaranth import signed
 
-from ageha.hw.config import override, preset
+from ageha.hw.config import ConfigError, override, preset
+from ageha.hw.delay import DelayLine
+from ageha.hw.reduction import RowReduction
+from ageha.hw.rounding import RoundingShifter
 from ageha.hw.vector import Vector
 from ageha.verif.simulator import run_bench
 
@@ -26,3 +30,35 @@ def test_random_operations(name, refusals):
     config = CONFIGS[name]
     values = {"config": config.to_dict(), "refusals": refusals, "rounds": 6}
     run_bench(Vector(config), "vector", parameters=values, testcase=RANDOM)
+
+
+def test_cycles_of_a_block():
+    """Two passes and about 60 cycles; SOFTMAX has 8 beats a row, which hide less."""
+    config = CONFIGS["sixteen"]
+    blocks = [
+        ("QUANTISE", 32, 384, 1536 + 60),
+        ("NORMALISE", 32, 384, 1536 + 60),
+        ("SOFTMAX", 64, 128, 1024 + 100),
+        ("QUANTISE", 1, 16, 100),
+        ("SOFTMAX", 1, 16, 90),
+        ("NORMALISE", 1, 16, 155),
+    ]
+    values = {"config": config.to_dict(), "blocks": blocks}
+    run_bench(Vector(config), "vector", parameters=values, testcase="cycles")
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: DelayLine(8, 1), "cycles must be 2 to 16, not 1"),
+        (lambda: DelayLine(8, 17), "cycles must be 2 to 16, not 17"),
+        (lambda: RoundingShifter(16, 16), "result_width must be 2 to 15, not 16"),
+        (lambda: RoundingShifter(16, 8, 2), "shift_width must be 3 to 6, not 2"),
+        (lambda: RowReduction(3, signed(16), 20, "sum"), "lanes must be a power of two from 2"),
+        (lambda: RowReduction(4, signed(16), 15, "sum"), "width must be at least 16, not 15"),
+        (lambda: RowReduction(4, signed(16), 20, "mean"), "kind must be 'sum' or 'maximum'"),
+    ],
+)
+def test_wrong_parameters(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make()

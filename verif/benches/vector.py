@@ -109,6 +109,7 @@ async def cycles(dut):
     """What blocks of rows cost if nothing is refused."""
     bench = Bench(dut, "cycles")
     await bench.start()
+    slow = []
     for name, rows, columns, limit in parameters()["blocks"]:
         fields = {"two_planes": 1} if name == "SOFTMAX" else {}
         if name == "QUANTISE":
@@ -118,10 +119,10 @@ async def cycles(dut):
         begin = bench.driver.cycle
         await bench.run([instruction])
         taken = bench.driver.cycle - begin
-        passes = 2 * rows * -(-columns // bench.config.lanes)
-        cocotb.log.info(f"{name} {rows} x {columns}: {taken} cycles, {passes} beats")
-        assert taken <= limit, f"{name} {rows} x {columns}: {taken} cycles, more than {limit}"
+        if taken > limit:
+            slow.append(f"{name} {rows} x {columns}: {taken} cycles, limit {limit}")
     await bench.rest()
+    assert not slow, "; ".join(slow)
 
 
 def expected_fault(instruction, scratchpad):
