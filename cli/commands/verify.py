@@ -59,13 +59,23 @@ def _count(results: Path) -> tuple[int, int]:
     return len(cases) - failed, failed
 
 
-def run_block(block: str, path: Path) -> tuple[Outcome, str]:
-    """Run the tests of one block; return their outcome and what pytest printed."""
+def run_block(block: str, path: Path, slow: bool = False) -> tuple[Outcome, str]:
+    """Run the tests of one block; return their outcome and what pytest printed.
+
+    Parameters
+    ----------
+    block : str
+    path : Path
+        Its test file.
+    slow : bool
+        Also run the tests that are marked as slow.
+    """
+    chosen = [] if slow else ["-m", "not slow"]
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.xml"
         process = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", str(path), f"--junitxml={results}"],
+            [sys.executable, "-m", "pytest", "-q", str(path), f"--junitxml={results}", *chosen],
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
@@ -82,6 +92,7 @@ def verify(
     blocks: Annotated[
         list[str] | None, typer.Argument(help="Blocks to verify; all by default.", metavar="BLOCK")
     ] = None,
+    slow: Annotated[bool, typer.Option("--slow", help="Also run tests of minutes.")] = False,
     json_file: JsonFile = None,
 ) -> None:
     """Run the testbenches of blocks against their golden models and show a summary."""
@@ -95,7 +106,7 @@ def verify(
     outcomes = []
     for block in chosen:
         with step(f"Verifying {block}"):
-            outcome, log = run_block(block, known[block])
+            outcome, log = run_block(block, known[block], slow)
         outcomes.append(outcome)
         if outcome.failed:
             messages.print(log, markup=False)
