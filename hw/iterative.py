@@ -12,7 +12,7 @@ class IterativeStage(wiring.Component):
     """Takes a value, works on it for some cycles, hands it on, takes the next.
 
     A subclass gives what happens when a value is taken, in each step, and what comes out. A value
-    occupies the stage for its steps and one cycle more.
+    occupies the stage for its steps and two cycles more.
 
     Parameters
     ----------

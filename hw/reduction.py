@@ -87,27 +87,29 @@ class RowReduction(wiring.Component):
             return left + right
         return Mux(left < right, right, left)
 
+    def _level(self, m: Module, values: list, shape: Shape, level: int) -> list[Signal]:
+        """Return registers for half as many values."""
+        registers = []
+        for place, pair in enumerate(zip(values[::2], values[1::2], strict=True)):
+            register = Signal(shape, reset_less=True, name=f"level_{level}_{place}")
+            m.d.sync += register.eq(self._combine(*pair))
+            registers.append(register)
+        return registers
+
     def elaborate(self, platform: object) -> Module:
         """Return the tree and the accumulator."""
         m = Module()
         values = [self.values[lane] for lane in range(self.lanes)]
         marks = [self.valid, self.first, self.last]
+        width = self.shape.width
         level = 0
         while len(values) > 1:
             level += 1
-            pairs = list(zip(values[::2], values[1::2], strict=True))
-            grown = level if self.kind == "sum" else 0
-            width = min(self.shape.width + grown, self.width)
-            values = []
-            for place, pair in enumerate(pairs):
-                register = Signal(
-                    Shape(width, self.shape.signed), reset_less=True, name=f"level_{level}_{place}"
-                )
-                m.d.sync += register.eq(self._combine(*pair))
-                values.append(register)
+            width = min(width + (self.kind == "sum"), self.width)
+            values = self._level(m, values, Shape(width, self.shape.signed), level)
             registers = [Signal(name=f"{name}_{level}") for name in ("valid", "first", "last")]
-            pairs = zip(registers, marks, strict=True)
-            m.d.sync += [register.eq(mark & ~self.clear) for register, mark in pairs]
+            for register, mark in zip(registers, marks, strict=True):
+                m.d.sync += register.eq(mark & ~self.clear)
             marks = registers
         valid, first, last = marks
         result = Signal(self.result.shape(), reset_less=True)

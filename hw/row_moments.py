@@ -22,7 +22,7 @@ _COLUMN_BITS = 14
 class RowMoments(IterativeStage):
     """``V = N·Σx² - (Σx)² + N²·epsilon`` and ``mean = Σx / N``, a bit a cycle.
 
-    31 cycles; one where it is not enabled and hands the value on.
+    33 cycles a row; two where it is not enabled and hands the value on.
 
     Members
     -------

@@ -21,7 +21,7 @@ offset_layout = data.StructLayout(
 class RowOffset(IterativeStage):
     """``offset = mean · ratio / 2^10``, truncated: the mean in units of ``4 · x · ratio``.
 
-    18 cycles; one where it is not enabled and the offset is zero.
+    19 cycles a row; two where it is not enabled and the offset is zero.
 
     Members
     -------

@@ -26,7 +26,7 @@ _STEPS = (RATIO_BITS + 1) // 2
 class RowRatio(IterativeStage):
     """``ratio = floor(numerator · 2^17 / root)``, 0 where there is no root.
 
-    Two digits a cycle, 11 cycles: with few beats a row, nothing else takes as long.
+    Two digits a cycle, 11 cycles a row: in QUANTISE and SOFTMAX nothing else takes as long.
 
     Members
     -------

@@ -20,7 +20,7 @@ _SHIFTS = (32, 16, 8, 4, 2, 1)
 class RowRoot(IterativeStage):
     """Shifts a value left until its top bit is set, and takes its first 18 bits or its root.
 
-    25 cycles with the root, where the shift is even; 7 without.
+    26 cycles a row with the root, where the shift is even; 8 without.
 
     Members
     -------

@@ -5,6 +5,7 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from ...hw.isa import Activation, ErrorCode, Opcode
+from ...sw.instruction import Instruction, Value
 from ..golden.fault import Fault
 from ..golden.scratchpad import Scratchpad
 from ..golden.vector import execute
@@ -13,6 +14,12 @@ from .line_memory import LineMemory, noise
 from .products import Allocator
 from .row_operations import RowOperation, random_fields, random_operation
 from .unit import UnitDriver, configuration, reset
+
+LONGEST: dict[Opcode, dict[str, Value]] = {
+    Opcode.QUANTISE: {"activation": Activation.GELU},
+    Opcode.SOFTMAX: {"two_planes": 1},
+}
+"""Fields with which an instruction has most to do."""
 
 
 class Bench:
@@ -45,7 +52,7 @@ class Bench:
     def place_random(self, most):
         """Return up to `most` random instructions, as many as find room."""
         allocator = Allocator(self.config, self.random)
-        instructions = []
+        instructions: list[Instruction] = []
         while len(instructions) < most:
             try:
                 operation = random_operation(self.random, self.config)
@@ -69,6 +76,11 @@ class Bench:
         """Compare the whole scratchpad."""
         wrong = np.flatnonzero(self.actual.words != self.expected.words)
         assert not len(wrong), f"{len(wrong)} wrong words, first {wrong[0]:#x}: {instructions}"
+
+    async def fault(self):
+        """Return the next fault and the index of its instruction."""
+        await self.driver.until(lambda: self.driver.fault is not None)
+        return self.driver.fault
 
     async def rest(self):
         """The unit becomes idle."""
@@ -111,9 +123,7 @@ async def cycles(dut):
     await bench.start()
     slow = []
     for name, rows, columns, limit in parameters()["blocks"]:
-        fields = {"two_planes": 1} if name == "SOFTMAX" else {}
-        if name == "QUANTISE":
-            fields = {"activation": Activation.GELU}
+        fields = LONGEST.get(Opcode[name], {})
         operation = RowOperation(Opcode[name], rows, columns, fields, in_place=True)
         (instruction,) = bench.place([operation])
         begin = bench.driver.cycle
@@ -186,8 +196,7 @@ async def refused(bench, before, legal, change):
     bench.driver.done = 0
     for index, instruction in enumerate((before, wrong, legal)):
         bench.driver.issue(instruction.encode(), 7 + index)
-    await bench.driver.until(lambda: bench.driver.fault is not None)
-    fault, number = bench.driver.fault
+    fault, number = await bench.fault()
     assert (fault.code, fault.address, number) == (*expected, 8), (legal.opcode, change)
     assert bench.driver.done == 1
     for _ in range(20):
@@ -207,8 +216,7 @@ async def refuses_unknown_activations(dut):
     for activation in (3, 8, 15):
         word = int.from_bytes(legal.encode(), "little") | activation << 96
         bench.driver.issue(word.to_bytes(64, "little"), activation)
-        await bench.driver.until(lambda: bench.driver.fault is not None)
-        fault, number = bench.driver.fault
+        fault, number = await bench.fault()
         assert (fault.code, fault.address, number) == (ErrorCode.ILLEGAL_OPERAND, 0, activation)
         await bench.driver.halt()
 
