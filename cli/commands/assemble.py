@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ...hw.config import INSTRUCTION_BYTES, AcceleratorConfig
+from ...hw.config import INSTRUCTION_BYTES, WORD_BYTES, AcceleratorConfig
+from ...hw.isa import Unit
 from ...sw.assembler import AssemblyError, assemble
 from ...sw.disassembler import disassemble
 from ...sw.instruction import Dram, InstructionError, decode, split_words
@@ -17,21 +18,20 @@ from ..options import ConfigFile, Preset, Settings, machine
 from ..output import require_writable, write_file
 from .report import read_text
 
-DATA_ADDRESS = "dram_address"
-
 
 def _data_sizes(code: bytes, alignment: int) -> list[int]:
     """Return how many bytes of each window the instructions of `code` reach."""
     sizes = [0]
     for word in split_words(code):
         try:
-            values = decode(word).values
+            instruction = decode(word)
         except InstructionError:
             continue
-        if DATA_ADDRESS not in values:
+        if instruction.unit not in (Unit.LOAD, Unit.STORE):
             continue
-        window, offset = values[DATA_ADDRESS]
-        end = offset + (values["rows"] - 1) * values["dram_stride"] + 8 * values["row_words"]
+        window, offset = instruction["dram_address"]
+        rows, row_bytes = instruction["rows"], WORD_BYTES * instruction["row_words"]
+        end = offset + (rows - 1) * instruction["dram_stride"] + row_bytes
         sizes += [0] * (window + 1 - len(sizes))
         sizes[window] = max(sizes[window], math.ceil(end / alignment) * alignment)
     return sizes

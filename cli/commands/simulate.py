@@ -9,7 +9,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from ...bench.execute import build_library, run_rtl
+from ...bench.execute import build_library, memory_bytes, run_rtl
 from ...bench.measure import measure
 from ...bench.record import RunRecord
 from ...sw.program import Program, ProgramError
@@ -20,6 +20,9 @@ from ..errors import InputError, input_errors, machine_errors
 from ..options import Bandwidth, JsonFile, Latency, Seed, Stalls, memory
 from ..output import require_writable, require_writable_folder, staged_folder, write_json
 from ..tables import counter_table
+
+MEMORY_LIMIT = 1 << 30
+"""Bytes of the largest simulated memory."""
 
 
 def _read_array(tensor: Tensor, path: Path) -> NDArray:
@@ -89,6 +92,12 @@ def simulate(
     with input_errors(ProgramError):
         program = Program.load(program_file)
     inputs = read_inputs(program, given or ())
+    size = memory_bytes(program)
+    if size > MEMORY_LIMIT:
+        raise InputError(
+            f"PROGRAM {program_file}: windows must take at most {MEMORY_LIMIT} bytes to be "
+            f"simulated, not {size}"
+        )
     with input_errors(VerilatorError), step(f"Building the simulator of {program.config.name}"):
         library = build_library(program.config)
     with machine_errors(), step("Simulating"):

@@ -224,3 +224,10 @@ def test_wrong_program_is_refused(program, tmp_path, refused):
         refused(["simulate", program, "-o", tmp_path / "out"], "model.prog: ")
     program.write_bytes(good[:-9])
     refused(["simulate", program, "-o", tmp_path / "out"], "truncated")
+
+
+def test_program_larger_than_the_simulated_memory_is_refused(tmp_path, refused):
+    source, program = tmp_path / "x.s", tmp_path / "x.prog"
+    source.write_text("LOAD rows=1 row_words=1 dram_address=0:0x80000000\nEND\n")
+    assert main(["asm", str(source), "-o", str(program), *MACHINE]) == 0
+    refused(["simulate", program, "-o", tmp_path / "out"], "at most 1073741824 bytes")
