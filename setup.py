@@ -1,20 +1,18 @@
 """Lists the packages; everything else about the distribution is in pyproject.toml.
 
 The folders are mapped one by one, so setuptools cannot discover their subpackages itself, and a
-list written by hand would forget one.
+list written by hand would forget one. Folders without an ``__init__.py`` count: they hold data.
 """
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 
 FOLDERS = ("hw", "gen", "sw", "verif", "bench", "cli")
 
-setup(
-    packages=[
-        name
-        for folder in FOLDERS
-        for name in (
-            f"ageha.{folder}",
-            *(f"ageha.{folder}.{package}" for package in find_packages(folder)),
-        )
-    ]
-)
+
+def packages(folder: str) -> list[str]:
+    """Return the package that `folder` is mapped to, and those below it."""
+    inner = find_namespace_packages(folder, exclude=["*__pycache__*"])
+    return [f"ageha.{folder}", *(f"ageha.{folder}.{name}" for name in inner)]
+
+
+setup(packages=[name for folder in FOLDERS for name in packages(folder)])
