@@ -18,6 +18,7 @@ CONFIGS = {
 RANDOM = (
     "random_operations",
     "odd_shapes",
+    "long_rows",
     "refuses",
     "refuses_unknown_activations",
     "halts",

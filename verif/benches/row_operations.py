@@ -39,7 +39,7 @@ def random_rows(generator: np.random.Generator, rows: int, columns: int) -> NDAr
 class RowOperation:
     """One instruction: its opcode, its shape, and fields that are not places.
 
-    `in_place` lets NORMALISE write over X.
+    `in_place` lets NORMALISE write over X. `x` are the rows, random ones by default.
     """
 
     opcode: Opcode
@@ -47,6 +47,7 @@ class RowOperation:
     columns: int
     fields: dict[str, Value] = field(default_factory=dict)
     in_place: bool = False
+    x: NDArray[np.int16] | None = None
 
     def place(self, allocator: Allocator, scratchpad: Scratchpad) -> Instruction:
         """Find room, write operands, and return the instruction.
@@ -58,7 +59,8 @@ class RowOperation:
         """
         numbers = np.random.default_rng(allocator.generator.getrandbits(32))
         x = allocator.matrix(self.rows, self.columns, "int16", skewed=False)
-        x.write(scratchpad, random_rows(numbers, self.rows, self.columns))
+        given = random_rows(numbers, self.rows, self.columns) if self.x is None else self.x
+        x.write(scratchpad, given)
         values: dict[str, Value] = {"rows": self.rows, "columns": self.columns, **self.fields}
         values |= {"x_address": x.address, "x_pitch": x.pitch}
         if self.opcode == Opcode.NORMALISE:

@@ -4,7 +4,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-from ...hw.isa import Activation, ErrorCode, Opcode
+from ...hw.isa import Activation, ErrorCode, Norm, Opcode
 from ...sw.instruction import Instruction, Value
 from ..golden.fault import Fault
 from ..golden.scratchpad import Scratchpad
@@ -113,6 +113,29 @@ async def odd_shapes(dut):
             fields = random_fields(bench.random, opcode)
             rows = bench.random.choice((1, 2, 19))
             await bench.run(bench.place([RowOperation(opcode, rows, columns, fields)]))
+    await bench.rest()
+
+
+@cocotb.test()
+async def long_rows(dut):
+    """Sums and shifts at the ends of their ranges: extremes in the longest rows that fit."""
+    bench = Bench(dut, "long")
+    await bench.start()
+    columns = min(8192, bench.config.scratchpad_words * 4 // 3 - 50)
+    alternating = np.where(np.arange(columns) % 2, -32768, 32767)
+    lonely = np.arange(columns) == columns // 2
+    for row in (np.full(columns, -32768), np.full(columns, 32767), alternating, lonely):
+        x = row.astype(np.int16)[np.newaxis]
+        operations = [
+            RowOperation(Opcode.NORMALISE, 1, columns, fields, in_place=True, x=x)
+            for fields in (
+                {"norm": Norm.LAYER},
+                {"norm": Norm.ROOT_MEAN_SQUARE, "epsilon": 2**32 - 1},
+            )
+        ]
+        operations.append(RowOperation(Opcode.SOFTMAX, 1, columns, {"two_planes": 1}, x=x))
+        for operation in operations:
+            await bench.run(bench.place([operation]))
     await bench.rest()
 
 
