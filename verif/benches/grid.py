@@ -20,7 +20,7 @@ class Bench:
         self.dut = dut
         self.config = configuration()
         self.random = generator(name)
-        self.expected = deque()
+        self.expected: deque[tuple[int, np.ndarray]] = deque()
         self.rows_left = 0
         self.patience = 0.0
 

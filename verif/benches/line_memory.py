@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import cocotb
+import numpy as np
 from cocotb.triggers import RisingEdge
 
 from ...hw.config import WORD_BYTES
-from ...hw.ports import WORD_BITS, read_request_layout, write_request_layout
+from ...hw.ports import read_request_layout, write_request_layout
 from ...hw.scratchpad import Scratchpad as HardwareScratchpad
 from ..golden.scratchpad import Scratchpad
 
@@ -45,7 +46,6 @@ class LineMemory:
         config = scratchpad.config
         self._read_layout = read_request_layout(config)
         self._write_layout = write_request_layout(config)
-        self._data_bits = config.lanes * WORD_BITS
         for name in readers:
             getattr(dut, f"{name}_response_valid").value = 0
             cocotb.start_soon(self._serve_reads(name))
@@ -80,13 +80,14 @@ class LineMemory:
         valid = getattr(self.dut, f"{name}_request_valid")
         ready = getattr(self.dut, f"{name}_request_ready")
         request = getattr(self.dut, f"{name}_request_payload")
+        lanes = self.scratchpad.config.lanes
         while True:
             accepting = not self._refuse()
             ready.value = accepting
             await RisingEdge(self.dut.clk)
             if accepting and int(valid.value):
                 fields = self._write_layout.from_bits(int(request.value))
-                line = [fields.data[lane] for lane in range(self._data_bits // WORD_BITS)]
+                line = np.array([fields.data[lane] for lane in range(lanes)], dtype=np.uint64)
                 self.scratchpad.write_line(fields.address, fields.pitch, fields.mask, line)
                 self.writes += 1
 

@@ -6,6 +6,7 @@ from cocotb.triggers import RisingEdge
 
 from ...hw.isa import ErrorCode
 from ...hw.matmul import matmul_events_layout
+from ...sw.instruction import Instruction
 from ..golden.array import execute
 from ..golden.fault import Fault
 from ..golden.scratchpad import Scratchpad
@@ -72,6 +73,11 @@ class Bench:
                 return
         raise AssertionError(f"{self.driver.done} of {self.issued} products are done")
 
+    async def fault(self):
+        """Wait for a fault; return it with the index of its instruction."""
+        await self.driver.until(lambda: self.driver.fault is not None)
+        return self.driver.fault
+
     def compare(self):
         """Compare the whole scratchpad."""
         wrong = np.flatnonzero(self.actual.words != self.expected.words)
@@ -91,8 +97,7 @@ async def multiplies(dut):
     bench = Bench(dut, "multiplies")
     await bench.start(parameters()["refusals"])
     for _ in range(parameters()["rounds"]):
-        products = []
-        instructions = []
+        instructions: list[Instruction] = []
         allocator = Allocator(bench.config, bench.random)
         while len(instructions) < 12:
             product = random_product(bench.random, bench.config)
@@ -100,7 +105,6 @@ async def multiplies(dut):
                 instructions.append(product.place(allocator, bench.actual))
             except ValueError:
                 break
-            products.append(product)
         await bench.run(instructions)
     await bench.rest()
 
@@ -195,8 +199,7 @@ async def refuses(dut):
         bench.driver.issue(before.encode(), index)
         bench.driver.issue(wrong.encode(), index + 1)
         bench.driver.issue(legal.encode(), index + 2)
-        await bench.driver.until(lambda: bench.driver.fault is not None)
-        fault, number = bench.driver.fault
+        fault, number = await bench.fault()
         assert (fault.code, fault.address, number) == (*expected, index + 1), change
         assert bench.driver.done == 1
         bench.compare()
@@ -224,8 +227,7 @@ async def refuses_unknown_flows(dut):
     for flow in (1, 8, 15):
         word = int.from_bytes(legal.encode(), "little") | flow << 96
         bench.driver.issue(word.to_bytes(64, "little"), flow)
-        await bench.driver.until(lambda: bench.driver.fault is not None)
-        fault, number = bench.driver.fault
+        fault, number = await bench.fault()
         assert (fault.code, fault.address, number) == (ErrorCode.ILLEGAL_OPERAND, 0, flow)
         await bench.driver.halt()
 

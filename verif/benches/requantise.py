@@ -58,7 +58,7 @@ async def equals_the_golden_model(dut):
     random = generator()
     config = configuration()
     width, columns = config.array.accumulator_width, config.array.columns
-    expected = deque()
+    expected: deque[tuple[int, int]] = deque()
     dut.valid.value = 0
     await reset(dut)
     for cycle in range(parameters()["cycles"]):
