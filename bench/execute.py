@@ -10,8 +10,9 @@ from ..hw.config import AcceleratorConfig
 from ..sw.driver import WINDOW_ALIGNMENT, Result, run_program
 from ..sw.program import Program
 from ..verif.devices.golden import GoldenDevice
-from ..verif.devices.library import Event, MemorySettings
+from ..verif.devices.library import Event, MemorySettings, build
 from ..verif.devices.rtl import RtlDevice
+from ..verif.verilator import verilator_root
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,7 @@ def build_library(config: AcceleratorConfig) -> Path:
     VerilatorError
         If Verilator or g++ is missing.
     """
-    from ..verif.devices.library import build
-
+    verilator_root()  # A missing simulator shows before the Verilog is written.
     return build(config)
 
 

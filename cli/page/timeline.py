@@ -10,6 +10,8 @@ BAR_HEIGHT = 24
 BAND_HEIGHT = 36
 AXIS_HEIGHT = 26
 TICKS = 10
+THIN = 400
+"""Bars of less than this part of all cycles have no border, which would hide them."""
 
 
 def work_spans(events: Sequence[Event]) -> list[tuple[int, int]]:
@@ -52,8 +54,9 @@ def _bar(event: Event, span: tuple[int, int], cycles: int, y: int) -> str:
         f"{event.index}: {event.opcode} {event.label}\n"
         f"taken at cycle {event.accept:,}, done at {event.done:,}"
     )
+    thin = " thin" if end - start < cycles / THIN else ""
     return (
-        f'<rect class="op {event.opcode.lower()}" data-index="{event.index}" '
+        f'<rect class="op {event.opcode.lower()}{thin}" data-index="{event.index}" '
         f'x="{100 * start / cycles:.4f}%" y="{y}" width="{100 * (end - start) / cycles:.4f}%" '
         f'height="{BAR_HEIGHT}"><title>{escape(text)}</title></rect>'
     )
