@@ -18,7 +18,7 @@ from .skew import BankDepths, banks_to_lanes, lanes_to_banks
 MAXIMUM_CLIENTS = 16
 
 
-def _require_clients(name: str, value: object) -> None:
+def _require_clients(name: str, value: int) -> None:
     is_integer = isinstance(value, int) and not isinstance(value, bool)
     if not is_integer or not 1 <= value <= MAXIMUM_CLIENTS:
         raise ConfigError(f"{name} must be an integer from 1 to {MAXIMUM_CLIENTS}, not {value!r}")

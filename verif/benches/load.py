@@ -48,7 +48,8 @@ class LoadRig(TransferRig):
             await RisingEdge(dut.clk)
             if ready and int(dut.scratchpad_request_valid.value):
                 request = layout.from_bits(int(dut.scratchpad_request_payload.value))
-                line = [request.data[lane] for lane in range(self.config.lanes)]
+                words = [request.data[lane] for lane in range(self.config.lanes)]
+                line = np.array(words, dtype=np.uint64)
                 self.scratchpad.write_line(request.address, request.pitch, request.mask, line)
 
     def target(self) -> NDArray[np.uint8]:

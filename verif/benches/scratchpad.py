@@ -100,7 +100,7 @@ class Model:
         for reader in range(self.readers):
             valid = int(getattr(self.dut, f"read_{reader}_response_valid").value)
             assert bool(valid) == (expected is not None and expected[0] == reader)
-            if valid:
+            if valid and expected is not None:
                 payload = int(getattr(self.dut, f"read_{reader}_response_payload").value)
                 assert payload.to_bytes(len(expected[1]), "little") == expected[1]
                 self.reads += 1

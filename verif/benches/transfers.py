@@ -262,7 +262,8 @@ async def check_throughput(rig: TransferRig, slack: int) -> None:
         before = rig.watch.beats
         driver.issue(transfer.pack(rig.opcode), count)
         rig.expect(transfer)
-        await driver.until(lambda before=before: rig.watch.beats > before)
+        while rig.watch.beats == before:
+            await rig.rest(1)
         first = driver.cycle
         await driver.finish(count + 1)
         cycles = driver.cycle - first
@@ -285,9 +286,9 @@ async def check_faults(rig: TransferRig) -> None:
             driver.issue(transfer.pack(rig.opcode), 1000 * count + driver.waiting)
         for transfer in legal:
             rig.expect(transfer)
-        await driver.until(lambda: driver.fault is not None)
+        await driver.faulted()
         await rig.rest(rig.random.randint(0, 20))
-        actual, index = driver.fault
+        actual, index = await driver.faulted()
         try:
             rig.expect(illegal)
             raise AssertionError(f"{illegal} is legal")
@@ -315,9 +316,9 @@ async def check_bus_errors(rig: TransferRig) -> None:
         for index, transfer in enumerate((first, failing, unlucky)):
             driver.issue(transfer.pack(rig.opcode), 7 + index)
         rig.expect(first)
-        await driver.until(lambda: driver.fault is not None)
+        await driver.faulted()
         await rig.rest(rig.random.randint(0, 20))
-        actual, index = driver.fault
+        actual, index = await driver.faulted()
         assert (actual.code, actual.address, index) == (code, burst, 8)
         assert driver.done == done + 1
         await driver.halt()

@@ -86,6 +86,12 @@ class UnitDriver:
         """Wait until `count` instructions are done since the beginning; a fault is an error."""
         await self.until(lambda: self.done >= count, allow_fault=False)
 
+    async def faulted(self) -> tuple[Fault, int]:
+        """Wait for a fault and return it and the index of its instruction."""
+        await self.until(lambda: self.fault is not None)
+        assert self.fault is not None
+        return self.fault
+
     async def until(self, condition: Callable[[], bool], *, allow_fault: bool = True) -> None:
         """Wait for a condition, `CYCLE_LIMIT` cycles at most."""
         for _ in range(CYCLE_LIMIT):
