@@ -1,5 +1,6 @@
 """The `ageha` command."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -88,3 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(" ".join(error.format_message().split()), WRONG_INPUT)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; nothing more must be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return RIGHT
