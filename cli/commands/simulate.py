@@ -17,7 +17,18 @@ from ...sw.tensor import Tensor, TensorError
 from ...verif.verilator import VerilatorError
 from ..console import output, step
 from ..errors import InputError, input_errors, machine_errors
-from ..options import Bandwidth, JsonFile, Latency, Seed, Stalls, memory
+from ..options import (
+    MACHINE,
+    Bandwidth,
+    ConfigFile,
+    JsonFile,
+    Latency,
+    Seed,
+    Settings,
+    Stalls,
+    machine,
+    memory,
+)
 from ..output import require_writable, require_writable_folder, staged_folder, write_json
 from ..tables import counter_table
 
@@ -76,6 +87,16 @@ def simulate(
     target: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the outputs go.")
     ] = Path("build/simulate"),
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="The machine at hand, which the program must be for; by default the program's.",
+            metavar="NAME",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
     latency: Latency = 1,
     bandwidth: Bandwidth = 1.0,
     stalls: Stalls = 0,
@@ -86,11 +107,14 @@ def simulate(
 
     Writes each output tensor as a .npy file, and run.json, which `ageha report` draws.
     """
-    settings = memory(latency, bandwidth, stalls, seed)
+    memory_settings = memory(latency, bandwidth, stalls, seed)
+    at_hand = machine(preset, config, settings) if preset else None
+    if at_hand is None and (config or settings):
+        raise InputError("--config and --set need --preset")
     require_writable_folder("--output", target)
     require_writable("--json", json_file)
     with input_errors(ProgramError):
-        program = Program.load(program_file)
+        program = Program.load(program_file, at_hand)
     inputs = read_inputs(program, given or ())
     size = memory_bytes(program)
     if size > MEMORY_LIMIT:
@@ -101,14 +125,14 @@ def simulate(
     with input_errors(VerilatorError), step(f"Building the simulator of {program.config.name}"):
         library = build_library(program.config)
     with machine_errors(), step("Simulating"):
-        execution = run_rtl(program, inputs, settings, library)
+        execution = run_rtl(program, inputs, memory_settings, library)
     case = measure(program_file.name, program, execution)
     record = RunRecord(
         title=program_file.name,
         device="rtl",
         preset=program.config.name,
         parameters=program.config.to_dict(),
-        memory=asdict(settings),
+        memory=asdict(memory_settings),
         cases=[case],
     )
     with staged_folder("--output", target) as folder:

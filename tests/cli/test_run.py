@@ -226,6 +226,12 @@ def test_wrong_program_is_refused(program, tmp_path, refused):
     refused(["simulate", program, "-o", tmp_path / "out"], "truncated")
 
 
+def test_program_for_other_parameters_is_refused(program, tmp_path, refused):
+    command = ["simulate", program, "-o", tmp_path / "out"]
+    refused([*command, "--preset", "base"], "is for parameters", "(tiny), not", "(base)")
+    refused([*command, "--set", "array.rows=8"], "--config and --set need --preset")
+
+
 def test_program_larger_than_the_simulated_memory_is_refused(tmp_path, refused):
     source, program = tmp_path / "x.s", tmp_path / "x.prog"
     source.write_text("LOAD rows=1 row_words=1 dram_address=0:0x80000000\nEND\n")
