@@ -1,0 +1,69 @@
+"""`ageha bench`."""
+
+import json
+
+import pytest
+
+from ageha.cli.main import main
+
+ATTENTION_KEYS = {
+    "bench",
+    "preset",
+    "case",
+    "cycles",
+    "ideal_cycles",
+    "utilization",
+    "roofline_cycles",
+    "array_busy",
+    "bytes_moved",
+    "compulsory_bytes",
+    "predicted_cycles",
+    "cosine",
+    "mismatches",
+}
+
+
+@pytest.mark.parametrize("name", ["attention", "simulate", "generate"])
+def test_help_has_an_example(name, capsys):
+    assert main(["bench", name, "--help"]) == 0
+    assert f"ageha bench {name}" in capsys.readouterr().out
+
+
+def test_generate(tmp_path, capsys):
+    figures = tmp_path / "x.json"
+    assert main(["bench", "generate", "--preset", "tiny", "--json", str(figures)]) == 0
+    assert "verilog_lines" in capsys.readouterr().out
+    (record,) = json.loads(figures.read_text())
+    assert record["bench"] == "generate"
+    assert record["preset"] == "tiny"
+    assert record["seconds"] > 0
+
+
+@pytest.mark.slow
+def test_attention(tmp_path, capsys):
+    figures, page = tmp_path / "x.json", tmp_path / "x.html"
+    command = ["bench", "attention", "--sequence", "9", "--sequence", "16"]
+    assert main([*command, "--json", str(figures), "--report", str(page)]) == 0
+    records = json.loads(figures.read_text())
+    assert [record["case"] for record in records] == ["minilm S=9", "minilm S=16"]
+    for record in records:
+        assert set(record) == ATTENTION_KEYS
+        assert record["mismatches"] == 0
+        assert record["roofline_cycles"] <= record["cycles"]
+        assert record["compulsory_bytes"] <= record["bytes_moved"]
+    assert "RTL equals golden in all 9,600 elements" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["attention", "--sequence", "0"], "--sequence must be from 1 to 256"),
+        (["attention", "--sequence", "257"], "the limit of the model, not 257"),
+        (["attention", "--preset", "huge"], "preset must be one of"),
+        (["generate", "--preset", "huge"], "preset must be one of"),
+        (["simulate", "--preset", "huge"], "preset must be one of"),
+        (["gemm"], "No such command 'gemm'"),
+    ],
+)
+def test_wrong_bench_is_refused(options, text, tmp_path, refused):
+    refused(["bench", *options, "--json", tmp_path / "x.json"], text)
