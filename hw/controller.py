@@ -161,9 +161,8 @@ class Controller(wiring.Component):
             missing_end.address.eq(header_offset("instructions")),
             expired.valid.eq(watchdog.expired),
             expired.code.eq(ErrorCode.WATCHDOG),
-            expired.index.eq(scheduler.oldest),
-            expired.address.eq(scheduler.pending),
         ]
+        m.d.sync += [expired.index.eq(scheduler.oldest), expired.address.eq(scheduler.pending)]
         own = (fetch.fault, decoder.fault, scheduler.fault, missing_end, expired)
         for place, fault in enumerate(own, start=len(UNITS)):
             m.d.comb += errors.faults[place].eq(fault)
