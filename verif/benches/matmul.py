@@ -33,15 +33,26 @@ class Bench:
     async def start(self, refusals=0.0):
         """Reset the unit and begin to serve it."""
 
-        def refuse():
-            return self.random.random() < refusals
-
-        self.driver = UnitDriver(self.dut, refuse)
-        self.memory = LineMemory(
-            self.dut, self.actual, ("operands", "drain_read"), ("drain_write",), refuse
-        )
+        self.driver = UnitDriver(self.dut, self._refuse(refusals))
+        for readers, writers in (
+            (("operands",), ()),
+            (("drain_read",), ()),
+            ((), ("drain_write",)),
+        ):
+            LineMemory(self.dut, self.actual, readers, writers, self._refuse(refusals))
         await reset(self.dut)
         cocotb.start_soon(self._watch())
+
+    def _refuse(self, probability):
+        """Return what decides about one port; some pauses are long enough to fill every queue."""
+
+        def pauses():
+            while True:
+                paused = self.random.random() < probability
+                for _ in range(self.random.choice((1,) * 20 + (2, 2, 60)) if paused else 1):
+                    yield paused
+
+        return pauses().__next__
 
     async def _watch(self):
         layout = matmul_events_layout(self.config)
