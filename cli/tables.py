@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from ..bench.measure import UNIT_NAMES
 from ..bench.record import Case
@@ -19,9 +20,8 @@ def counter_table(counters: Mapping[str, int]) -> Table:
 
 def case_table(cases: list[Case]) -> Table:
     """Return the figures of runs as a table with a column for each."""
-    table = Table("", *(_short(case.name) for case in cases))
-    for column in table.columns[1:]:
-        column.justify = "right"
+    names = (Text(_short(case.name)) for case in cases)
+    table = Table("", *(Column(name, justify="right") for name in names))
     table.add_row("tokens", *(str(len(case.tokens)) for case in cases))
     table.add_row("instructions", *(f"{len(case.listing):,}" for case in cases))
     if any(case.cycles for case in cases):
@@ -47,6 +47,7 @@ def _add_cycles(table: Table, cases: list[Case]) -> None:
 
 
 def _short(text: str, length: int = 34) -> str:
+    text = " ".join(text.split())
     return text if len(text) <= length else text[: length - 1] + "…"
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from ...bench.measure import instruction_labels, listing
 from ...hw.config import AcceleratorConfig
@@ -116,9 +117,8 @@ def compile_command(
 def _table(program: Program, path: Path) -> Table:
     metadata = program.metadata
     table = Table(show_header=False, box=None)
-    table.add_row(
-        "program", f"{path}, {path.with_suffix('.s').name}, {path.with_suffix('.h').name}"
-    )
+    files = (path, path.with_suffix(".s"), path.with_suffix(".h"))
+    table.add_row("files", Text("\n".join(map(str, files))))
     table.add_row("instructions", f"{program.instructions:,}")
     table.add_row("constants", f"{sum(segment.size for segment in program.segments):,} bytes")
     table.add_row("tilings tried", str(metadata["candidates"]))

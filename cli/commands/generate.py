@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from ...bench.generate import generate_design
 from ..console import output, step
@@ -35,7 +36,7 @@ def generate(
     table = Table(show_header=False, box=None)
     table.add_row("preset", f"{parameters.name}, parameter hash 0x{parameters.hash:08x}")
     table.add_row("Verilog", f"{record['verilog_lines']:,} lines, {record['modules']} modules")
-    table.add_row("files", "\n".join(str(target / path) for path in files))
+    table.add_row("files", Text("\n".join(str(target / path) for path in files)))
     table.add_row("seconds", f"{record['seconds']:.1f}")
     output.print(table)
     write_json("--json", json_file, [record])

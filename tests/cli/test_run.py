@@ -43,6 +43,13 @@ def test_golden_run(command, tmp_path, capsys):
     assert len(json.loads((tmp_path / "x.json").read_text())) == 2
 
 
+def test_sentences_are_shown_as_they_are(command, tmp_path, capsys):
+    arguments = [*command, "--device", "golden", "--text", "[red]dog\n[/blue] é🦋 <b>"]
+    assert main([str(argument) for argument in arguments]) == 0
+    assert "[red]dog [/blue] é🦋 <b>" in capsys.readouterr().out
+    assert "[red]dog\n[/blue] é🦋 &lt;b&gt;" in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_verilog_run(command, tmp_path, capsys):
     arguments = [*command, "--latency", 20, "--stalls", 30, "--seed", 7]
     assert main([str(argument) for argument in arguments]) == 0
