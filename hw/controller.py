@@ -75,7 +75,7 @@ class Controller(wiring.Component):
     WATCHDOG : index = an instruction that is not finished, address = the mask of the units that
         have some.
 
-    Latency: from the last `done` to `finished` about `QUIET_CYCLES` and 8 cycles.
+    Latency: from the last `done` to `finished` about 8 cycles and twice `QUIET_CYCLES`.
     Throughput: that of `hw.scheduler.Scheduler`.
     """
 

@@ -25,14 +25,14 @@ class RegisterBus(wiring.Component):
     Members
     -------
     s_axi : AXI4-Lite, seen from the slave
-    write : strobe; `word`-th register takes `data` where `mask` has ones.
+    write : strobe; register `write_word` takes `write_data` where `write_mask` has ones.
     write_word, write_data, write_mask : meant while `write` is high.
     read : strobe; `read_data` is taken in this cycle.
     read_word : stable from the cycle of `read` to the next read.
     read_data : what register `read_word` shows, a combinational function of it.
 
     Latency: read data is valid 2 cycles after its address was taken, the write response 2 cycles
-    after the later of address and data. Throughput: one read and one write every 3 cycles.
+    after the later of address and data. Throughput: a read every 3 and a write every 2 cycles.
     """
 
     def __init__(self, address_bits: int) -> None:
