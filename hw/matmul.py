@@ -49,7 +49,7 @@ class Matmul(wiring.Component):
     control : `UnitSignature`
     operands : read port of the scratchpad, for A and B
     drain_read, drain_write : ports of the scratchpad, for scales, residual and Y
-    events : `matmul_events_layout`, out; registered.
+    events : `matmul_events_layout`, out; two cycles late.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -156,9 +156,15 @@ class Matmul(wiring.Component):
             m.d.sync += [first.eq(0), last.eq(chunk.steps == 2)]
         with m.If(self.control.halt):
             m.d.sync += using.eq(0)
+        stepped, starved, held = Signal(), Signal(), Signal()
+        useful = Signal.like(self.events.multiplies)
         m.d.sync += [
-            self.events.multiplies.eq(Mux(step, chunk.useful, 0)),
-            self.events.active.eq(step),
-            self.events.operand_stall.eq(~using & sequencer.busy),
-            self.events.drain_stall.eq(blocked),
+            useful.eq(chunk.rows * chunk.columns),
+            stepped.eq(step),
+            starved.eq(~using & sequencer.busy),
+            held.eq(blocked),
+            self.events.multiplies.eq(Mux(stepped, useful, 0)),
+            self.events.active.eq(stepped),
+            self.events.operand_stall.eq(starved),
+            self.events.drain_stall.eq(held),
         ]

@@ -15,7 +15,7 @@ CHUNKS_AHEAD = 4
 
 
 def chunk_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """What the array does with a chunk: `steps` of K, each of `useful` multiply-adds.
+    """What the array does with a chunk: `steps` of K, with `rows` times `columns` of use in each.
 
     `first` and `last` mark the chunks that begin and end a tile.
     """
@@ -23,7 +23,8 @@ def chunk_layout(config: AcceleratorConfig) -> data.StructLayout:
     return data.StructLayout(
         {
             "steps": range(config.chunk + 1),
-            "useful": range(array.rows * array.columns + 1),
+            "rows": range(array.rows + 1),
+            "columns": range(array.columns + 1),
             "first": 1,
             "last": 1,
         }
@@ -92,7 +93,8 @@ class MatmulSequencer(wiring.Component):
             chunk.steps.eq(Mux(last_k, k_left, self.config.chunk)),
             chunk.first.eq(k_left == word.k),
             chunk.last.eq(last_k),
-            chunk.useful.eq(self._limit(m_left, array.rows) * self._limit(n_left, array.columns)),
+            chunk.rows.eq(self._limit(m_left, array.rows)),
+            chunk.columns.eq(self._limit(n_left, array.columns)),
         ]
         self._walk_operands(m, word, starting, chunk_done, last_k, last_m, chunk.steps)
 
