@@ -99,14 +99,17 @@ class Scratchpad(wiring.Component):
 
     def _elaborate_read(self, m: Module, banks: list) -> None:
         request = Signal(read_request_layout(self.config))
-        clients = [port.request for port in self.read]
-        accepted = self._arbitrate(m, clients, request)
+        accepted = self._arbitrate(m, [port.request for port in self.read], request)
         addressed = Signal(self.readers)
         fetched = Signal(self.readers)
         m.d.sync += [addressed.eq(accepted), fetched.eq(addressed)]
 
         m.submodules.read_depths = depths = BankDepths(self.config)
-        m.d.comb += [depths.address.eq(request.address), depths.pitch.eq(request.pitch)]
+        m.d.comb += [
+            depths.enable.eq(accepted.any()),
+            depths.address.eq(request.address),
+            depths.pitch.eq(request.pitch),
+        ]
         for bank, depth in zip(banks, depths.depth, strict=True):
             m.d.comb += [bank.addr.eq(depth), bank.en.eq(addressed.any())]
 
@@ -126,24 +129,30 @@ class Scratchpad(wiring.Component):
 
     def _elaborate_write(self, m: Module, banks: list) -> None:
         request = Signal(write_request_layout(self.config))
-        clients = [port.request for port in self.write]
-        accepted = self._arbitrate(m, clients, request)
-        valid = Signal()
-        m.d.sync += valid.eq(accepted.any())
+        accepted = self._arbitrate(m, [port.request for port in self.write], request)
+        line = Signal.like(request.data)
+        enabled = Signal.like(request.mask)
+        m.d.sync += enabled.eq(0)
+        with m.If(accepted.any()):
+            m.d.sync += [line.eq(request.data), enabled.eq(request.mask)]
 
         m.submodules.write_depths = depths = BankDepths(self.config)
-        m.d.comb += [depths.address.eq(request.address), depths.pitch.eq(request.pitch)]
-        words = lanes_to_banks(m, request.data.as_value(), depths.rotation, "write")
-        mask = lanes_to_banks(m, request.mask, depths.rotation, "mask")
+        m.d.comb += [
+            depths.enable.eq(accepted.any()),
+            depths.address.eq(request.address),
+            depths.pitch.eq(request.pitch),
+        ]
+        words = lanes_to_banks(m, line.as_value(), depths.rotation, "write")
+        mask = lanes_to_banks(m, enabled, depths.rotation, "mask")
         for index, bank in enumerate(banks):
             m.d.comb += [
                 bank.addr.eq(depths.depth[index]),
                 bank.data.eq(words.word_select(index, WORD_BITS)),
-                bank.en.eq(valid & mask[index]),
+                bank.en.eq(mask[index]),
             ]
 
     def _arbitrate(self, m: Module, clients: list, request: Signal) -> Signal:
-        """Register the request of the first client that has one; return who was accepted."""
+        """Select the request of the first client that has one; return who was accepted."""
         accepted = Signal(len(clients), name="accepted")
         taken = 0
         for index, client in enumerate(clients):
@@ -154,5 +163,5 @@ class Scratchpad(wiring.Component):
             taken = taken | client.valid
         for client in reversed(clients):
             with m.If(client.valid):
-                m.d.sync += request.eq(client.payload)
+                m.d.comb += request.eq(client.payload)
         return accepted

@@ -9,7 +9,7 @@ from .ports import address_width
 
 
 class BankDepths(wiring.Component):
-    """Depth of the word that each bank reads or writes in one access; combinational.
+    """Depth of the word that each bank reads or writes in one access; latency one cycle.
 
     Lane l touches word ``address + l·pitch`` with a pitch of 1 modulo L, which bank
     ``(address + l) mod L`` holds at depth ``(address + l) div L + l·(pitch div L)``. With
@@ -24,6 +24,8 @@ class BankDepths(wiring.Component):
 
     Members
     -------
+    enable : in
+        Take an access; else the last one stays.
     address, pitch : in
         Of the access, in words. The low log2(L) bits of the pitch are ignored: they are a one.
     depth : out, array of L
@@ -37,6 +39,7 @@ class BankDepths(wiring.Component):
         depth = (config.bank_depth - 1).bit_length()
         super().__init__(
             {
+                "enable": In(1),
                 "address": In(address_width(config)),
                 "pitch": In(16),
                 "depth": Out(data.ArrayLayout(unsigned(depth), config.lanes)),
@@ -53,23 +56,30 @@ class BankDepths(wiring.Component):
         """Return the arithmetic."""
         m = Module()
         lanes = self.config.lanes
+        width = len(self.depth[0])
         rotation = self.address[: len(self.rotation)]
         pitch = self.pitch[len(rotation) :]
-        width = len(self.depth[0])
         row = self.address[len(rotation) :]
-        skewed = Signal(width)
-        first = Signal(width)
-        wrapped = Signal(width)
         # Written as sums, since a synthesiser would spend multipliers on these few bits.
         terms = [Mux(bit, pitch << level, 0) for level, bit in enumerate(rotation)]
-        m.d.comb += [
-            self.rotation.eq(rotation),
-            skewed.eq(sum(terms)),
-            first.eq(row - skewed),
-            wrapped.eq(row + (pitch * lanes | 1) - skewed),
-        ]
-        for bank, multiple in enumerate(_multiples(m, pitch, lanes, width)):
-            m.d.comb += self.depth[bank].eq(Mux(bank < rotation, wrapped, first) + multiple)
+        step = Signal(width)
+        unwrapped_row = Signal(width)
+        wrapped_row = Signal(width)
+        skewed = Signal(width)
+        with m.If(self.enable):
+            m.d.sync += [
+                self.rotation.eq(rotation),
+                step.eq(pitch),
+                unwrapped_row.eq(row),
+                wrapped_row.eq(row + (pitch * lanes | 1)),
+                skewed.eq(sum(terms)),
+            ]
+
+        first = Signal(width)
+        wrapped = Signal(width)
+        m.d.comb += [first.eq(unwrapped_row - skewed), wrapped.eq(wrapped_row - skewed)]
+        for bank, multiple in enumerate(_multiples(m, step, lanes, width)):
+            m.d.comb += self.depth[bank].eq(Mux(bank < self.rotation, wrapped, first) + multiple)
         return m
 
 

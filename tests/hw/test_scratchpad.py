@@ -28,12 +28,14 @@ def test_traffic(name, clients):
     assert run_bench(Scratchpad(config, readers, writers), "scratchpad", parameters=parameters) == 2
 
 
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 @pytest.mark.parametrize("clients", [(0, 1), (1, 0), (17, 1), (1, 2.0), (True, 1)])
 def test_client_count_is_checked(clients):
     with pytest.raises(ConfigError, match="must be an integer from 1 to 16"):
         Scratchpad(TINY, *clients)
 
 
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_parameters_are_attributes():
     scratchpad = Scratchpad(TINY, 2, 3)
     assert (scratchpad.config, scratchpad.readers, scratchpad.writers) == (TINY, 2, 3)
