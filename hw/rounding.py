@@ -81,9 +81,11 @@ class RoundingShifter(wiring.Component):
             m.d.comb += shifted.eq(Mux(shift[bit], value >> (1 << bit), value))
             lost = lost | (shift[bit] & dropped)
             value = shifted
-        value_register = Signal(value.shape(), reset_less=True, name=f"value_{bits[-1]}")
+        width = min(len(value), self.result_width + (1 << bits[-1]))
+        value_register = Signal(signed(width), reset_less=True, name=f"value_{bits[-1]}")
         lost_register = Signal(reset_less=True, name=f"lost_{bits[-1]}")
-        m.d.sync += [value_register.eq(value), lost_register.eq(lost)]
+        # What does not fit here does not fit the result after the rest of the shift either.
+        m.d.sync += [value_register.eq(saturate(value, width)), lost_register.eq(lost)]
         return value_register, lost_register
 
     def elaborate(self, platform: object) -> Module:
@@ -99,7 +101,7 @@ class RoundingShifter(wiring.Component):
         value, lost = self._stage(m, doubled, Const(0), self.shift, coarse)
         value, lost = self._stage(m, value, lost, shift, fine)
         up = Signal()
-        rounded = Signal(signed(self.width + 1))
+        rounded = Signal(signed(self.result_width + 1))
         m.d.comb += [
             up.eq(value[0] & (lost | value[1])),
             rounded.eq((value >> 1) + up),

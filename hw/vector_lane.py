@@ -201,7 +201,7 @@ class VectorLane(wiring.Component):
         total = self._register(
             m,
             signed(_FACTOR_BITS + 2),
-            addend + Mux(mode.gelu, -term, term),
+            Mux(mode.gelu, addend - term, addend + term),
             "total",
         )
         one_plane = mode.softmax & ~mode.two_planes
