@@ -169,7 +169,7 @@ class BitmapMatrix:
             row, column = beyond[0]
             raise SparseFormatError(
                 f"{where}, vector {strip.gather[row]}, element {elements + column}: is beyond "
-                f"the matrix and must be zero"
+                "the matrix and must be zero"
             )
 
 

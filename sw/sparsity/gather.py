@@ -39,7 +39,7 @@ def check_gather_list(
     if beyond.size:
         entry = beyond[0]
         raise SparseFormatError(
-            f"{where}, entry {entry}: index {values[entry]} exceeds {length - 1}, the last vector"
+            f"{where}, entry {entry}: index {values[entry]} is not from 0 to {length - 1}"
         )
     falls = np.flatnonzero(np.diff(values) <= 0)
     if falls.size:

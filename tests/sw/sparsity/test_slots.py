@@ -1,0 +1,174 @@
+"""Block-indexed slots: exact round trip, sizes, and malformed data refused where it lies."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sparse_weights import DENSITIES, flip_random_bit, random_weights
+
+from ageha.sw.sparsity import slots
+from ageha.sw.sparsity.errors import SparseFormatError, SparsityError
+from ageha.sw.sparsity.slots import SlotMatrix, SlotTile
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 1 << 32),
+    n=st.integers(1, 70),
+    k=st.integers(1, 140),
+    density=st.sampled_from(DENSITIES),
+    columns=st.sampled_from([2, 4, 16, 64]),
+    block=st.sampled_from([4, 8, 16]),
+)
+def test_round_trip(seed, n, k, density, columns, block):
+    weights = random_weights(seed, n, k, density)
+    matrix = slots.encode(weights, columns, block)
+    words = matrix.pack()
+    assert words.dtype == np.uint64 and 8 * len(words) == matrix.size.total
+    read = slots.unpack(words, n, k, columns, block)
+    np.testing.assert_array_equal(read.to_dense(), weights)
+    np.testing.assert_array_equal(read.pack(), words)
+    assert matrix.nonzeros == np.count_nonzero(weights)
+
+
+def test_dense_takes_a_slot_for_each_input():
+    assert slots.encode(np.ones((16, 35), np.int8), 16, 8).slots == 35
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 1 << 32))
+def test_wrong_bit_is_refused_or_means_itself(seed):
+    """No two words mean the same: what is read after a wrong bit is written with that bit."""
+    words = flip_random_bit(slots.encode(random_weights(seed, 12, 40, 0.2), 4, 8).pack(), seed)
+    try:
+        read = slots.unpack(words, 12, 40, 4, 8)
+    except SparseFormatError:
+        return
+    np.testing.assert_array_equal(read.pack(), words)
+
+
+def test_layout():
+    """Block 0 is empty, block 1 has two slots, because output 1 has two non-zeros in it."""
+    weights = np.zeros((4, 8), dtype=np.int8)
+    weights[1, [4, 7]] = [5, -1]
+    weights[3, 6] = 9
+    words = slots.encode(weights, 4, 4).pack()
+    counts, indices, values = 0x0200, 0b_00001100_10000000, 0x0000FF00_09000500
+    assert words.tolist() == [2 << 32 | 2, counts, indices, values]
+
+
+@pytest.mark.parametrize(("block", "index_bytes"), [(4, 128), (8, 256), (16, 256)])
+def test_sizes(block, index_bytes):
+    """Half of each block stays: 32 slots of 16 columns."""
+    weights = np.zeros((16, 64), dtype=np.int8)
+    weights[:, ::2] = 1
+    size = slots.encode(weights, 16, block).size
+    counts = 8 * -(-64 // block // 8)
+    assert (size.dense, size.header) == (1024, 8)
+    assert (size.index, size.values) == (counts + index_bytes, 512)
+
+
+def sample():
+    """Return two tiles of 4 outputs, the second with 2, of which the last block has 2 inputs."""
+    weights = np.zeros((6, 10), dtype=np.int8)
+    weights[0, [1, 6]] = [1, 2]
+    weights[2, 3] = 3
+    weights[5, 9] = 4
+    return slots.encode(weights, 4, 8)
+
+
+def flip(index, bit):
+    def change(words):
+        words[index] ^= np.uint64(1 << bit)
+
+    return change
+
+
+def put(index, value):
+    def change(words):
+        words[index] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (flip(0, 0), "tile 0: counts sum to 2, but the header has 3 slots"),
+        (flip(0, 33), "tile 0: header counts 0 blocks, but K has 2"),
+        (flip(0, 48), "tile 0, header, word 0: reserved bits are not zero"),
+        (flip(1, 16), "tile 0, counts, word 1: padding after 2 is not zero"),
+        (put(1, 0x000A), "tile 0: counts sum to 10, but the header has 2 slots"),
+        (flip(2, 32), "tile 0, indices, word 2: padding after 8 is not zero"),
+        (flip(2, 3), r"tile 0, block 0, slot 0, column 0: has an index out .* \(index 9, value 1"),
+        (flip(2, 4), r"tile 0, block 0, slot 0, column 1: is padding and must have index zero"),
+        (put(2, 0x0301), r"tile 0, block 0, slot 1, column 0: .* does not rise"),
+        (flip(6, 5), r"tile 1, block 1, slot 0, column 1: has an index out of its block \(index 3"),
+        (put(7, 0x04000400), r"tile 1, block 1, slot 0, column 3: is beyond the last output"),
+        (put(7, 0), r"tile 1, block 1, slot 0, column 1: is padding and must have index zero"),
+        (put(3, 0x00000002_00030000), r"tile 0, block 0, slot 0, column 0: is padding and must"),
+        (put(3, 0x00000000_00030001), r"tile 0, block 0, slot 1, column 0: is padding and must"),
+    ],
+)
+def test_malformed_words(change, message):
+    words = sample().pack()
+    assert len(words) == 8
+    change(words)
+    with pytest.raises(SparseFormatError, match=message) as error:
+        slots.unpack(words, 6, 10, 4, 8)
+    assert "\n" not in str(error.value)
+
+
+def test_count_beyond_its_block():
+    """The counts agree with the header, but a block has more slots than inputs."""
+    tile = SlotTile(
+        np.array([0, 3], np.uint8), np.zeros((3, 4), np.uint8), np.ones((3, 4), np.int8)
+    )
+    with pytest.raises(SparseFormatError, match="tile 0, block 1: count 3 exceeds 2, the length"):
+        SlotMatrix(4, 10, 4, 8, (tile,))
+
+
+def test_slot_of_padding():
+    tile = SlotTile(np.array([1], np.uint8), np.zeros((1, 4), np.uint8), np.zeros((1, 4), np.int8))
+    with pytest.raises(SparseFormatError, match="tile 0, block 0, slot 0, .* padding alone"):
+        SlotMatrix(4, 8, 4, 8, (tile,))
+
+
+def test_value_after_padding():
+    values = np.array([[1, 0, 0, 0], [0, 1, 0, 0]], np.int8)
+    tile = SlotTile(np.array([2], np.uint8), np.zeros((2, 4), np.uint8), values)
+    with pytest.raises(SparseFormatError, match="block 0, slot 1, column 1: follows padding"):
+        SlotMatrix(4, 8, 4, 8, (tile,))
+
+
+def test_shapes_that_disagree():
+    tile = sample().tiles[0]
+    with pytest.raises(SparseFormatError, match="tile 1: 1 tiles were given, .* 6 outputs have 2"):
+        SlotMatrix(6, 10, 4, 8, (tile,))
+    with pytest.raises(SparseFormatError, match="tile 0: counts 2 blocks, but 17 inputs have 3"):
+        SlotMatrix(4, 17, 4, 8, (tile,))
+    with pytest.raises(SparseFormatError, match=r"must both be \[2, 4\]"):
+        SlotMatrix(4, 10, 4, 8, (replace(tile, indices=tile.indices[:1]),))
+
+
+def test_wrong_length():
+    words = sample().pack()
+    with pytest.raises(SparseFormatError, match="tile 1, values, word 7: takes 1 words, but"):
+        slots.unpack(words[:-1], 6, 10, 4, 8)
+    with pytest.raises(SparseFormatError, match="word 8: the matrix ends here, but 9 words"):
+        slots.unpack(np.append(words, np.uint64(0)), 6, 10, 4, 8)
+
+
+@pytest.mark.parametrize(
+    ("columns", "block", "message"),
+    [
+        (4, 5, "block must be one of 4, 8, 16, not 5"),
+        (4, 32, "block must be one of 4, 8, 16, not 32"),
+        (5, 8, "columns must be a power of two from 2 to 64, not 5"),
+    ],
+)
+def test_bad_requests(columns, block, message):
+    with pytest.raises(SparsityError, match=message):
+        slots.encode(np.zeros((2, 3), np.int8), columns, block)
