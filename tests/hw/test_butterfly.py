@@ -1,0 +1,265 @@
+"""Golden model of butterfly transforms against floating point, and its rules of scaling."""
+
+import numpy as np
+import pytest
+
+from ageha.hw.butterfly_format import (
+    COEFFICIENT_FRACTION,
+    HIGHEST_SCALE,
+    LOWEST_SCALE,
+    Mode,
+    stage_scales,
+)
+from ageha.hw.config import ConfigError
+from ageha.verif.golden.butterfly import (
+    Block,
+    Factor,
+    bit_reversal,
+    fourier_factors,
+    fourier_transform,
+    growths,
+    pass_lengths,
+    real_factor,
+    transform,
+)
+
+SIZES = [8 << k for k in range(11)]
+MARGIN = 6.0
+"""Decibels that the engine is better than half precision."""
+
+
+def signal_to_noise(exact, found):
+    noise = np.sum(np.abs(exact - found) ** 2)
+    return np.inf if noise == 0 else 10 * np.log10(np.sum(np.abs(exact) ** 2) / noise)
+
+
+def last_places(found, exact):
+    """Return the largest error of a part of a number, in units of its last place."""
+    error = (found.to_complex() - exact) / 2.0**found.exponent
+    return max(np.abs(error.real).max(), np.abs(error.imag).max())
+
+
+def pairs(points, log_stride):
+    stride = 1 << log_stride
+    index = np.arange(points // 2)
+    first = 2 * index - index % stride
+    return first, first + stride
+
+
+def apply(x, matrices, dtype):
+    """Apply 2 x 2 matrices by increasing stride, each operation rounded to `dtype`."""
+    y = x.astype(dtype)
+    for log_stride, matrix in enumerate(matrices):
+        first, second = pairs(x.shape[1], log_stride)
+        t = matrix.astype(dtype)
+        upper = t[:, 0, 0] * y[:, first] + t[:, 0, 1] * y[:, second]
+        lower = t[:, 1, 0] * y[:, first] + t[:, 1, 1] * y[:, second]
+        y[:, first], y[:, second] = upper, lower
+    return y.astype(float)
+
+
+def half_precision_fourier(x):
+    """Return the radix-2 transform with every operation rounded to half precision."""
+    points = x.shape[1]
+    x = x[:, bit_reversal(points)]
+    real, imaginary = x.real.astype(np.float16), x.imag.astype(np.float16)
+    for log_stride in range(points.bit_length() - 1):
+        first, second = pairs(points, log_stride)
+        angle = np.pi * (first % (1 << log_stride)) / (1 << log_stride)
+        cosine, sine = np.cos(angle).astype(np.float16), -np.sin(angle).astype(np.float16)
+        product_real = cosine * real[:, second] - sine * imaginary[:, second]
+        product_imaginary = cosine * imaginary[:, second] + sine * real[:, second]
+        real[:, second] = real[:, first] - product_real
+        imaginary[:, second] = imaginary[:, first] - product_imaginary
+        real[:, first] += product_real
+        imaginary[:, first] += product_imaginary
+    return real.astype(float) + 1j * imaginary
+
+
+def samples(kind, points):
+    random = np.random.default_rng(points)
+    if kind == "uniform":
+        return random.uniform(-1, 1, (4, points)) + 1j * random.uniform(-1, 1, (4, points))
+    if kind == "normal":
+        return random.normal(0, 1, (4, points)).astype(complex)
+    frequency = random.integers(1, points // 2, (4, 1))
+    return np.cos(2 * np.pi * frequency * np.arange(points) / points + 1).astype(complex)
+
+
+@pytest.mark.parametrize("chained", [1, 2])
+@pytest.mark.parametrize("kind", ["uniform", "normal", "sinusoid"])
+def test_fourier_transforms_beat_half_precision(kind, chained):
+    for points in SIZES:
+        x = samples(kind, points)
+        exact = np.fft.fft(x)
+        found = fourier_transform(Block.from_float(x), chained)
+        assert not found.saturated
+        half = signal_to_noise(exact, half_precision_fourier(x))
+        assert signal_to_noise(exact, found.to_complex()) >= half + MARGIN, (points, half)
+
+
+def random_matrices(kind, points):
+    random = np.random.default_rng(points)
+    matrices = random.uniform(-1, 1, (points.bit_length() - 1, points // 2, 2, 2))
+    if kind == "free":
+        return matrices
+    angle = np.pi * matrices[..., 0, 0]
+    rows = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return np.moveaxis(np.array(rows), (0, 1), (-2, -1))
+
+
+def real_transform(x, matrices, chained):
+    factors = [real_factor(matrix, index) for index, matrix in enumerate(matrices)]
+    found = transform(Block.from_float(x), factors, pass_lengths(len(factors), chained))
+    assert not found.saturated and not found.points[..., 1].any()
+    return found.to_complex().real
+
+
+@pytest.mark.parametrize("chained", [1, 2])
+def test_rotations_beat_half_precision(chained):
+    for points in SIZES:
+        x = np.random.default_rng(points).normal(0, 1, (1, points))
+        matrices = random_matrices("rotations", points)
+        exact = apply(x, matrices, np.float64)
+        half = signal_to_noise(exact, apply(x, matrices, np.float16))
+        found = real_transform(x, matrices, chained)
+        assert signal_to_noise(exact, found) >= half + MARGIN, points
+
+
+@pytest.mark.parametrize("chained", [1, 2])
+def test_free_matrices(chained):
+    """Many free stages spread the numbers of a row wide, which one exponent pays for."""
+    for points in SIZES[:7]:
+        x = np.random.default_rng(points).normal(0, 1, (1, points))
+        matrices = random_matrices("free", points)
+        found = real_transform(x, matrices, chained)
+        assert signal_to_noise(apply(x, matrices, np.float64), found) >= 57, points
+
+
+@pytest.mark.parametrize("points", SIZES)
+def test_an_impulse_is_within_one_last_place(points):
+    for value in (32767, -32768, 12345j, 20000 - 20000j):
+        x = np.zeros((1, points), dtype=complex)
+        x[0, 0] = value
+        found = fourier_transform(Block.from_float(x), 2)
+        assert last_places(found, value) <= 1
+
+
+@pytest.mark.parametrize("points", [8, 128, 1024, 8192])
+def test_an_impulse_anywhere_is_within_three_last_places(points):
+    for place in (1, points // 3, points // 2, points - 1):
+        x = np.zeros((1, points), dtype=complex)
+        x[0, place] = 1
+        found = fourier_transform(Block.from_float(x), 2)
+        assert last_places(found, np.fft.fft(x)) <= 3
+
+
+@pytest.mark.parametrize("points", [2, 8, 64, 1024])
+def test_the_inverse_undoes_the_transform(points):
+    x = samples("uniform", points)
+    there = fourier_transform(Block.from_float(x), 2)
+    back = fourier_transform(there, 2, inverse=True)
+    assert signal_to_noise(x, back.to_complex()) > 68
+
+
+def test_the_real_part_alone():
+    block = Block.from_float(samples("uniform", 64))
+    whole, real = fourier_transform(block, 2), fourier_transform(block, 2, real_part=True)
+    assert np.array_equal(real.points[..., 0], whole.points[..., 0])
+    assert not real.points[..., 1].any() and real.exponent == whole.exponent
+
+
+@pytest.mark.parametrize("mode, parts", [(Mode.REAL, [1, 0]), (Mode.COMPLEX, [1, 1])])
+@pytest.mark.parametrize("points", [2, 8, 128, 8192])
+def test_full_scale_never_saturates(points, mode, parts):
+    """Every number as large as it can be and every coefficient its worst."""
+    coefficients = np.full((points // 2, 4), -16384)
+    stages = points.bit_length() - 1
+    real = [Factor(index, coefficients, Mode.REAL) for index in range(stages)]
+    factors = real if mode == Mode.REAL else fourier_factors(points)
+    for value in (-32768, 32767):
+        block = Block(np.full((1, points, 2), value) * parts)
+        found = transform(block, factors, pass_lengths(stages, 2))
+        assert not found.saturated
+        assert found.headroom(mode) <= 2
+
+
+def test_accumulation():
+    random = np.random.default_rng(3)
+    x, y = random.normal(0, 1, (2, 3, 16))
+    block, first = Block.from_float(x), Block.from_float(y)
+    factors = fourier_factors(16)
+    alone = transform(block, factors, (2, 2))
+    for exponent in (-40, -8, 0, 8, 40):
+        before = Block(first.points, first.exponent + exponent)
+        found = transform(block, factors, (2, 2), accumulate=before)
+        assert last_places(found, before.to_complex() + alone.to_complex()) <= 1
+        assert np.abs(found.points).max() < 32768
+
+
+def test_repeated_accumulation_does_not_lose_its_exponent():
+    block = Block.from_float(samples("uniform", 8))
+    total = block
+    for _ in range(20):
+        total = transform(block, fourier_factors(8), (3,), accumulate=total)
+    exact = block.to_complex() + 20 * transform(block, fourier_factors(8), (3,)).to_complex()
+    assert signal_to_noise(exact, total.to_complex()) > 65
+
+
+def test_zero_stays_zero():
+    found = fourier_transform(Block.from_float(np.zeros((2, 8))), 2)
+    assert not found.points.any()
+
+
+def test_growth_of_factors():
+    one = 1 << COEFFICIENT_FRACTION
+    cases = [([one, 0, 0, one], (0, 0)), ([one, 1, 0, 0], (1, 1)), ([-one, one, one, one], (1, 2))]
+    cases += [([-one, -one // 2, 0, one // 4], (1, 2)), ([0, 0, 0, 0], (-14, -14))]
+    for row, expected in cases:
+        factors = [Factor(index, np.array([row, row]), Mode.REAL) for index in range(2)]
+        assert growths(factors) == expected, row
+    assert growths(fourier_factors(8)) == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "stages, chained, lengths",
+    [(6, 2, (2, 2, 2)), (7, 2, (2, 2, 3)), (10, 3, (3, 3, 4)), (1, 2, (1,)), (3, 2, (3,))],
+)
+def test_pass_lengths(stages, chained, lengths):
+    assert pass_lengths(stages, chained) == lengths
+
+
+def test_scales_of_stages():
+    assert stage_scales((1, 2), 0) == (-1, 3)
+    assert stage_scales((1, 2, 3), 1) == (-2, 1, 3)
+    assert stage_scales((1,), -1) == (2,)
+    assert stage_scales((1, 2), 15) == (LOWEST_SCALE, LOWEST_SCALE)
+    assert stage_scales((1, 2, 3, 4), -1) == (0, 1, 1, HIGHEST_SCALE)
+
+
+@pytest.mark.parametrize(
+    "bits, headroom, message",
+    [
+        ((), 0, "at least 1 stage, not 0"),
+        ((1, 3), 0, "growth of stage 1 must be at most 2, not 3"),
+        ((1,), -2, "headroom must be -1 to 15, not -2"),
+        ((1,), 16, "headroom must be -1 to 15, not 16"),
+    ],
+)
+def test_scales_out_of_range(bits, headroom, message):
+    with pytest.raises(ConfigError, match=message):
+        stage_scales(bits, headroom)
+
+
+@pytest.mark.parametrize("points", [1, 12, 16384])
+def test_wrong_numbers_of_points(points):
+    with pytest.raises(ValueError, match=f"2 to 8192, not {points}"):
+        fourier_transform(Block(np.zeros((1, points, 2), dtype=np.int64)), 2)
+
+
+def test_wrong_stages_and_strides():
+    block = Block(np.zeros((1, 8, 2), dtype=np.int64))
+    with pytest.raises(ValueError, match="3 stages in all, not 2"):
+        transform(block, fourier_factors(8), (2,))
+    with pytest.raises(ValueError, match="a stride below 8, not 8 and 8"):
+        transform(block, fourier_factors(16)[3:], (1,))
