@@ -76,7 +76,7 @@ class Controller(wiring.Component):
         have some.
 
     Latency: from the last `done` to `finished` about 8 cycles and twice `QUIET_CYCLES`.
-    Throughput: that of `hw.scheduler.Scheduler`.
+    Throughput: that of `hw.decoder.Decoder` and `hw.scheduler.Scheduler`.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:

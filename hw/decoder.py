@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
-from .isa import UNIT_OF, UNITS, ErrorCode, Header, Opcode
+from .isa import UNIT_OF, UNITS, ErrorCode, Header, Opcode, Unit
 from .ports import fault_layout, issue_layout
 
 
@@ -27,7 +27,7 @@ class Decoder(wiring.Component):
         semaphores that do not exist.
     clear : makes ready for another program.
 
-    Latency: combinational. Throughput: one instruction a cycle.
+    Latency: 1 cycle. Throughput: one instruction every other cycle.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -56,29 +56,34 @@ class Decoder(wiring.Component):
         opcode = Value.cast(header.opcode)
         count = self.config.controller.semaphores
         absent = Signal.like(header.wait)
-        known, ends, active, legal = Signal(), Signal(), Signal(), Signal()
+        known, fresh, legal = Signal(), Signal(), Signal()
+        # The queue that the instruction goes to; the last place is END.
+        target = Signal(len(UNITS) + 1)
+        accepted = Signal()
         m.d.comb += [
             known.eq(Cat(opcode == code.value for code in Opcode).any()),
-            ends.eq(opcode == Opcode.END.value),
             absent.eq(((header.wait | header.signal) >> count) << count),
-            active.eq(self.instruction.valid & ~self.ended & ~self.fault.valid),
-            legal.eq(active & known & ~absent.any()),
+            fresh.eq(self.instruction.valid & ~target.any() & ~self.ended & ~self.fault.valid),
+            legal.eq(known & ~absent.any()),
+            accepted.eq((target & Cat(*(port.ready for port in self.units), 1)).any()),
+            self.instruction.ready.eq(accepted),
         ]
-        for unit, port in zip(UNITS, self.units, strict=True):
-            codes = [code.value for code in Opcode if UNIT_OF[code] == unit]
-            m.d.comb += [
-                port.payload.eq(payload),
-                port.valid.eq(legal & opcode.matches(*codes)),
-            ]
-            with m.If(port.valid):
-                m.d.comb += self.instruction.ready.eq(port.ready)
+        for place, port in enumerate(self.units):
+            m.d.comb += [port.payload.eq(payload), port.valid.eq(target[place])]
 
         with m.If(self.clear):
-            m.d.sync += [self.ended.eq(0), self.fault.valid.eq(0)]
-        with m.Elif(legal & ends):
-            m.d.comb += self.instruction.ready.eq(1)
-            m.d.sync += [self.ended.eq(1), self.end_waiting.eq(header.wait)]
-        with m.Elif(active & ~legal):
+            m.d.sync += [target.eq(0), self.ended.eq(0), self.fault.valid.eq(0)]
+        with m.Elif(accepted):
+            m.d.sync += [
+                target.eq(0),
+                self.ended.eq(target[len(UNITS)]),
+                self.end_waiting.eq(header.wait),
+            ]
+        with m.Elif(fresh & legal):
+            for place, unit in enumerate((*UNITS, Unit.CONTROLLER)):
+                codes = [code.value for code in Opcode if UNIT_OF[code] == unit]
+                m.d.sync += target[place].eq(opcode.matches(*codes))
+        with m.Elif(fresh):
             m.d.sync += [
                 self.fault.valid.eq(1),
                 self.fault.code.eq(Mux(known, ErrorCode.ILLEGAL_OPERAND, ErrorCode.ILLEGAL_OPCODE)),
