@@ -29,6 +29,16 @@ SHAPES = {
 }
 
 
+LEFT = {
+    "unstructured": np.count_nonzero,
+    "slices": lambda weights: bitmap.encode(weights, COLUMNS, "n").slots,
+    "vectors": lambda weights: bitmap.encode(weights, ROWS, "k").slots,
+    "rows": lambda weights: bitmap.encode(weights, COLUMNS, "n").passes(ROWS),
+    "slots": lambda weights: slots.encode(weights, COLUMNS, BLOCK).slots,
+}
+"""What the density counts."""
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @settings(max_examples=20, deadline=None)
 @given(
@@ -45,16 +55,7 @@ def test_density(shape, seed, n, k, density):
     assert pruned.dtype == weights.dtype and pruned.shape == weights.shape
     assert np.all((pruned == 0) | (pruned == weights))
     used = signs(pruned)
-    left, dense = (
-        {
-            "unstructured": lambda w: np.count_nonzero(w),
-            "slices": lambda w: bitmap.encode(w, COLUMNS, "n").slots,
-            "vectors": lambda w: bitmap.encode(w, ROWS, "k").slots,
-            "rows": lambda w: bitmap.encode(w, COLUMNS, "n").passes(ROWS),
-            "slots": lambda w: slots.encode(w, COLUMNS, BLOCK).slots,
-        }[shape],
-        np.ones_like(used),
-    )
+    left, dense = LEFT[shape], np.ones_like(used)
     assert left(used) == int(density * left(dense) + 0.5)
     np.testing.assert_array_equal(function(pruned, *sides, density), pruned)
 
