@@ -1,0 +1,1 @@
+"""Butterfly matrices in float64: weights, exact transforms, projections, cost."""
