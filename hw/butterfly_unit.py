@@ -1,0 +1,162 @@
+"""One butterfly unit: four real multipliers for a real 2 x 2 matrix or a complex twiddle factor."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .butterfly_format import COEFFICIENT_BITS, COEFFICIENT_FRACTION, STAGE_BITS, Mode
+from .rounding import RoundingShifter, saturate
+
+MULTIPLIERS = 4
+
+PAIR_VALUES = 4
+"""Real numbers in a pair: real and imaginary part of its first and of its second point."""
+
+control_layout = data.StructLayout(
+    {
+        "mode": Mode,
+        "scale": signed(3),
+        "coefficients": data.ArrayLayout(signed(COEFFICIENT_BITS), MULTIPLIERS),
+    }
+)
+"""What all lanes do with one pair each.
+
+Coefficients are the rows of the 2 x 2 matrix for REAL, and (re, -im, re, im) of the twiddle
+factor for COMPLEX.
+"""
+
+
+def pair_layout(width: int) -> data.ArrayLayout:
+    """Two points of `width` bits a part: (re, im) of the first, (re, im) of the second."""
+    return data.ArrayLayout(signed(width), PAIR_VALUES)
+
+
+_PRODUCT_BITS = STAGE_BITS + COEFFICIENT_BITS
+_SUM_BITS = _PRODUCT_BITS + 1
+_RESULT_BITS = _SUM_BITS + 1
+_SHIFT_BITS = 3
+_JAMMED_BITS = 10
+"""Bits below the lowest that may decide on rounding; one bit keeps whether any is set."""
+
+_SHIFT_OF_SCALE = COEFFICIENT_FRACTION - _JAMMED_BITS
+
+
+class ButterflyUnit(wiring.Component):
+    """Combines a pair of points a cycle, bit for bit as `verif.golden.butterfly_unit`.
+
+    Operands and products are registers, nothing stalls, and results come `LATENCY` cycles after
+    their pair. REAL: ``y0 = c0·x0 + c1·x1``, ``y1 = c2·x0 + c3·x1`` of the real parts. COMPLEX:
+    ``y0 = x0 + w·x1``, ``y1 = x0 - w·x1``. PASS: ``y = x``. The unit of Fan et al., MICRO 2022,
+    with a scale in every stage.
+
+    Members
+    -------
+    control : `control_layout`, in
+    pair : `pair_layout(STAGE_BITS)`, in
+    result : `pair_layout(STAGE_BITS)`, out
+        Divided by two to the power of the scale, rounded half to even, saturated.
+    saturated : out
+        A number of `result` had to be limited.
+    """
+
+    LATENCY = 5 + RoundingShifter.LATENCY
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "control": In(control_layout),
+                "pair": In(pair_layout(STAGE_BITS)),
+                "result": Out(pair_layout(STAGE_BITS)),
+                "saturated": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the stages: operands, products, sums, results, three of rounding, saturation."""
+        m = Module()
+        mode, shift, products = self._multiply(m)
+        pair = self._delay(m, self.pair, 3)
+        sums = [Signal(signed(_SUM_BITS), reset_less=True, name=f"sum_{row}") for row in range(2)]
+        m.d.sync += [
+            sums[0].eq(products[0] + products[1]),
+            sums[1].eq(products[2] + products[3]),
+        ]
+        mode, shift = self._delay(m, mode, 1), self._delay(m, shift, 2)
+        exact = self._combine(m, mode, pair, sums)
+        self._round(m, exact, shift)
+        return m
+
+    def _delay(self, m: Module, value, cycles: int):
+        for _ in range(cycles):
+            register = Signal.like(value, reset_less=True, name="delayed")
+            m.d.sync += register.eq(value)
+            value = register
+        return value
+
+    def _multiply(self, m: Module):
+        """Stages 1 and 2; return mode and shift as old as the products."""
+        first_re, _, second_re, second_im = (self.pair[index] for index in range(PAIR_VALUES))
+        real = self.control.mode == Mode.REAL
+        operands = [
+            Mux(real, first_re, second_re),
+            Mux(real, second_re, second_im),
+            Mux(real, first_re, second_im),
+            second_re,
+        ]
+        products = []
+        for index, value in enumerate(operands):
+            operand = Signal(signed(STAGE_BITS), reset_less=True, name=f"operand_{index}")
+            product = Signal(signed(_PRODUCT_BITS), reset_less=True, name=f"product_{index}")
+            coefficient = self._delay(m, self.control.coefficients[index], 1)
+            m.d.sync += [operand.eq(value), product.eq(operand * coefficient)]
+            products.append(product)
+        scale = Mux(self.control.mode == Mode.PASS, 0, self.control.scale)
+        shift = Signal(_SHIFT_BITS)
+        m.d.comb += shift.eq(scale + _SHIFT_OF_SCALE)
+        return self._delay(m, self.control.mode, 2), self._delay(m, shift, 2), products
+
+    def _combine(self, m: Module, mode, pair, sums):
+        """Stage 4: the exact results."""
+        wide = [value << COEFFICIENT_FRACTION for value in pair]
+        exact = [
+            Signal(signed(_RESULT_BITS), reset_less=True, name=f"exact_{index}")
+            for index in range(PAIR_VALUES)
+        ]
+        choices = {
+            Mode.REAL: [sums[0], 0, sums[1], 0],
+            Mode.COMPLEX: [
+                wide[0] + sums[0],
+                wide[1] + sums[1],
+                wide[0] - sums[0],
+                wide[1] - sums[1],
+            ],
+            Mode.PASS: wide,
+        }
+        with m.Switch(mode):
+            for case, values in choices.items():
+                with m.Case(case):
+                    m.d.sync += [
+                        register.eq(value) for register, value in zip(exact, values, strict=True)
+                    ]
+        return exact
+
+    def _round(self, m: Module, exact, shift) -> None:
+        """Stages 5 to 8."""
+        # A shift is at least 2, so that the lowest bit never decides alone.
+        width = _RESULT_BITS - _JAMMED_BITS
+        limited = []
+        for index, value in enumerate(exact):
+            shifter = RoundingShifter(width, width - 2, _SHIFT_BITS)
+            m.submodules[f"rounding_{index}"] = shifter
+            jammed = value[: _JAMMED_BITS + 1].any()
+            m.d.comb += [
+                shifter.value.eq(Cat(jammed, value[_JAMMED_BITS + 1 :]).as_signed()),
+                shifter.shift.eq(shift),
+            ]
+            number = Signal(signed(STAGE_BITS), reset_less=True, name=f"result_{index}")
+            m.d.sync += number.eq(saturate(shifter.result, STAGE_BITS))
+            m.d.comb += self.result[index].eq(number)
+            limited.append(shifter.result != saturate(shifter.result, STAGE_BITS))
+        saturated = Signal(reset_less=True)
+        m.d.sync += saturated.eq(Cat(limited).any())
+        m.d.comb += self.saturated.eq(saturated)
