@@ -1,6 +1,6 @@
 """From what is summed over a row to what its elements are scaled by."""
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -111,7 +111,7 @@ class RowScalars(wiring.Component):
         ]
 
     def _scale(self, m: Module, ratio: RowRatio) -> None:
-        """Two cycles after the ratio: the scale word.
+        """Three cycles after the ratio: the scale word.
 
         QUANTISE divides by 127 = 128 · (1 - 1/128): d + 516 d / 2^16, with d the root's top bits.
         """
@@ -120,28 +120,33 @@ class RowScalars(wiring.Component):
         taken = ratio.output.valid & ratio.output.ready
         largest = (1 << MANTISSA_BITS) - 1
         d = result.root[-MANTISSA_BITS:]
-        valid = Signal()
+        valid = Signal(2)
+        base = Signal(MANTISSA_BITS)
+        corrections = Signal(MANTISSA_BITS + 10)
         mantissa = Signal(MANTISSA_BITS + 1)
-        exponent = Signal(ScaleWord.as_shape()["exponent"].shape)
+        exponents = [Signal(signed(8), name=f"exponent_{stage}") for stage in (1, 2)]
+        offered = taken & (plan.operation != Operation.NORMALISE)
         m.d.sync += [
-            valid.eq(taken & (plan.operation != Operation.NORMALISE) & ~self.clear),
-            self.scale_valid.eq(valid & ~self.clear),
+            Cat(valid, self.scale_valid).eq(Mux(self.clear, 0, Cat(offered, valid))),
+            exponents[1].eq(exponents[0]),
+            mantissa.eq(base + (corrections + (1 << (MANTISSA_BITS - 1)))[MANTISSA_BITS:]),
         ]
-        with m.If(quantise):
-            correction = ((d << 9) + (d << 2) + (1 << (MANTISSA_BITS - 1))) >> MANTISSA_BITS
+        with m.If(result.zero):
+            m.d.sync += [base.eq(0), corrections.eq(0), exponents[0].eq(0)]
+        with m.Elif(quantise):
             m.d.sync += [
-                mantissa.eq(d + correction),
-                exponent.eq(result.leading - 41 + plan.x_fraction),
+                base.eq(d),
+                corrections.eq((d << 9) + (d << 2)),
+                exponents[0].eq(result.leading - 41 + plan.x_fraction),
             ]
         with m.Else():
             m.d.sync += [
-                mantissa.eq(Mux(result.ratio > largest, largest, result.ratio)),
-                exponent.eq(79 - result.leading),
+                base.eq(Mux(result.ratio > largest, largest, result.ratio)),
+                corrections.eq(0),
+                exponents[0].eq(79 - result.leading),
             ]
-        with m.If(result.zero):
-            m.d.sync += [mantissa.eq(0), exponent.eq(0)]
         carry = mantissa[-1]
         m.d.sync += [
             self.scale.mantissa.eq(Mux(carry, mantissa >> 1, mantissa)),
-            self.scale.exponent.eq(exponent - carry),
+            self.scale.exponent.eq(exponents[1] - carry),
         ]
