@@ -92,7 +92,7 @@ class HierarchicalLinear:
         columns: Sequence[Twiddle],
         in_features: int,
         out_features: int,
-        bias: ArrayLike | None = None,
+        bias: NDArray[Any] | None = None,
     ) -> HierarchicalLinear:
         """Return the sum of ``torch_butterfly`` layers, one for each B inputs.
 

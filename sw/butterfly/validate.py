@@ -16,6 +16,12 @@ MAXIMUM_FEATURES = 1 << 16
 """Most inputs or outputs of a layer."""
 
 
+def _integer(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        return None
+    return int(value)
+
+
 def require_integer(what: str, value: object, low: int, high: int) -> int:
     """Return `value` if it is an integer from `low` to `high`.
 
@@ -24,10 +30,10 @@ def require_integer(what: str, value: object, low: int, high: int) -> int:
     ButterflyError
         If it is not.
     """
-    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_integer or not low <= value <= high:
+    number = _integer(value)
+    if number is None or not low <= number <= high:
         raise ButterflyError(f"{what} must be an integer from {low} to {high}, not {value!r}")
-    return int(value)
+    return number
 
 
 def require_size(what: str, value: object, high: int = MAXIMUM_SIZE) -> int:
@@ -38,12 +44,12 @@ def require_size(what: str, value: object, high: int = MAXIMUM_SIZE) -> int:
     ButterflyError
         If it is not.
     """
-    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_integer or value < 2 or value & (value - 1):
+    number = _integer(value)
+    if number is None or number < 2 or number & (number - 1):
         raise ButterflyError(f"{what} must be a power of two from 2 to {high}, not {value!r}")
-    if value > high:
-        raise ButterflyError(f"{what} must be at most {high}, not {value}")
-    return int(value)
+    if number > high:
+        raise ButterflyError(f"{what} must be at most {high}, not {number}")
+    return number
 
 
 def finite_tensor(what: str, values: ArrayLike) -> NDArray[Any]:

@@ -135,12 +135,17 @@ def _read_tensor(path: Path, name: str) -> NDArray[Any]:
     if name not in _names(path):
         raise ButterflyError(f"tensor {name} is missing")
     with safe_open(path, framework="np") as file:
-        return file.get_tensor(name)
+        try:
+            return file.get_tensor(name)
+        except TypeError:
+            kind = file.get_slice(name).get_dtype()
+            raise ButterflyError(f"tensor {name} must be of a NumPy type, not {kind}") from None
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
     try:
-        return np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
     except ValueError as error:
         raise ButterflyError(f"no .npy file: {' '.join(str(error).split())}") from None
 
