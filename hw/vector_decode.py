@@ -230,14 +230,9 @@ class VectorDecode(wiring.Component):
             (normalise.columns, normalise.epsilon[:16]),
             (normalise.columns, normalise.epsilon[16:]),
         ]
-        bases = [
-            quantise.x_address + wide,
-            y_address + y_words,
-            y_address + y_words + softmax.plane_words,
-            Mux(is_normalise, normalise.parameter_address + wide, quantise.scale_address),
-            Const(0),
-            Const(0),
-        ]
+        # The parameters of NORMALISE have their address where the scales have theirs.
+        addresses = [quantise.x_address, y_address, y_address, quantise.scale_address]
+        offsets = [wide, y_words, narrow + softmax.plane_words, Mux(is_normalise, wide, 0)]
         counted = [
             Const(1),
             Const(1),
@@ -247,11 +242,14 @@ class VectorDecode(wiring.Component):
             Const(0),
         ]
         left, right, product = Signal(16), Signal(16), Signal(32)
-        base, last = Signal(34), Signal(35)
+        address, offset = Signal(32), Signal(17)
+        base, last = Signal(33), Signal(34)
         m.d.sync += [
             left.eq(Array(factor[0] for factor in factors)[step]),
             right.eq(Array(factor[1] for factor in factors)[step]),
-            base.eq(Array(bases)[step]),
+            address.eq(Array(addresses)[step]),
+            offset.eq(Array(offsets)[step]),
+            base.eq(address + offset),
             product.eq(left * right),
             last.eq(base + product),
         ]
