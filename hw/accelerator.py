@@ -65,8 +65,9 @@ class Accelerator(wiring.Component):
 
         wiring.connect(m, wiring.flipped(self.s_axi), registers.s_axi)
         wiring.connect(m, controller.trace, wiring.flipped(self.trace))
-        for unit, component in zip(UNITS, (load, array, vector, store), strict=True):
-            wiring.connect(m, getattr(controller, unit_name(unit)), component.control)
+        controls = [each.control for each in (load, array, vector, store)]
+        for unit, control in zip(UNITS, controls, strict=True):
+            wiring.connect(m, getattr(controller, unit_name(unit)), control)
         # Who must not wait comes first: the array starves without operands and stops when a tile
         # is not drained.
         for place, port in enumerate((array.operands, array.drain_read, store.scratchpad)):
@@ -81,7 +82,7 @@ class Accelerator(wiring.Component):
         self._connect_host(m, registers, controller)
         for unit in (controller, load, store):
             self._connect_windows(m, registers, unit.windows)
-        self._connect_counters(m, registers, controller, (load, array, vector, store))
+        self._connect_counters(m, registers, controller, load, array, store)
         return m
 
     def _connect_memory(self, m: Module, *masters: wiring.PureInterface) -> None:
@@ -138,10 +139,11 @@ class Accelerator(wiring.Component):
         m: Module,
         registers: RegisterFile,
         controller: Controller,
-        units: tuple[Load, Matmul, Vector, Store],
+        load: Load,
+        array: Matmul,
+        store: Store,
     ) -> None:
         """Count what happens while a program runs."""
-        load, array, _, store = units
         fetched = Signal(range(self.config.axi_bytes + 1))
         taken = controller.axi.rvalid & controller.axi.rready
         m.d.comb += fetched.eq(Mux(taken, self.config.axi_bytes, 0))
@@ -155,8 +157,8 @@ class Accelerator(wiring.Component):
             "dram_read_bytes": load.events.bytes + fetched,
             "dram_written_bytes": store.events.bytes,
         }
-        for place, (unit, component) in enumerate(zip(UNITS, units, strict=True)):
-            sources[f"{unit_name(unit)}_busy"] = component.control.busy
+        for place, unit in enumerate(UNITS):
+            sources[f"{unit_name(unit)}_busy"] = getattr(controller, unit_name(unit)).busy
             sources[f"{unit_name(unit)}_wait"] = controller.waiting[place]
         increments = [Value.cast(sources[counter.name]) for counter in COUNTERS]
         m.submodules.counters = counters = Counters([len(value) for value in increments])

@@ -147,12 +147,10 @@ def bus_failures(config: AcceleratorConfig) -> Iterator[Failure]:
             place = Dram(window, STRIDE)
             error = BusError(window, STRIDE + 32 - config.axi_bytes, decode)
             yield Failure(f"{kind} error in {code.name}", made, code, index, place, error)
-        for place in (0, 1, 3):
-            where = Dram(CODE, 64 * place)
-            error = BusError(CODE, 64 * place, decode)
-            yield Failure(
-                f"{kind} error in word {place}", made, read, max(0, place - 1), where, error
-            )
+        for word in (0, 1, 3):
+            place, index = Dram(CODE, 64 * word), max(0, word - 1)
+            error = BusError(CODE, 64 * word, decode)
+            yield Failure(f"{kind} error in word {word}", made, read, index, place, error)
 
 
 def controller_failures(config: AcceleratorConfig) -> Iterator[Failure]:

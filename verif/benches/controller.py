@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
@@ -31,7 +32,7 @@ LOAD, MATMUL, SOFTMAX = Opcode.LOAD.value, Opcode.MATMUL.value, Opcode.SOFTMAX.v
 class Bench:
     """The controller, its memory and four stub units."""
 
-    dut: object
+    dut: Any
     config: AcceleratorConfig
     memory: ReadMemory
     contents: bytearray

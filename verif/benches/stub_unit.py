@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge
@@ -50,7 +51,7 @@ class StubUnit:
         Instructions that the unit takes before it is done with the first.
     """
 
-    dut: object
+    dut: Any
     name: str
     random: random.Random
     log: list[tuple[str, str, int]]
