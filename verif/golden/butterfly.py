@@ -211,7 +211,7 @@ def transform(
             )
     begin = 0
     for length in passes:
-        block = _apply_pass(block, factors[begin : begin + length])
+        block = apply_pass(block, factors[begin : begin + length])
         begin += length
     if real_part:
         block = replace(block, points=block.points * [1, 0])
@@ -229,8 +229,14 @@ def fourier_transform(
     return transform(reversed_rows, factors, passes, real_part=real_part)
 
 
-def _apply_pass(block: Block, factors: Sequence[Factor]) -> Block:
-    scales = stage_scales(growths(factors), block.headroom(factors[0].mode))
+def pass_scales(block: Block, factors: Sequence[Factor]) -> tuple[int, ...]:
+    """Return the scale of every stage of a pass on `block`."""
+    return stage_scales(growths(factors), block.headroom(factors[0].mode))
+
+
+def apply_pass(block: Block, factors: Sequence[Factor]) -> Block:
+    """Apply the factors of one pass; see `transform`."""
+    scales = pass_scales(block, factors)
     points, exponent, saturated = block.points.copy(), block.exponent, block.saturated
     for factor, scale in zip(factors, scales, strict=True):
         first, second = factor.pairs
