@@ -26,8 +26,12 @@ def _require_integer(name: str, value: object, low: int, high: int) -> None:
 
 
 def _require_power_of_two(name: str, value: object, low: int, high: int) -> None:
-    is_integer = isinstance(value, int) and not isinstance(value, bool)
-    if not is_integer or not low <= value <= high or value & (value - 1):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int)
+        or not low <= value <= high
+        or value & (value - 1)
+    ):
         raise ConfigError(f"{name} must be a power of two from {low} to {high}, not {value!r}")
 
 
