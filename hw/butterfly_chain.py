@@ -150,9 +150,9 @@ class ButterflyChain(wiring.Component):
         delay = 1 << (self.config.stages - 1 - stage)
         commutator = ButterflyCommutator(width, delay)
         m.submodules[f"commutator_{stage}"] = commutator
-        firsts, seconds = [], []
-        for index, number in enumerate(numbers):
-            (seconds if index % PAIR_VALUES >= POINT_VALUES else firsts).append(number)
+        starts = range(0, len(numbers), PAIR_VALUES)
+        firsts = [numbers[start : start + POINT_VALUES] for start in starts]
+        seconds = [numbers[start + POINT_VALUES : start + PAIR_VALUES] for start in starts]
         m.d.comb += [
             commutator.valid.eq(valid),
             commutator.first.eq(Cat(firsts)),

@@ -36,7 +36,8 @@ class Chain:
 
     async def stream(self, words):
         """Send beats; return the results and the cycles until the last one."""
-        dut, results, sent, cycles = self.dut, [], 0, 0
+        dut, sent, cycles = self.dut, 0, 0
+        results: list[int] = []
         while len(results) < len(words):
             offer = sent < len(words) and self.random.random() >= self.idle
             dut.input_valid.value = offer
@@ -100,7 +101,7 @@ def random_block(random, lanes, points, mode):
     numbers = seed.integers(-limit, limit, (lanes, points, 2))
     if random.random() < 0.3:
         numbers = np.where(numbers < 0, -limit, limit - 1)
-    return Block(numbers * ([1, 0] if mode == Mode.REAL else [1, 1]))
+    return Block(numbers * np.array([1, 0] if mode == Mode.REAL else [1, 1]))
 
 
 def random_factors(random, points, mode):

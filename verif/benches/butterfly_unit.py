@@ -52,7 +52,9 @@ async def equals_the_golden_model(dut):
         points = np.array([random_number(random, STAGE_BITS) for _ in range(4)]).reshape(2, 2)
         dut.control.value = control_bits(mode, scale, coefficients)
         dut.pair.value = pack(points.flat, STAGE_BITS)
-        y0, y1, saturated = butterfly_unit(*points, np.array(coefficients), mode, scale)
+        y0, y1, saturated = butterfly_unit(
+            points[0], points[1], np.array(coefficients), mode, scale
+        )
         expected.append((pack([*y0, *y1], STAGE_BITS), saturated))
         await RisingEdge(dut.clk)
         if cycle < ButterflyUnit.LATENCY:

@@ -156,8 +156,10 @@ def fourier_factors(points: int, inverse: bool = False) -> tuple[Factor, ...]:
 def bit_reversal(points: int) -> NDArray[np.int64]:
     """Return which point of a row comes at each place in bit-reversed order."""
     bits = _log2(points)
-    places = np.arange(points)
-    return sum((places >> bit & 1) << (bits - 1 - bit) for bit in range(bits))
+    order = np.zeros(points, dtype=np.int64)
+    for bit in range(bits):
+        order |= (np.arange(points) >> bit & 1) << (bits - 1 - bit)
+    return order
 
 
 def pass_lengths(stages: int, chained: int) -> tuple[int, ...]:
@@ -214,7 +216,7 @@ def transform(
         block = apply_pass(block, factors[begin : begin + length])
         begin += length
     if real_part:
-        block = replace(block, points=block.points * [1, 0])
+        block = replace(block, points=block.points * np.array([1, 0]))
     return block if accumulate is None else _add(accumulate, block)
 
 
