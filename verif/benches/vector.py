@@ -124,14 +124,15 @@ async def long_rows(dut):
     columns = min(8192, bench.config.scratchpad_words * 4 // 3 - 50)
     alternating = np.where(np.arange(columns) % 2, -32768, 32767)
     lonely = np.arange(columns) == columns // 2
+    norms: tuple[dict[str, Value], ...] = (
+        {"norm": Norm.LAYER},
+        {"norm": Norm.ROOT_MEAN_SQUARE, "epsilon": 2**32 - 1},
+    )
     for row in (np.full(columns, -32768), np.full(columns, 32767), alternating, lonely):
         x = row.astype(np.int16)[np.newaxis]
         operations = [
             RowOperation(Opcode.NORMALISE, 1, columns, fields, in_place=True, x=x)
-            for fields in (
-                {"norm": Norm.LAYER},
-                {"norm": Norm.ROOT_MEAN_SQUARE, "epsilon": 2**32 - 1},
-            )
+            for fields in norms
         ]
         operations.append(RowOperation(Opcode.SOFTMAX, 1, columns, {"two_planes": 1}, x=x))
         for operation in operations:
