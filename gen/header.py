@@ -1,7 +1,7 @@
 """C header of the instruction set: constants, enumerations, and pack and unpack functions.
 
 Everything is derived from the layouts in `ageha.hw.isa`. The functions move bits one field at a
-time, so they need neither bit fields nor a certain byte order.
+time, so they need neither bit fields nor a certain byte order, nor anything of the C library.
 """
 
 import enum
@@ -19,7 +19,6 @@ _PROLOGUE = """\
 #define AGEHA_ISA_H
 
 #include <stdint.h>
-#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,6 +26,13 @@ extern "C" {
 """
 
 _ACCESS = """\
+/* Set all bits of a word to zero. */
+static inline void ageha_clear(uint8_t *word, unsigned size)
+{
+    for (unsigned place = 0; place < size; ++place)
+        word[place] = 0;
+}
+
 /* Set `width` bits of a little-endian word, from bit `low` on. */
 static inline void ageha_insert(uint8_t *word, unsigned low, unsigned width, uint64_t value)
 {
@@ -86,7 +92,23 @@ def _enumeration(choices: type[enum.Enum]) -> str:
     lines = [
         f"    AGEHA_{name.upper()}_{member.name} = {int(member.value)},\n" for member in choices
     ]
-    return "".join([_comment(description(choices)), f"enum ageha_{name} {{\n", *lines, "};\n"])
+    cases = [
+        f'    case AGEHA_{name.upper()}_{member.name}:\n        return "{member.name}";\n'
+        for member in choices
+    ]
+    return "".join(
+        [
+            _comment(description(choices)),
+            f"enum ageha_{name} {{\n",
+            *lines,
+            "};\n\n",
+            f"/* Return the name of `value`, without AGEHA_{name.upper()}_. */\n",
+            f"static inline const char *ageha_{name}_name(unsigned value)\n{{\n",
+            "    switch (value) {\n",
+            *cases,
+            '    default:\n        return "UNKNOWN";\n    }\n}\n',
+        ]
+    )
 
 
 def _type(bits: Bits) -> str:
@@ -101,7 +123,7 @@ def _structure(layout: Any, size: int, opcode: isa.Opcode | None) -> str:
     if opcode is not None:
         fields = [bits for bits in fields if bits.name != "opcode"]
     members = [f"    {_type(bits)} {bits.name};\n" for bits in fields]
-    packs = [f"    memset(word, 0, {size});\n"]
+    packs = [f"    ageha_clear(word, {size});\n"]
     if opcode is not None:
         packs.append(f"    word[0] = AGEHA_OPCODE_{opcode.name};\n")
     unpacks = []

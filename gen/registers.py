@@ -5,6 +5,7 @@ import tempfile
 import zlib
 from pathlib import Path
 
+from peakrdl_cheader.c_standards import CStandard
 from peakrdl_cheader.exporter import CHeaderExporter
 from peakrdl_html import HTMLExporter
 from systemrdl import RDLCompiler
@@ -56,8 +57,8 @@ def _compile(text: str) -> RootNode:
 
 
 def write_c_header(text: str, path: Path) -> None:
-    """Write the C header of the SystemRDL `text`: offsets, masks and a struct."""
-    CHeaderExporter().export(_compile(text), str(path))
+    """Write the C99 header of the SystemRDL `text`: offsets, masks and a struct."""
+    CHeaderExporter().export(_compile(text), str(path), std=CStandard.gnu99)
 
 
 def write_html(text: str, folder: Path) -> None:

@@ -4,9 +4,13 @@ All numbers are little endian. A file is
 
 - a fixed header of 64 bytes (`FILE_HEADER`),
 - the instructions, 64 bytes each,
-- the segments, 24 bytes each (`SEGMENT_HEADER`: window, zero, offset, length), data after data
-  in the same order,
+- the segments, 24 bytes each (`SEGMENT_HEADER`: window, zero, offset, length),
+- the windows, 16 bytes each (`WINDOW_HEADER`: flags, zero, size),
+- the data of the segments, one after the other,
 - JSON: the parameters of the machine, windows, tensors, and free metadata.
+
+Everything that a device needs is outside the JSON, so that firmware reads no JSON. A file that
+was written before there was a table of windows has none, and is read all the same.
 
 The header's last word is the CRC-32 of the header before it, the word before that is the CRC-32 of
 everything after the header, so that a flipped bit anywhere is found.
@@ -33,12 +37,15 @@ from .tensor import Tensor, TensorError
 FILE_MAGIC = b"AGEHAPRG"
 FILE_VERSION = 1
 
-FILE_HEADER = struct.Struct("<8s6IQQ8xII")
+FILE_HEADER = struct.Struct("<8s6IQQI4xII")
 """Magic, file version, ISA version, parameter hash, instructions, segments, code window, code
-offset, bytes after the header, checksum of these, checksum of the header."""
+offset, bytes after the header, windows, checksum of these, checksum of the header."""
 
 SEGMENT_HEADER = struct.Struct("<IIQQ")
 """Window, zero, offset in the window, length in bytes."""
+
+WINDOW_HEADER = struct.Struct("<I4xQ")
+"""Flags (bit 0 readable, bit 1 writable), size in bytes."""
 
 MAXIMUM_INSTRUCTIONS = (1 << INDEX_BITS) - 1
 
@@ -64,6 +71,11 @@ class Window:
     size: int
     readable: bool = True
     writable: bool = False
+
+    @property
+    def flags(self) -> int:
+        """Bit 0: readable, bit 1: writable."""
+        return int(self.readable) | int(self.writable) << 1
 
 
 @dataclass(frozen=True)
@@ -205,6 +217,8 @@ class Program:
         body = self.code
         for segment in self.segments:
             body += SEGMENT_HEADER.pack(segment.window, 0, segment.offset, segment.size)
+        for window in self.windows:
+            body += WINDOW_HEADER.pack(window.flags, window.size)
         body += b"".join(segment.data for segment in self.segments) + text
         header = FILE_HEADER.pack(
             FILE_MAGIC,
@@ -216,6 +230,7 @@ class Program:
             self.code_address.window,
             self.code_address.offset,
             len(body),
+            len(self.windows),
             zlib.crc32(body),
             0,
         )[:-4]
@@ -280,6 +295,7 @@ class Program:
         code_size = header.instructions * INSTRUCTION_BYTES
         code, rest = body[:code_size], body[code_size:]
         segments, text = _read_segments(rest, header)
+        table = _read_windows(rest, header)
         try:
             description = json.loads(text)
             config = from_dict(description["parameters"])
@@ -297,6 +313,8 @@ class Program:
             raise ProgramError(f"description is damaged: {error}") from None
         except (ConfigError, TensorError) as error:
             raise ProgramError(str(error)) from None
+        if table and table != [(window.flags, window.size) for window in program.windows]:
+            raise ProgramError("description is damaged: windows are not those of the table")
         if config.hash != header.parameter_hash:
             raise ProgramError(
                 f"parameters hash to {config.hash:#010x}, not to {header.parameter_hash:#010x}"
@@ -316,6 +334,7 @@ class _Header(NamedTuple):
     code_window: int
     code_offset: int
     body_bytes: int
+    windows: int
     body_checksum: int
     header_checksum: int
 
@@ -344,9 +363,18 @@ def _read_header(contents: bytes) -> _Header:
 
 def _read_segments(rest: bytes, header: _Header) -> tuple[tuple[Segment, ...], bytes]:
     """Return the segments at the start of `rest`, and what follows their data."""
-    position = header.segments * SEGMENT_HEADER.size
+    table = header.segments * SEGMENT_HEADER.size
+    position = table + header.windows * WINDOW_HEADER.size
     segments = []
-    for window, _, offset, size in SEGMENT_HEADER.iter_unpack(rest[:position]):
+    for window, _, offset, size in SEGMENT_HEADER.iter_unpack(rest[:table]):
         segments.append(Segment(window, offset, rest[position : position + size]))
         position += size
     return tuple(segments), rest[position:]
+
+
+def _read_windows(rest: bytes, header: _Header) -> list[tuple[int, int]]:
+    """Return flags and size of each window, after the segments at the start of `rest`."""
+    start = header.segments * SEGMENT_HEADER.size
+    return list(
+        WINDOW_HEADER.iter_unpack(rest[start : start + header.windows * WINDOW_HEADER.size])
+    )

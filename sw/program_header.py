@@ -26,8 +26,7 @@ def program_header(program: Program, name: str) -> str:
         ("WINDOWS", len(program.windows)),
     ]
     for index, window in enumerate(program.windows):
-        flags = int(window.readable) | int(window.writable) << 1
-        values += [(f"WINDOW{index}_SIZE", window.size), (f"WINDOW{index}_FLAGS", flags)]
+        values += [(f"WINDOW{index}_SIZE", window.size), (f"WINDOW{index}_FLAGS", window.flags)]
     for direction, tensors in (("INPUT", program.inputs), ("OUTPUT", program.outputs)):
         for tensor in tensors:
             values += _tensor(direction, tensor)

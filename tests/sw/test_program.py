@@ -10,10 +10,18 @@ import numpy as np
 import pytest
 
 from ageha.hw import isa
-from ageha.hw.config import PRESETS, override
+from ageha.hw.config import INSTRUCTION_BYTES, PRESETS, override
 from ageha.hw.isa import Opcode
 from ageha.sw.instruction import Dram, encode
-from ageha.sw.program import FILE_HEADER, Program, ProgramError, Segment, Window
+from ageha.sw.program import (
+    FILE_HEADER,
+    SEGMENT_HEADER,
+    WINDOW_HEADER,
+    Program,
+    ProgramError,
+    Segment,
+    Window,
+)
 from ageha.sw.tensor import Tensor, TensorError
 
 TINY = PRESETS["tiny"]
@@ -31,6 +39,15 @@ def program() -> Program:
         outputs=(Tensor("y", 1, 1024, (4,), "int8", 4, scale="s"),),
         metadata={"products": [{"name": "query", "m": 4}]},
     )
+
+
+def sealed(contents: bytes, body: bytes, changes: dict[int, int]) -> bytes:
+    """Return a file with `body` and the header of `contents`, fields changed, checksums right."""
+    values = list(FILE_HEADER.unpack_from(contents))
+    for field, value in {**changes, -4: len(body), -2: zlib.crc32(body)}.items():
+        values[field] = value
+    header = FILE_HEADER.pack(*values)[:-4]
+    return header + struct.pack("<I", zlib.crc32(header)) + body
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -78,12 +95,34 @@ def test_every_truncation_is_found() -> None:
 )
 def test_other_versions(field: int, message: str) -> None:
     contents = program().to_bytes()
-    values = list(FILE_HEADER.unpack_from(contents))
-    values[field] = 9
-    header = FILE_HEADER.pack(*values)[:-4]
-    header += struct.pack("<I", zlib.crc32(header))
     with pytest.raises(ProgramError, match=message):
-        Program.from_bytes(header + contents[len(header) :])
+        Program.from_bytes(sealed(contents, contents[FILE_HEADER.size :], {field: 9}))
+
+
+WINDOWS_FIELD = 9
+TABLE = 2 * INSTRUCTION_BYTES + 2 * SEGMENT_HEADER.size
+"""Where the windows of `program` are, after the header."""
+
+
+def test_windows_are_outside_the_description() -> None:
+    body = program().to_bytes()[FILE_HEADER.size :]
+    assert WINDOW_HEADER.unpack_from(body, TABLE) == (1, 1024)
+    assert WINDOW_HEADER.unpack_from(body, TABLE + WINDOW_HEADER.size) == (3, 4096)
+
+
+def test_a_file_without_a_table_of_windows_is_read() -> None:
+    contents = program().to_bytes()
+    body = contents[FILE_HEADER.size :]
+    old = body[:TABLE] + body[TABLE + 2 * WINDOW_HEADER.size :]
+    assert Program.from_bytes(sealed(contents, old, {WINDOWS_FIELD: 0})) == program()
+
+
+def test_the_table_of_windows_must_be_that_of_the_description() -> None:
+    contents = program().to_bytes()
+    body = bytearray(contents[FILE_HEADER.size :])
+    body[TABLE] = 3
+    with pytest.raises(ProgramError, match="windows are not those of the table"):
+        Program.from_bytes(sealed(contents, bytes(body), {}))
 
 
 def test_parameters_of_another_machine(tmp_path: Path) -> None:
