@@ -17,6 +17,7 @@ from .registers import ADDRESS_BITS, COUNTERS, DATA_BITS
 from .scratchpad import Scratchpad
 from .store import Store
 from .vector import Vector
+from .window_table import WindowTable
 
 
 class Accelerator(wiring.Component):
@@ -80,8 +81,9 @@ class Accelerator(wiring.Component):
         wiring.connect(m, load.memory, arbiter.masters[1])
         self._connect_memory(m, arbiter.memory, store.memory)
         self._connect_host(m, registers, controller)
-        for unit in (controller, load, store):
-            self._connect_windows(m, registers, unit.windows)
+        m.submodules.window_table = table = WindowTable(config)
+        self._connect_windows(m, registers, table.opened)
+        m.d.comb += [unit.windows.eq(table.windows) for unit in (controller, load, store)]
         self._connect_counters(m, registers, controller, load, array, store)
         return m
 
@@ -122,7 +124,7 @@ class Accelerator(wiring.Component):
         ]
 
     def _connect_windows(self, m: Module, registers: RegisterFile, windows: Value) -> None:
-        """Show a unit what the host has opened."""
+        """Show the window table what the host has opened."""
         for index in range(self.config.controller.windows):
             for name in ("base", "size"):
                 halves = [

@@ -22,8 +22,8 @@ window_layout = data.StructLayout(
 )
 """One window: `base` is the address of its first byte, `size` the number of its bytes.
 
-A closed window has a size of zero; an open one lies within the addresses of the bus. `readable`
-and `writable` say what a program may do there.
+A closed window has a size of zero or no permission; an open one lies within the addresses of the
+bus, which `hw.window_table` sees to. `readable` and `writable` say what a program may do there.
 """
 
 

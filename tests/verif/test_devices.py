@@ -186,6 +186,20 @@ def test_writes_stay_inside_the_windows(device: RtlDevice) -> None:
     assert set(changed) <= set(range(start, start + 24)) | set(range(start + 32, start + 56))
 
 
+@pytest.mark.parametrize("golden", [False, True])
+def test_a_window_beyond_the_bus_is_closed(device: RtlDevice, golden: bool) -> None:
+    used = GoldenDevice(TINY, MEMORY_BYTES) if golden else device
+    loaded = load_program(used, program(*ordered(LOAD, STORE, END)))
+    # Truncated to an address of the bus, this base would be that of the constants.
+    alias = loaded.bases[1] + (1 << TINY.axi.address_width)
+    loaded.registers.write_long("window2_base", alias)
+    before = used.read_memory(loaded.bases[1], 4096)
+    with pytest.raises(DeviceError) as caught:
+        loaded.run({}, timeout=60)
+    assert (caught.value.code, caught.value.index) == (ErrorCode.WINDOW, 1)
+    assert used.read_memory(loaded.bases[1], 4096) == before
+
+
 @pytest.mark.parametrize("place", [0, 4, 8, 12])
 def test_damaged_header_in_memory(device: RtlDevice, place: int) -> None:
     loaded = load_program(device, program(END))

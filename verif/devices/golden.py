@@ -13,6 +13,7 @@ from ...sw.instruction import Dram
 from ..golden.controller import Outcome
 from ..golden.machine import Machine
 from ..golden.window import Window
+from ..golden.window_table import admitted
 
 DEFAULT_BYTES = 64 << 20
 NO_ERROR = Outcome(ErrorCode.NONE, 0, 0, 0)
@@ -101,7 +102,7 @@ class GoldenDevice:
         flags = [
             self._values[f"window{index}_flags"] for index in range(self.config.controller.windows)
         ]
-        return [
+        opened = [
             Window(
                 self._long(f"window{index}_base"),
                 self._long(f"window{index}_size"),
@@ -110,6 +111,7 @@ class GoldenDevice:
             )
             for index, flag in enumerate(flags)
         ]
+        return admitted(self.config, opened)
 
     def _start(self) -> None:
         self.machine.windows = self._windows()
