@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from ageha.gen.header import isa_header
 from ageha.gen.registers import systemrdl, write_c_header
-from ageha.hw.config import PRESETS, AcceleratorConfig, override
+from ageha.hw.config import INSTRUCTION_BYTES, PRESETS, AcceleratorConfig, override
 from ageha.hw.isa import ErrorCode, Opcode
 from ageha.sw.driver import DeviceError, run_program
 from ageha.sw.instruction import encode
-from ageha.sw.program import FILE_HEADER, WINDOW_HEADER, Program, Segment, Window
+from ageha.sw.program import FILE_HEADER, SEGMENT_HEADER, WINDOW_HEADER, Program, Segment, Window
 from ageha.sw.program_header import program_header
 from ageha.sw.tensor import Tensor
 from ageha.verif.devices.golden import GoldenDevice
@@ -116,7 +116,8 @@ def test_programs_that_are_refused(folder: Path, tmp_path: Path) -> None:
     contents = small_program().to_bytes()
     other = override(TINY, {"controller.semaphores": 31})
     body = contents[FILE_HEADER.size :]
-    no_windows = body[: 64 + 3 * 24] + body[64 + 3 * 24 + 2 * WINDOW_HEADER.size :]
+    table = INSTRUCTION_BYTES + 3 * SEGMENT_HEADER.size
+    no_windows = body[:table] + body[table + 2 * WINDOW_HEADER.size :]
     cases = {
         "all is well": contents,
         "the program is for other parameters": replace(small_program(), config=other).to_bytes(),
@@ -147,9 +148,21 @@ def test_contradictions_behind_right_checksums(
     assert said_of(folder, tmp_path, contents) == ["the file is damaged"]
 
 
+def test_segments_must_lie_in_their_windows(folder: Path, tmp_path: Path) -> None:
+    contents = small_program().to_bytes()
+    body = contents[FILE_HEADER.size :]
+    segments = [(2, 0, 0, 200), (0, 0, 400, 200), (0, 0, 2**64 - 8, 200), (1, 0, 0, 4000)]
+    code, rest = body[:INSTRUCTION_BYTES], body[INSTRUCTION_BYTES + SEGMENT_HEADER.size :]
+    files = [
+        sealed(contents, {}, code + SEGMENT_HEADER.pack(*segment) + rest) for segment in segments
+    ]
+    assert said_of(folder, tmp_path, *files) == ["the file is damaged"] * len(segments)
+
+
 def test_every_truncation_and_many_flipped_bits(folder: Path, tmp_path: Path) -> None:
     contents = small_program().to_bytes()
     cut = said_of(folder, tmp_path, *(contents[:size] for size in range(len(contents))))
+    assert said_of(folder, tmp_path, contents + b"\0") == ["the file is damaged"]
     assert cut == ["the file is no program"] * 8 + ["the file is truncated"] * (len(contents) - 8)
     generator = random.Random(1)
     flipped = []
