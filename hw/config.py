@@ -42,21 +42,37 @@ class ArrayConfig:
     Parameters
     ----------
     rows : int
-        Rows of processing elements, a power of two from 2 to 64.
+        Rows of processing elements, a power of two from 4 to 64.
     columns : int
         Columns, a power of two from 4 to 64: a row of a tile fills words of four results.
     accumulator_width : int
         Bits of an accumulator, 24 to 48.
+    block : int
+        Inputs among which an index selects: 4, 8 or 16; 1 leaves out compressed operands.
+    panel_blocks : int
+        Blocks of K of one row tile that the panel holds, a power of two from 16 to 4096: the
+        sparse output stationary flows take K up to ``block · panel_blocks``.
+    partial_rows : int
+        Rows that may stream past a stationary tile, a power of two from 16 to 4096; 0 leaves
+        out the stationary flows.
     """
 
     rows: int = 16
     columns: int = 16
     accumulator_width: int = 32
+    block: int = 16
+    panel_blocks: int = 256
+    partial_rows: int = 512
 
     def __post_init__(self) -> None:
-        _require_power_of_two("array.rows", self.rows, 2, 64)
+        _require_power_of_two("array.rows", self.rows, 4, 64)
         _require_power_of_two("array.columns", self.columns, 4, 64)
         _require_integer("array.accumulator_width", self.accumulator_width, 24, 48)
+        if isinstance(self.block, bool) or self.block not in (1, 4, 8, 16):
+            raise ConfigError(f"array.block must be 1, 4, 8 or 16, not {self.block!r}")
+        _require_power_of_two("array.panel_blocks", self.panel_blocks, 16, 4096)
+        if self.partial_rows != 0 or isinstance(self.partial_rows, bool):
+            _require_power_of_two("array.partial_rows", self.partial_rows, 16, 4096)
 
 
 @dataclass(frozen=True)
@@ -175,6 +191,11 @@ class AcceleratorConfig:
                 f"scratchpad.banks must be at least max(array.rows, array.columns) = {widest}, "
                 f"not {self.scratchpad.banks}: one bank feeds one row or column"
             )
+        if self.array.block > self.chunk:
+            raise ConfigError(
+                f"array.block must be at most max(8, scratchpad.banks) = {self.chunk}, "
+                f"not {self.array.block}: a chunk of an operand holds whole blocks"
+            )
         if self.scratchpad.bytes < self.minimum_scratchpad_bytes:
             raise ConfigError(
                 f"scratchpad.bytes must be at least {self.minimum_scratchpad_bytes} to hold one "
@@ -230,12 +251,23 @@ class AcceleratorConfig:
         return int.from_bytes(hashlib.sha256(text).digest()[:4], "little")
 
 
+def _square(size: int, block: int, panel_blocks: int, partial_rows: int) -> ArrayConfig:
+    return ArrayConfig(
+        rows=size,
+        columns=size,
+        block=block,
+        panel_blocks=panel_blocks,
+        partial_rows=partial_rows,
+    )
+
+
 def _preset(
-    name: str, size: int, scratchpad: int, stages: int, axi_width: int
+    name: str, array: ArrayConfig, scratchpad: int, stages: int, axi_width: int
 ) -> AcceleratorConfig:
+    size = array.rows
     return AcceleratorConfig(
         name=name,
-        array=ArrayConfig(rows=size, columns=size),
+        array=array,
         scratchpad=ScratchpadConfig(bytes=scratchpad, banks=size),
         butterfly=ButterflyConfig(lanes=size, stages=stages),
         axi=AxiConfig(data_width=axi_width),
@@ -243,10 +275,10 @@ def _preset(
 
 
 PRESETS: Mapping[str, AcceleratorConfig] = {
-    "tiny": _preset("tiny", 4, 16 << 10, 1, 64),
-    "ecp5": _preset("ecp5", 8, 128 << 10, 1, 64),
-    "base": _preset("base", 16, 512 << 10, 2, 128),
-    "large": _preset("large", 32, 2 << 20, 2, 256),
+    "tiny": _preset("tiny", _square(4, 4, 128, 64), 16 << 10, 1, 64),
+    "ecp5": _preset("ecp5", _square(8, 8, 512, 512), 128 << 10, 1, 64),
+    "base": _preset("base", _square(16, 16, 256, 512), 512 << 10, 2, 128),
+    "large": _preset("large", _square(32, 16, 256, 512), 2 << 20, 2, 256),
 }
 """The named configurations."""
 

@@ -16,7 +16,7 @@ from .config import INSTRUCTION_BYTES
 
 INSTRUCTION_BITS = 8 * INSTRUCTION_BYTES
 
-VERSION = 1
+VERSION = 2
 """Version of the instruction set; a program carries it and a device refuses another."""
 
 
@@ -47,9 +47,36 @@ class Opcode(hw_enum.Enum, shape=8):
 
 
 class Flow(hw_enum.Enum, shape=4):
-    """Dataflows of the array."""
+    """Dataflows of the array; `docs/dataflows.md` says what each keeps, streams and skips.
+
+    In an input stationary product B holds the inputs and A the weights.
+    """
 
     DENSE_OUTPUT_STATIONARY = 0
+    DENSE_WEIGHT_STATIONARY = 1
+    DENSE_INPUT_STATIONARY = 2
+    SPARSE_OUTPUT_STATIONARY = 3
+    COLUMN_SPARSE_OUTPUT_STATIONARY = 4
+    SPARSE_WEIGHT_STATIONARY = 5
+    SPARSE_INPUT_STATIONARY = 6
+
+
+STATIONARY_FLOWS = (
+    Flow.DENSE_WEIGHT_STATIONARY,
+    Flow.DENSE_INPUT_STATIONARY,
+    Flow.SPARSE_WEIGHT_STATIONARY,
+    Flow.SPARSE_INPUT_STATIONARY,
+)
+"""Flows in which a tile of B stays and rows of A stream past it."""
+
+SPARSE_OUTPUT_FLOWS = (Flow.SPARSE_OUTPUT_STATIONARY, Flow.COLUMN_SPARSE_OUTPUT_STATIONARY)
+"""Output stationary flows whose tiles are walked n inside m and whose B is compressed."""
+
+COMPRESSED_A_FLOWS = (Flow.SPARSE_INPUT_STATIONARY,)
+"""Flows whose operand A is compressed."""
+
+COMPRESSED_B_FLOWS = (*SPARSE_OUTPUT_FLOWS, Flow.SPARSE_WEIGHT_STATIONARY)
+"""Flows whose operand B is compressed."""
 
 
 class Activation(hw_enum.Enum, shape=4):
@@ -82,6 +109,7 @@ class ErrorCode(hw_enum.Enum, shape=8):
     SEMAPHORE_OVERFLOW = 9
     WATCHDOG = 10
     PROGRAM_HEADER = 11
+    COMPRESSED_OPERAND = 12
 
 
 class Header(data.Struct):
@@ -142,7 +170,10 @@ class Matmul(data.Struct):
     ``Y = saturate(round(A Bᵀ row_scale column_scale 2^fraction) + biases + residual)``.
     Row and column scales are vectors of `ScaleWord`, one word a row or column.
     `a_transposed` says that A lies in the scratchpad as ``[k, m]``, `b_transposed` that B lies
-    as ``[k, n]``. The residual is int16 ``[m, n]`` and may be Y itself.
+    as ``[k, n]``, `y_transposed` that Y is written as ``[n, m]``. The residual is int16
+    ``[m, n]`` and may be Y itself; a transposed product has none. The compressed operand of a
+    sparse flow is `compressed_words` words from its address on; its pitch and its
+    orientation mean nothing.
     """
 
     header: Header
@@ -150,7 +181,7 @@ class Matmul(data.Struct):
     a_transposed: 1
     b_transposed: 1
     residual_enable: 1
-    reserved: 1
+    y_transposed: 1
     fraction: signed(8)
     m: 16
     n: 16
@@ -165,6 +196,7 @@ class Matmul(data.Struct):
     y_pitch: 16
     residual_address: 32
     residual_pitch: 16
+    compressed_words: 32
 
 
 class Quantise(data.Struct):

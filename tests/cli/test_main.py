@@ -45,7 +45,7 @@ def test_program_sets_the_exit_status():
         (["--preset", "huge"], ["preset must be one of tiny, ecp5, base, large, not 'huge'"]),
         (["--set", "array.depth=3"], ["array.depth is no parameter"]),
         (["--set", "array.rows"], ["NAME=VALUE", "array.rows"]),
-        (["--set", "array.rows=0"], ["array.rows", "power of two from 2 to 64", "not 0"]),
+        (["--set", "array.rows=0"], ["array.rows", "power of two from 4 to 64", "not 0"]),
         (["--set", "array.columns=12"], ["array.columns", "power of two from 4 to 64", "not 12"]),
         (["--preset=large", "--set=scratchpad.bytes=8192"], ["at least 16384", "not 8192"]),
     ],

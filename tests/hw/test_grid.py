@@ -11,7 +11,7 @@ from ageha.verif.simulator import run_bench
 
 SHAPES = {
     "square": {},
-    "wide": {"array.rows": 2, "array.columns": 8, "scratchpad.banks": 8},
+    "wide": {"array.rows": 4, "array.columns": 8, "scratchpad.banks": 8},
     "tall": {"array.rows": 8, "scratchpad.banks": 8, "array.accumulator_width": 24},
 }
 

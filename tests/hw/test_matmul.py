@@ -11,7 +11,7 @@ CONFIGS = {
     "square": override(preset("ecp5"), {"scratchpad.bytes": 32768}),
     "wide": override(
         preset("tiny"),
-        {"array.columns": 8, "array.rows": 2, "scratchpad.banks": 16, "scratchpad.bytes": 65536},
+        {"array.columns": 8, "array.rows": 4, "scratchpad.banks": 16, "scratchpad.bytes": 65536},
     ),
     "tall": override(
         preset("tiny"),
