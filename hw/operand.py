@@ -1,6 +1,6 @@
 """One operand of the array: chunks of lines in, a vector of bytes a step out."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,6 +15,11 @@ CHUNKS = 2
 def lines_in_chunk(config: AcceleratorConfig) -> int:
     """Largest number of lines that a chunk of either operand takes in either orientation."""
     return max(config.chunk // WORD_BYTES, config.chunk // config.lanes)
+
+
+def blocks_layout(config: AcceleratorConfig, vector: int) -> data.ArrayLayout:
+    """A block of inputs for each of `vector` rows or columns of the array."""
+    return data.ArrayLayout(data.ArrayLayout(signed(OPERAND_BITS), config.array.block), vector)
 
 
 def write_layout(config: AcceleratorConfig, vector: int) -> data.StructLayout:
@@ -54,6 +59,8 @@ class Operand(wiring.Component):
     take : in; put the chunk that waits in use. Its first step is in `elements` in the next cycle.
     step : in; go on to the next step of the chunk in use.
     elements : signed(8) [vector], out
+    step_block : in; go on by ``array.block`` steps.
+    blocks : signed(8) [vector][block], out; the next ``array.block`` steps of each element.
 
     A chunk is available two cycles after its last line was written.
 
@@ -79,6 +86,8 @@ class Operand(wiring.Component):
                 "take": In(1),
                 "step": In(1),
                 "elements": Out(data.ArrayLayout(signed(OPERAND_BITS), vector)),
+                "step_block": In(1),
+                "blocks": Out(blocks_layout(config, vector)),
             }
         )
 
@@ -108,6 +117,7 @@ class Operand(wiring.Component):
             m.d.sync += self.available.eq(0)
 
         chunk_bits = OPERAND_BITS * self.config.chunk
+        block_bits = OPERAND_BITS * self.config.array.block
         for element in range(self.vector):
             filling = Signal(chunk_bits, reset_less=True, name=f"filling_{element}")
             waiting = Signal(chunk_bits, reset_less=True, name=f"waiting_{element}")
@@ -124,7 +134,12 @@ class Operand(wiring.Component):
                 m.d.sync += using.eq(waiting)
             with m.Elif(self.step):
                 m.d.sync += using.eq(using >> OPERAND_BITS)
-            m.d.comb += self.elements[element].eq(using[:OPERAND_BITS].as_signed())
+            with m.Elif(self.step_block):
+                m.d.sync += using.eq(using >> block_bits)
+            m.d.comb += [
+                self.elements[element].eq(using[:OPERAND_BITS].as_signed()),
+                Value.cast(self.blocks[element]).eq(using[:block_bits]),
+            ]
         return m
 
     def _write_transposed(self, m: Module, filling: Signal, element: int) -> None:
