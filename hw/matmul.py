@@ -1,35 +1,19 @@
 """The array unit: executes MATMUL instructions."""
 
 from amaranth.hdl import Module, Mux, ResetInserter, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from .config import AcceleratorConfig
+from .dense_output import DenseOutput
 from .drain import Drain
 from .grid import Grid
 from .matmul_check import MatmulCheck
-from .matmul_sequencer import MatmulSequencer, chunk_layout
+from .matmul_events import matmul_events_layout
 from .operand_reader import OperandReader
 from .ports import ReadPortSignature, UnitSignature, WritePortSignature
 
 _IN_FLIGHT_BITS = 8  # The drain alone holds fewer than 128 instructions.
-
-
-def matmul_events_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """What the array did in a cycle.
-
-    `multiplies`: useful multiply-adds. `active`: it made a step. `operand_stall`: it has work but
-    waited for operands. `drain_stall`: it waited for the drain to take the tile before.
-    """
-    array = config.array
-    return data.StructLayout(
-        {
-            "multiplies": range(array.rows * array.columns + 1),
-            "active": 1,
-            "operand_stall": 1,
-            "drain_stall": 1,
-        }
-    )
 
 
 class Matmul(wiring.Component):
@@ -70,21 +54,21 @@ class Matmul(wiring.Component):
         return self._config
 
     def elaborate(self, platform: object) -> Module:
-        """Return check, sequencer, operands, grid and drain; `halt` resets them all."""
+        """Return check, families, operands, grid and drain; `halt` resets them all."""
         m = Module()
-        control = self.control
-        reset = ResetInserter(control.halt)
+        reset = ResetInserter(self.control.halt)
         check = MatmulCheck(self.config)
-        sequencer = MatmulSequencer(self.config)
+        dense = DenseOutput(self.config)
         reader = OperandReader(self.config)
         grid = Grid(self.config)
         drain = Drain(self.config)
         m.submodules.check = reset(check)
-        m.submodules.sequencer = reset(sequencer)
+        m.submodules.dense_output = reset(dense)
         m.submodules.reader = reset(reader)
         m.submodules.grid = reset(grid)
         m.submodules.drain = reset(drain)
-        wiring.connect(m, sequencer.bursts, reader.bursts)
+        wiring.connect(m, dense.a, reader.a)
+        wiring.connect(m, dense.b, reader.b)
         wiring.connect(m, reader.read, wiring.flipped(self.operands))
         wiring.connect(m, drain.read, wiring.flipped(self.drain_read))
         wiring.connect(m, drain.write, wiring.flipped(self.drain_write))
@@ -94,17 +78,21 @@ class Matmul(wiring.Component):
             grid.shift.eq(drain.shift),
             grid.release.eq(drain.release),
             grid.closing.eq(drain.closing),
-            grid.activations.eq(reader.activations),
-            grid.weights.eq(reader.weights),
+            grid.step.eq(dense.step),
+            grid.first.eq(dense.first),
+            grid.last.eq(dense.last),
+            dense.ready.eq(grid.ready),
+            grid.weights.eq(reader.b.elements),
+            grid.activations.eq(reader.a.elements),
             # Both take an instruction in the same cycle.
-            sequencer.instruction.valid.eq(check.checked.valid & drain.instruction.ready),
-            drain.instruction.valid.eq(check.checked.valid & sequencer.instruction.ready),
-            check.checked.ready.eq(drain.instruction.ready & sequencer.instruction.ready),
-            sequencer.instruction.payload.eq(check.checked.payload),
+            dense.instruction.valid.eq(check.checked.valid & drain.instruction.ready),
+            drain.instruction.valid.eq(check.checked.valid & dense.instruction.ready),
+            check.checked.ready.eq(drain.instruction.ready & dense.instruction.ready),
+            dense.instruction.payload.eq(check.checked.payload),
             drain.instruction.payload.eq(check.checked.payload),
         ]
         self._control(m, check, drain)
-        self._step(m, sequencer, reader, grid)
+        self._count(m, dense.events)
         return m
 
     def _control(self, m: Module, check: MatmulCheck, drain: Drain) -> None:
@@ -126,45 +114,12 @@ class Matmul(wiring.Component):
         with m.If(control.halt):
             m.d.sync += in_flight.eq(0)
 
-    def _step(
-        self, m: Module, sequencer: MatmulSequencer, reader: OperandReader, grid: Grid
-    ) -> None:
-        """Put chunks in use and step through them."""
-        chunk = Signal(chunk_layout(self.config))
-        next_chunk = sequencer.chunks.payload
-        using, first, last = Signal(), Signal(), Signal()
-        blocked, step, supplied, take = Signal(), Signal(), Signal(), Signal()
-        m.d.comb += [
-            blocked.eq(using & first & ~grid.ready),
-            step.eq(using & ~blocked),
-            supplied.eq(sequencer.chunks.valid & reader.available),
-            take.eq(supplied & (~using | (step & last))),
-            sequencer.chunks.ready.eq(take),
-            reader.take.eq(take),
-            # Only a first step may be blocked; without it, the path from the drain ends here.
-            reader.take_early.eq(supplied & (~using | (last & ~first))),
-            reader.step.eq(step),
-            grid.step.eq(step),
-            grid.first.eq(first),
-            grid.last.eq(chunk.last & last),
-        ]
-        with m.If(take):
-            m.d.sync += [chunk.eq(next_chunk), using.eq(1)]
-            m.d.sync += [first.eq(next_chunk.first), last.eq(next_chunk.steps == 1)]
-        with m.Elif(step):
-            m.d.sync += [chunk.steps.eq(chunk.steps - 1), using.eq(~last)]
-            m.d.sync += [first.eq(0), last.eq(chunk.steps == 2)]
-        with m.If(self.control.halt):
-            m.d.sync += using.eq(0)
-        stepped, starved, held = Signal(), Signal(), Signal()
-        useful = Signal.like(self.events.multiplies)
+    def _count(self, m: Module, did) -> None:
+        """Report what the family at work did."""
         m.d.sync += [
-            useful.eq(chunk.rows * chunk.columns),
-            stepped.eq(step),
-            starved.eq(~using & sequencer.busy),
-            held.eq(blocked),
-            self.events.multiplies.eq(Mux(stepped, useful, 0)),
-            self.events.active.eq(stepped),
-            self.events.operand_stall.eq(starved),
-            self.events.drain_stall.eq(held),
+            self.events.multiplies.eq(Mux(did.active, did.rows * did.columns, 0)),
+            self.events.active.eq(did.active),
+            self.events.operand_stall.eq(did.operand_stall),
+            self.events.drain_stall.eq(did.drain_stall),
+            self.events.skipped.eq(did.skipped),
         ]

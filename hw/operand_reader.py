@@ -1,11 +1,11 @@
 """Reads the lines of both operands from the scratchpad, chunk by chunk."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import WORD_BYTES, AcceleratorConfig
-from .operand import CHUNKS, Operand, lines_in_chunk
+from .operand import CHUNKS, Operand, blocks_layout, lines_in_chunk
 from .ports import ReadPortSignature, address_width
 from .processing_element import OPERAND_BITS
 from .response_tags import ResponseTags
@@ -29,9 +29,36 @@ def burst_layout(config: AcceleratorConfig) -> data.StructLayout:
     )
 
 
-def burst_pair_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """The lines of both operands that hold a chunk."""
-    return data.StructLayout({"a": burst_layout(config), "b": burst_layout(config)})
+class OperandSignature(wiring.Signature):
+    """One operand, seen from its reader.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    vector : int
+        Elements of a step: rows or columns of the array.
+
+    Members
+    -------
+    bursts : stream of `burst_layout`; a chunk each
+    available : a chunk waits.
+    take, step, step_block, elements, blocks : see `Operand`.
+    take_early : high only with `take`. Where it is, room is found a cycle earlier.
+    """
+
+    def __init__(self, config: AcceleratorConfig, vector: int) -> None:
+        super().__init__(
+            {
+                "bursts": In(stream.Signature(burst_layout(config))),
+                "available": Out(1),
+                "take": In(1),
+                "take_early": In(1),
+                "step": In(1),
+                "elements": Out(data.ArrayLayout(signed(OPERAND_BITS), vector)),
+                "step_block": In(1),
+                "blocks": Out(blocks_layout(config, vector)),
+            }
+        )
 
 
 def _tag_layout(config: AcceleratorConfig) -> data.StructLayout:
@@ -50,7 +77,8 @@ def _tag_layout(config: AcceleratorConfig) -> data.StructLayout:
 class OperandReader(wiring.Component):
     """Asks for lines and keeps the two operand buffers filled.
 
-    A chunk is asked for as soon as there will be room for it, first A, then B, one line a cycle.
+    A chunk is asked for as soon as there will be room for it, one line a cycle; where both
+    operands wait, A and B take turns, A first.
 
     Parameters
     ----------
@@ -58,31 +86,20 @@ class OperandReader(wiring.Component):
 
     Members
     -------
-    bursts : stream of `burst_pair_layout`, in
+    a, b : `OperandSignature` of the rows and of the columns
     read : read port of the scratchpad
-    available : out; a chunk of both operands waits.
-    take, step : in; see `Operand`.
-    take_early : in; high only with `take`. Where it is, room is found a cycle earlier.
-    activations, weights : signed(8) [rows], [columns], out
 
-    Latency: a chunk of n lines, A and B together, that waits for room and is not refused is
-    available n + `Scratchpad.READ_LATENCY` + 2 cycles after the `take_early` that gives it room.
+    Latency: chunks of n lines, A and B together, that wait for room and are not refused are
+    available n + `Scratchpad.READ_LATENCY` + 2 cycles after the `take_early` that gives them room.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self._config = config
-        self._rows = Operand(config, config.array.rows)
-        self._columns = Operand(config, config.array.columns)
         super().__init__(
             {
-                "bursts": In(stream.Signature(burst_pair_layout(config))),
+                "a": Out(OperandSignature(config, config.array.rows)),
+                "b": Out(OperandSignature(config, config.array.columns)),
                 "read": Out(ReadPortSignature(config)),
-                "available": Out(1),
-                "take": In(1),
-                "take_early": In(1),
-                "step": In(1),
-                "activations": Out(data.ArrayLayout(unsigned(OPERAND_BITS), config.array.rows)),
-                "weights": Out(data.ArrayLayout(unsigned(OPERAND_BITS), config.array.columns)),
             }
         )
 
@@ -94,20 +111,13 @@ class OperandReader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Return the request registers and the buffers."""
         m = Module()
-        m.submodules.a = a = self._rows
-        m.submodules.b = b = self._columns
-        m.d.comb += [
-            self.available.eq(a.available & b.available),
-            self.activations.eq(a.elements),
-            self.weights.eq(b.elements),
-        ]
-        for operand in (a, b):
-            m.d.comb += [operand.take.eq(self.take), operand.step.eq(self.step)]
-
+        array = self.config.array
         m.submodules.tags = tags = ResponseTags(_tag_layout(self.config))
         self._request(m, tags)
         place = tags.response
-        for is_b, operand in enumerate((a, b)):
+        for is_b, (name, vector) in enumerate((("a", array.rows), ("b", array.columns))):
+            port = getattr(self, name)
+            m.submodules[name] = operand = Operand(self.config, vector)
             m.d.comb += [
                 operand.line.eq(self.read.response.payload),
                 operand.write.eq(tags.valid & (place.is_b == is_b)),
@@ -115,16 +125,21 @@ class OperandReader(wiring.Component):
                 operand.place.part.eq(place.part),
                 operand.place.transposed.eq(place.transposed),
                 operand.place.last.eq(place.last),
+                operand.take.eq(port.take),
+                operand.step.eq(port.step),
+                operand.step_block.eq(port.step_block),
+                port.available.eq(operand.available),
+                port.elements.eq(operand.elements),
+                port.blocks.eq(operand.blocks),
             ]
         return m
 
     def _request(self, m: Module, tags: ResponseTags) -> None:
-        """Walk the lines of a burst; the next pair waits meanwhile."""
-        pair = Signal.like(self.bursts.payload)
+        """Walk the lines of a burst; the next one of each operand waits meanwhile."""
         current = Signal(burst_layout(self.config))
-        waiting, requesting, is_b, next_is_b = Signal(), Signal(), Signal(), Signal()
+        requesting, load, load_b = Signal(), Signal(), Signal()
+        is_b = Signal(init=1)
         index = Signal(range(lines_in_chunk(self.config)))
-        load = Signal()
 
         request = self.read.request
         accepted = request.valid & request.ready
@@ -146,17 +161,29 @@ class OperandReader(wiring.Component):
         with m.If(accepted):
             m.d.sync += [current.address.eq(current.address + stride), index.eq(index + 1)]
 
-        # Chunks asked for and not yet taken.
-        chunks = Signal(range(CHUNKS + 1))
-        permitted = next_is_b | (chunks < CHUNKS) | self.take_early
-        m.d.comb += load.eq(waiting & permitted & (~requesting | (accepted & last)))
-        m.d.sync += chunks.eq(chunks + (load & ~next_is_b) - self.take)
+        free = ~requesting | (accepted & last)
+        eligible_a, burst_a = self._wait(m, "a", self.a, load & ~load_b)
+        eligible_b, burst_b = self._wait(m, "b", self.b, load & load_b)
+        m.d.comb += [
+            load.eq(free & (eligible_a | eligible_b)),
+            load_b.eq(eligible_b & (~is_b | ~eligible_a)),
+        ]
         with m.If(load):
-            m.d.sync += [index.eq(0), requesting.eq(1), is_b.eq(next_is_b)]
-            m.d.sync += [current.eq(Mux(next_is_b, pair.b, pair.a)), next_is_b.eq(~next_is_b)]
-            m.d.sync += waiting.eq(~next_is_b)
+            m.d.sync += [index.eq(0), requesting.eq(1), is_b.eq(load_b)]
+            m.d.sync += current.eq(Mux(load_b, burst_b, burst_a))
         with m.Elif(accepted & last):
             m.d.sync += requesting.eq(0)
-        m.d.comb += self.bursts.ready.eq(~waiting)
-        with m.If(self.bursts.valid & ~waiting):
-            m.d.sync += [pair.eq(self.bursts.payload), waiting.eq(1)]
+
+    def _wait(self, m: Module, name: str, port, load):
+        """Keep the next burst of an operand; return that it may be asked for, and the burst."""
+        burst = Signal(burst_layout(self.config), name=f"burst_{name}")
+        waiting = Signal(name=f"waiting_{name}")
+        # Chunks asked for and not yet taken.
+        chunks = Signal(range(CHUNKS + 1), name=f"chunks_{name}")
+        m.d.sync += chunks.eq(chunks + load - port.take)
+        m.d.comb += port.bursts.ready.eq(~waiting)
+        with m.If(load):
+            m.d.sync += waiting.eq(0)
+        with m.Elif(port.bursts.valid & ~waiting):
+            m.d.sync += [burst.eq(port.bursts.payload), waiting.eq(1)]
+        return waiting & ((chunks < CHUNKS) | port.take_early), burst

@@ -5,7 +5,7 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from ...hw.isa import ErrorCode
-from ...hw.matmul import matmul_events_layout
+from ...hw.matmul_events import matmul_events_layout
 from ...sw.instruction import Instruction
 from ..golden.array import execute
 from ..golden.fault import Fault

@@ -1,4 +1,4 @@
-"""Walks the tiles of a product and says what to read and what to compute."""
+"""Walks the tiles of a dense output stationary product: what to read and what to compute."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import WORD_BYTES, AcceleratorConfig
 from .isa import Matmul
-from .operand_reader import burst_pair_layout
+from .operand_reader import burst_layout
 from .operand_walk import Move, OperandWalk
 
 CHUNKS_AHEAD = 4
@@ -31,7 +31,7 @@ def chunk_layout(config: AcceleratorConfig) -> data.StructLayout:
     )
 
 
-class MatmulSequencer(wiring.Component):
+class DenseOutputSequencer(wiring.Component):
     """Dense output stationary: tiles m inside n, chunks of K inside a tile.
 
     Parameters
@@ -41,7 +41,7 @@ class MatmulSequencer(wiring.Component):
     Members
     -------
     instruction : stream of `isa.Matmul`, in; accepted when the last one has been walked.
-    bursts : stream of `burst_pair_layout`, out; a chunk of both operands
+    a, b : streams of `burst_layout`, out; a chunk of each operand
     chunks : stream of `chunk_layout`, out; one for each pair of bursts.
     busy : out; an instruction is being walked or chunks wait to be taken.
 
@@ -53,7 +53,8 @@ class MatmulSequencer(wiring.Component):
         super().__init__(
             {
                 "instruction": In(stream.Signature(Matmul)),
-                "bursts": Out(stream.Signature(burst_pair_layout(config))),
+                "a": Out(stream.Signature(burst_layout(config))),
+                "b": Out(stream.Signature(burst_layout(config))),
                 "chunks": Out(stream.Signature(chunk_layout(config))),
                 "busy": Out(1),
             }
@@ -69,7 +70,8 @@ class MatmulSequencer(wiring.Component):
         m = Module()
         array = self.config.array
         word = Signal(Matmul)
-        walking, starting, chunk_done = Signal(), Signal(), Signal()
+        walking, starting = Signal(), Signal()
+        offered, chunk_done = Signal(), Signal()
         chunk = Signal(chunk_layout(self.config))
         m.submodules.queue = queue = SyncFIFOBuffered(width=chunk.shape().size, depth=CHUNKS_AHEAD)
         m.d.comb += [
@@ -78,7 +80,9 @@ class MatmulSequencer(wiring.Component):
             queue.r_en.eq(self.chunks.ready),
             queue.w_data.eq(chunk),
             queue.w_en.eq(chunk_done),
-            self.bursts.valid.eq(walking & ~starting & queue.w_rdy),
+            offered.eq(walking & ~starting & queue.w_rdy),
+            self.a.valid.eq(offered & self.b.ready),
+            self.b.valid.eq(offered & self.a.ready),
             self.instruction.ready.eq(~walking),
             self.busy.eq(walking | queue.r_rdy | (queue.level != 0)),
         ]
@@ -89,7 +93,7 @@ class MatmulSequencer(wiring.Component):
         m.d.comb += [
             last_k.eq(k_left <= self.config.chunk),
             last_m.eq(m_left <= array.rows),
-            chunk_done.eq(self.bursts.valid & self.bursts.ready),
+            chunk_done.eq(offered & self.a.ready & self.b.ready),
             chunk.steps.eq(Mux(last_k, k_left, self.config.chunk)),
             chunk.first.eq(k_left == word.k),
             chunk.last.eq(last_k),
@@ -128,7 +132,7 @@ class MatmulSequencer(wiring.Component):
         )
         for name, vector, more, end in operands:
             m.submodules[f"walk_{name}"] = walk = OperandWalk(self.config, vector)
-            burst = self.bursts.payload[name]
+            burst = getattr(self, name).payload
             transposed = word[f"{name}_transposed"]
             m.d.comb += [
                 walk.base.eq(word[f"{name}_address"]),

@@ -1,0 +1,97 @@
+"""Dense output stationary products: an outer product of two dense operands a step."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import AcceleratorConfig
+from .dense_output_sequencer import DenseOutputSequencer, chunk_layout
+from .isa import Matmul
+from .matmul_events import step_events_layout
+from .operand_reader import OperandSignature
+
+
+class DenseOutput(wiring.Component):
+    """Puts chunks of both operands in use and steps through them.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    instruction : stream of `isa.Matmul`, in
+    a, b : the other side of `OperandSignature`
+    step, first, last, ready : the other side of those of `Grid`; the elements of `a` and `b` are
+        the operands of the step.
+    idle : out; nothing is to be given to the grid.
+    events : `step_events_layout`, out; one cycle late.
+
+    Throughput: a step a cycle.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "instruction": In(stream.Signature(Matmul)),
+                "a": In(OperandSignature(config, config.array.rows)),
+                "b": In(OperandSignature(config, config.array.columns)),
+                "step": Out(1),
+                "first": Out(1),
+                "last": Out(1),
+                "ready": In(1),
+                "idle": Out(1),
+                "events": Out(step_events_layout(config)),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """Parameters of the accelerator."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the sequencer and the chunk in use."""
+        m = Module()
+        m.submodules.sequencer = sequencer = DenseOutputSequencer(self.config)
+        wiring.connect(m, wiring.flipped(self.instruction), sequencer.instruction)
+        wiring.connect(m, sequencer.a, wiring.flipped(self.a.bursts))
+        wiring.connect(m, sequencer.b, wiring.flipped(self.b.bursts))
+        chunk = Signal(chunk_layout(self.config))
+        next_chunk = sequencer.chunks.payload
+        using, first, last = Signal(), Signal(), Signal()
+        blocked, supplied, take, take_early = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            blocked.eq(using & first & ~self.ready),
+            self.step.eq(using & ~blocked),
+            supplied.eq(sequencer.chunks.valid & self.a.available & self.b.available),
+            take.eq(supplied & (~using | (self.step & last))),
+            # Only a first step may be blocked; without it, the path from the drain ends here.
+            take_early.eq(supplied & (~using | (last & ~first))),
+            sequencer.chunks.ready.eq(take),
+            self.first.eq(first),
+            self.last.eq(chunk.last & last),
+            self.idle.eq(~using & ~sequencer.busy),
+        ]
+        for port in (self.a, self.b):
+            m.d.comb += [
+                port.take.eq(take),
+                port.take_early.eq(take_early),
+                port.step.eq(self.step),
+            ]
+        with m.If(take):
+            m.d.sync += [chunk.eq(next_chunk), using.eq(1)]
+            m.d.sync += [first.eq(next_chunk.first), last.eq(next_chunk.steps == 1)]
+        with m.Elif(self.step):
+            m.d.sync += [chunk.steps.eq(chunk.steps - 1), using.eq(~last)]
+            m.d.sync += [first.eq(0), last.eq(chunk.steps == 2)]
+        events = self.events
+        m.d.sync += [
+            events.rows.eq(chunk.rows),
+            events.columns.eq(chunk.columns),
+            events.active.eq(self.step),
+            events.operand_stall.eq(~using & sequencer.busy),
+            events.drain_stall.eq(blocked),
+        ]
+        return m
