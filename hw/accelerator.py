@@ -154,6 +154,7 @@ class Accelerator(wiring.Component):
             "instructions": controller.retired,
             "array_multiplies": array.events.multiplies,
             "array_active": array.events.active,
+            "array_skipped": array.events.skipped,
             "array_operand_stall": array.events.operand_stall,
             "array_drain_stall": array.events.drain_stall,
             "dram_read_bytes": load.events.bytes + fetched,

@@ -1,5 +1,7 @@
 """The array unit: executes MATMUL instructions."""
 
+from dataclasses import replace
+
 from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
@@ -57,7 +59,9 @@ class Matmul(wiring.Component):
         """Return check, families, operands, grid and drain; `halt` resets them all."""
         m = Module()
         reset = ResetInserter(self.control.halt)
-        check = MatmulCheck(self.config)
+        # Only the dense output stationary family is connected.
+        connected = replace(self.config.array, block=1, partial_rows=0)
+        check = MatmulCheck(replace(self.config, array=connected))
         dense = DenseOutput(self.config)
         reader = OperandReader(self.config)
         grid = Grid(self.config)
@@ -88,8 +92,8 @@ class Matmul(wiring.Component):
             dense.instruction.valid.eq(check.checked.valid & drain.instruction.ready),
             drain.instruction.valid.eq(check.checked.valid & dense.instruction.ready),
             check.checked.ready.eq(drain.instruction.ready & dense.instruction.ready),
-            dense.instruction.payload.eq(check.checked.payload),
-            drain.instruction.payload.eq(check.checked.payload),
+            dense.instruction.payload.eq(check.checked.payload.word),
+            drain.instruction.payload.eq(check.checked.payload.word),
         ]
         self._control(m, check, drain)
         self._count(m, dense.events)

@@ -1,28 +1,56 @@
 """Checks the operands of a MATMUL before anything is read or written."""
 
+from collections.abc import Iterable
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import WORD_BYTES, AcceleratorConfig
-from .isa import ErrorCode, Flow, Matmul
-from .ports import address_width, fault_layout, issue_layout
+from .isa import (
+    COMPRESSED_A_FLOWS,
+    COMPRESSED_B_FLOWS,
+    SPARSE_OUTPUT_FLOWS,
+    STATIONARY_FLOWS,
+    ErrorCode,
+    Flow,
+    Matmul,
+)
+from .ports import INDEX_BITS, address_width, fault_layout, issue_layout
 
 REGIONS = 6
 _SHORTS_IN_WORD = WORD_BYTES // 2
 
 _region_layout = data.StructLayout(
-    {"rows": 16, "pitch": 16, "address": 32, "row_words": 14, "used": 1}
+    {"rows": 16, "pitch": 16, "address": 32, "row_words": 32, "used": 1}
 )
+
+checked_layout = data.StructLayout({"word": Matmul, "index": INDEX_BITS})
+"""A legal instruction with its place in the program."""
+
+
+def supported_flows(config: AcceleratorConfig) -> tuple[Flow, ...]:
+    """Return the flows that `config` does not leave out."""
+    absent: set[Flow] = set()
+    if config.array.block == 1:
+        absent.update(COMPRESSED_A_FLOWS, COMPRESSED_B_FLOWS)
+    if config.array.partial_rows == 0:
+        absent.update(STATIONARY_FLOWS)
+    return tuple(flow for flow in Flow if flow not in absent)
+
+
+def _is_one_of(flow: data.View, flows: Iterable[Flow]) -> Value:
+    return Value.cast(flow).matches(*(member.value for member in flows))
 
 
 class MatmulCheck(wiring.Component):
     """Holds an instruction until it is known to be legal.
 
-    ILLEGAL_OPERAND (address 0): m, n or k is zero; the flow is not known; the pitch of A or B is
-    not 1 modulo the lanes. Then SCRATCHPAD_RANGE: the last word of A, B, row scales, column
-    scales, Y or residual, examined in this order, is beyond the scratchpad; the address is that
-    word.
+    ILLEGAL_OPERAND (address 0): m, n or k is zero; the flow is not known or left out; the pitch
+    of a dense operand, or of a transposed Y, is not 1 modulo the lanes; what the flow does not
+    take, see "Operand checks" in `docs/dataflows.md`. Then SCRATCHPAD_RANGE: the last word of
+    A, B, row scales, column scales, Y or residual, examined in this order, is beyond the
+    scratchpad; the address is that word.
 
     Parameters
     ----------
@@ -31,7 +59,7 @@ class MatmulCheck(wiring.Component):
     Members
     -------
     instruction : stream of `issue_layout`, in
-    checked : stream of `isa.Matmul`, out; legal instructions.
+    checked : stream of `checked_layout`, out; legal instructions.
     fault : `fault_layout`, out; stays until reset.
 
     Latency: `LATENCY` cycles; one instruction in `LATENCY` + 1 cycles.
@@ -44,7 +72,7 @@ class MatmulCheck(wiring.Component):
         super().__init__(
             {
                 "instruction": In(stream.Signature(issue_layout)),
-                "checked": Out(stream.Signature(Matmul)),
+                "checked": Out(stream.Signature(checked_layout)),
                 "fault": Out(fault_layout),
             }
         )
@@ -61,12 +89,14 @@ class MatmulCheck(wiring.Component):
         index = Signal.like(self.instruction.payload.index)
         held, legal = Signal(), Signal()
         region = Signal(range(REGIONS + 1))
+        illegal = Signal()
         finished, outside, last_word = self._last_words(m, word, held, region)
 
         m.d.comb += [
             self.instruction.ready.eq(~held),
             self.checked.valid.eq(legal),
-            self.checked.payload.eq(word),
+            self.checked.payload.word.eq(word),
+            self.checked.payload.index.eq(index),
             self.fault.index.eq(index),
         ]
         with m.If(self.instruction.valid & ~held):
@@ -77,9 +107,10 @@ class MatmulCheck(wiring.Component):
         with m.If(self.checked.valid & self.checked.ready):
             m.d.sync += [legal.eq(0), held.eq(0)]
 
+        m.d.sync += illegal.eq(self._illegal(word))
         # The operands are judged with the first region, so that they come before any range.
         with m.If(held & ~self.fault.valid & ~legal):
-            with m.If((region == 1) & self._illegal(word)):
+            with m.If((region == 1) & illegal):
                 m.d.sync += [
                     self.fault.valid.eq(1),
                     self.fault.code.eq(ErrorCode.ILLEGAL_OPERAND),
@@ -95,32 +126,53 @@ class MatmulCheck(wiring.Component):
                 m.d.sync += legal.eq(1)
         return m
 
-    def _illegal(self, word):
-        pitch_bits = (self.config.lanes - 1).bit_length()
-        return (
-            (word.m == 0)
-            | (word.n == 0)
-            | (word.k == 0)
-            | (Value.cast(word.flow) != Flow.DENSE_OUTPUT_STATIONARY.value)
-            | (word.a_pitch[:pitch_bits] != 1)
-            | (word.b_pitch[:pitch_bits] != 1)
-        )
+    def _illegal(self, word: data.View) -> Value:
+        array = self.config.array
+        longest = array.block * array.panel_blocks
+        is_compressed = _is_one_of(word.flow, (*COMPRESSED_A_FLOWS, *COMPRESSED_B_FLOWS))
+        conditions = [
+            word.m == 0,
+            word.n == 0,
+            word.k == 0,
+            ~_is_one_of(word.flow, supported_flows(self.config)),
+            ~_is_one_of(word.flow, COMPRESSED_A_FLOWS) & self._is_not_skewed(word.a_pitch),
+            ~_is_one_of(word.flow, COMPRESSED_B_FLOWS) & self._is_not_skewed(word.b_pitch),
+            is_compressed & (word.compressed_words == 0),
+            _is_one_of(word.flow, STATIONARY_FLOWS) & (word.m > array.partial_rows),
+            _is_one_of(word.flow, SPARSE_OUTPUT_FLOWS) & (word.k > longest),
+            _is_one_of(word.flow, (Flow.SPARSE_WEIGHT_STATIONARY,)) & word.a_transposed,
+            word.y_transposed & (word.residual_enable | self._is_not_skewed(word.y_pitch)),
+        ]
+        return Cat(conditions).any()
 
-    def _regions(self, word) -> list[tuple]:
+    def _is_not_skewed(self, pitch: Value) -> Value:
+        return pitch[: (self.config.lanes - 1).bit_length()] != 1
+
+    def _regions(self, word: data.View) -> list[tuple]:
         """Return rows, pitch, address, words of a row, and whether it is used, of each region."""
 
-        def operand(transposed, rows, address, pitch):
-            row_count = Mux(transposed, word.k, rows)
-            return row_count, pitch, address, self._words(Mux(transposed, rows, word.k), WORD_BYTES)
+        def operand(name: str, outputs: Value, flows: Iterable[Flow]) -> tuple:
+            transposed, is_compressed = word[f"{name}_transposed"], _is_one_of(word.flow, flows)
+            words = self._words(Mux(transposed, outputs, word.k), WORD_BYTES)
+            return (
+                Mux(is_compressed, 1, Mux(transposed, word.k, outputs)),
+                word[f"{name}_pitch"],
+                word[f"{name}_address"],
+                Mux(is_compressed, word.compressed_words, words),
+                1,
+            )
 
-        n_words = self._words(word.n, _SHORTS_IN_WORD)
+        y_rows = Mux(word.y_transposed, word.n, word.m)
+        y_words = self._words(Mux(word.y_transposed, word.m, word.n), _SHORTS_IN_WORD)
+        residual_words = self._words(word.n, _SHORTS_IN_WORD)
+        residual = (word.m, word.residual_pitch, word.residual_address, residual_words)
         return [
-            (*operand(word.a_transposed, word.m, word.a_address, word.a_pitch), 1),
-            (*operand(word.b_transposed, word.n, word.b_address, word.b_pitch), 1),
+            operand("a", word.m, COMPRESSED_A_FLOWS),
+            operand("b", word.n, COMPRESSED_B_FLOWS),
             (word.m, 1, word.row_scale_address, 1, 1),
             (word.n, 1, word.column_scale_address, 1, 1),
-            (word.m, word.y_pitch, word.y_address, n_words, 1),
-            (word.m, word.residual_pitch, word.residual_address, n_words, word.residual_enable),
+            (y_rows, word.y_pitch, word.y_address, y_words, 1),
+            (*residual, word.residual_enable),
         ]
 
     def _words(self, elements, in_word: int):

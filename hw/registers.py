@@ -134,6 +134,7 @@ COUNTERS = (
     Counter("store_wait", "Cycles in which the next instruction of the store unit waited."),
     Counter("array_multiplies", "Multiplications of matrix elements; padding does not count."),
     Counter("array_active", "Cycles in which the array multiplied."),
+    Counter("array_skipped", "Steps of the dense flow that a sparse one did without."),
     Counter("array_operand_stall", "Cycles in which the array waited for operands."),
     Counter("array_drain_stall", "Cycles in which the array waited for the drain."),
     Counter("dram_read_bytes", "Bytes read from DRAM, the program included."),
