@@ -5,9 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from .config import WORD_BYTES, AcceleratorConfig
+from .config import AcceleratorConfig
 from .isa import Matmul
-from .operand_reader import burst_layout
+from .operand_reader import burst_layout, lines_of
 from .operand_walk import Move, OperandWalk
 
 CHUNKS_AHEAD = 4
@@ -145,12 +145,5 @@ class DenseOutputSequencer(wiring.Component):
                 burst.part.eq(walk.part),
                 burst.pitch.eq(walk.pitch),
                 burst.transposed.eq(transposed),
-                burst.lines.eq(self._lines(steps, transposed, vector)),
+                burst.lines.eq(lines_of(self.config, steps, transposed, vector)),
             ]
-
-    def _lines(self, steps, transposed, vector: int):
-        """Return the lines that hold the steps of a chunk: none is read beyond K."""
-        lanes = self.config.lanes
-        words = (steps + WORD_BYTES - 1) // WORD_BYTES
-        columns = (steps + lanes - 1) // lanes * max(1, vector // WORD_BYTES)
-        return Mux(transposed, columns, words)

@@ -1,6 +1,6 @@
 """Reads the lines of both operands from the scratchpad, chunk by chunk."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -27,6 +27,13 @@ def burst_layout(config: AcceleratorConfig) -> data.StructLayout:
             "lines": range(lines_in_chunk(config) + 1),
         }
     )
+
+
+def lines_of(config: AcceleratorConfig, steps: Value, transposed: Value, vector: int) -> Value:
+    """Return the lines that hold the steps of a chunk: none is read beyond the last step."""
+    words = (steps + WORD_BYTES - 1) // WORD_BYTES
+    columns = (steps + config.lanes - 1) // config.lanes * max(1, vector // WORD_BYTES)
+    return Mux(transposed, columns, words)
 
 
 class OperandSignature(wiring.Signature):
