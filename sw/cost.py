@@ -29,6 +29,8 @@ VECTOR_LATENCY = 8
 
 def cycles(operation: Operation, buffers: Mapping[str, Buffer], config: AcceleratorConfig) -> int:
     """Return for how many cycles `operation` keeps its unit busy."""
+    if operation.work:
+        return operation.work
     if operation.unit == Unit.ARRAY:
         return _matmul(operation, config)
     if operation.unit == Unit.VECTOR:

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 
 from ..hw.isa import UNIT_OF, Opcode, Unit
 
-DTYPE_BYTES = {"int8": 1, "int16": 2, "scale": 8}
-"""Bytes of an element; `scale` is a `hw.isa.ScaleWord`."""
+DTYPE_BYTES = {"int8": 1, "int16": 2, "scale": 8, "packed": 8}
+"""Bytes of an element; `scale` is a `hw.isa.ScaleWord`, `packed` a word of a compressed operand."""
 
 WORD = 8
 
@@ -175,6 +175,8 @@ class Operation:
         Semaphore masks.
     start, end : int
         When the schedule expects it to run, in cycles; -1 before it is scheduled.
+    work : int
+        Cycles of work, where they depend on more than the shapes; 0: the cost model knows.
     """
 
     opcode: Opcode
@@ -186,6 +188,7 @@ class Operation:
     signal: int = 0
     start: int = -1
     end: int = -1
+    work: int = 0
 
     @property
     def unit(self) -> Unit:

@@ -10,8 +10,8 @@
       compute QUANTISE x=... -> y=... scale=... {activation=0 x_fraction=11} "0.input"
     }
 
-A line may end in ``wait 0x1``, ``signal 0x2`` and ``time 0..120``; a buffer in ``depth``,
-``address`` and ``window``.
+A line may end in ``work 96``, ``wait 0x1``, ``signal 0x2`` and ``time 0..120``; a buffer in
+``depth``, ``address`` and ``window``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OPCODES = "|".join(opcode.name for opcode in Opcode)
 OPERATION = re.compile(
     rf"(compute|move) ({OPCODES}) (.*?) -> "
     r'([^{"]*?)(?: \{([^}]*)\})?(?: "([^"]*)")?'
-    r"(?: wait (\w+))?(?: signal (\w+))?(?: time (\d+)\.\.(\d+))?"
+    r"(?: work (\d+))?(?: wait (\w+))?(?: signal (\w+))?(?: time (\d+)\.\.(\d+))?"
 )
 PARALLEL = re.compile(rf"parallel ({NAME}) (\d+)\.\.(\d+) step (\d+) \{{")
 GRAPH = re.compile(r'graph "([^"]*)"')
@@ -89,6 +89,8 @@ def _operation(operation: Operation) -> str:
         )
     if operation.product:
         text += f' "{operation.product}"'
+    if operation.work:
+        text += f" work {operation.work}"
     if operation.wait:
         text += f" wait {operation.wait:#x}"
     if operation.signal:
@@ -180,7 +182,7 @@ class _Parser:
 
     def _operation(self, line: str) -> Compute | Move:
         found = self._match(OPERATION, line)
-        kind, opcode, reads, writes, attributes, product, wait, signal, start, end = found
+        kind, opcode, reads, writes, attributes, product, work, wait, signal, start, end = found
         node = Move if kind == "move" else Compute
         return node(
             Opcode[opcode],
@@ -195,6 +197,7 @@ class _Parser:
             int(signal or "0", 0),
             int(start or -1),
             int(end or -1),
+            int(work or 0),
         )
 
 

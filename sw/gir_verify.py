@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from operator import index
 
 from ..hw.config import AcceleratorConfig
-from ..hw.isa import Opcode
+from ..hw.isa import COMPRESSED_A_FLOWS, COMPRESSED_B_FLOWS, Opcode
 from .gir import DTYPE_BYTES, WORD, Buffer, Compute, Graph, Level, Move, Operation, Slice
+from .gir_product import PACKED, is_packed, product_of
 from .gir_text import GirError
 
 SIGNATURES: dict[Opcode, tuple[dict[str, str], dict[str, str]]] = {
@@ -63,7 +64,8 @@ def _check_buffer(buffer: Buffer, config: AcceleratorConfig) -> None:
             f"buffer {buffer.name}: rows and columns must be from 1 to {MAXIMUM_SIZE}, "
             f"not {buffer.rows} and {buffer.columns}"
         )
-    if buffer.rows > 1 and buffer.pitch < buffer.row_words:
+    is_broadcast = buffer.pitch == 0 and buffer.level == Level.SCRATCHPAD
+    if buffer.rows > 1 and buffer.pitch < buffer.row_words and not is_broadcast:
         raise GirError(
             f"buffer {buffer.name}: pitch must be at least {buffer.row_words}, not {buffer.pitch}"
         )
@@ -114,6 +116,8 @@ def _check_compute(
             raise GirError(f"{where}: takes {', '.join(roles)}, not {', '.join(slices)}")
         for role, item in slices.items():
             dtype = buffers[item.buffer].dtype
+            if dtype == PACKED and role in ("a", "b"):
+                dtype = "int8"
             if dtype != (roles | OPTIONAL)[role]:
                 raise GirError(f"{where}: {role} must be {(roles | OPTIONAL)[role]}, not {dtype}")
             if buffers[item.buffer].level != Level.SCRATCHPAD:
@@ -129,19 +133,31 @@ def _check_compute(
 def _check_matmul(
     operation: Operation, buffers: dict[str, Buffer], config: AcceleratorConfig, where: str
 ) -> None:
-    a, b, y = operation.reads["a"], operation.reads["b"], operation.writes["y"]
-    if (index(a.rows), index(b.rows)) != (index(y.rows), index(y.columns)):
-        raise GirError(f"{where}: {a} times {b} transposed does not give {y}")
-    if index(a.columns) != index(b.columns):
-        raise GirError(f"{where}: {a} and {b} differ in K")
+    product = product_of(operation, buffers)
+    if product.k > MAXIMUM_SIZE:
+        raise GirError(f"{where}: K must be at most {MAXIMUM_SIZE}, not {product.k}")
     if "residual" in operation.reads:
-        _same_shape((operation.reads["residual"], y), where)
-    for role, item in (("a", a), ("b", b)):
-        pitch = buffers[item.buffer].pitch
-        if pitch % config.lanes != 1:
-            raise GirError(f"{where}: pitch {pitch} of {role} must be 1 modulo {config.lanes}")
-    _check_length(operation.reads["row_scale"], index(a.rows), "row_scale", where)
-    _check_length(operation.reads["column_scale"], index(b.rows), "column_scale", where)
+        _same_shape((operation.reads["residual"], operation.writes["y"]), where)
+    for role, item, rows, compressed in (
+        ("a", operation.reads["a"], product.m, product.flow in COMPRESSED_A_FLOWS),
+        ("b", operation.reads["b"], product.n, product.flow in COMPRESSED_B_FLOWS),
+    ):
+        if is_packed(item, buffers) != compressed:
+            raise GirError(f"{where}: {product.flow.name} does not take {item} as its {role}")
+        if compressed:
+            continue
+        if (index(item.rows), index(item.columns)) != (rows, product.k):
+            raise GirError(f"{where}: {role} must be {rows} rows of {product.k}, not {item}")
+        _check_pitch(buffers[item.buffer], role, config, where)
+    if product.y_transposed:
+        _check_pitch(buffers[operation.writes["y"].buffer], "y", config, where)
+    _check_length(operation.reads["row_scale"], product.m, "row_scale", where)
+    _check_length(operation.reads["column_scale"], product.n, "column_scale", where)
+
+
+def _check_pitch(buffer: Buffer, role: str, config: AcceleratorConfig, where: str) -> None:
+    if buffer.pitch % config.lanes != 1:
+        raise GirError(f"{where}: pitch {buffer.pitch} of {role} must be 1 modulo {config.lanes}")
 
 
 def _same_shape(slices: Iterable[Slice], where: str) -> None:

@@ -7,6 +7,7 @@ from operator import index
 
 from ...hw.isa import Opcode, Unit
 from ..gir import DTYPE_BYTES, WORD, Buffer, Graph, Operation, Slice, words
+from ..gir_product import product_of
 from ..instruction import Dram, Instruction, Value, fields
 
 
@@ -70,11 +71,13 @@ def _compute(operation: Operation, buffers: Mapping[str, Buffer]) -> dict[str, V
     if low is not None:
         values["plane_words"] = _place(low, buffers)[0] - _place(slices["y"], buffers)[0]
     if operation.opcode == Opcode.MATMUL:
+        product = product_of(operation, buffers)
         values |= {
-            "m": index(slices["y"].rows),
-            "n": index(slices["y"].columns),
-            "k": index(slices["a"].columns),
+            "m": product.m,
+            "n": product.n,
+            "k": product.k,
             "residual_enable": int("residual" in slices),
+            "compressed_words": product.compressed_words,
         }
     else:
         values |= {"rows": index(slices["x"].rows), "columns": index(slices["x"].columns)}
