@@ -69,7 +69,7 @@ class Bench:
         """Execute instructions and compare the whole scratchpad."""
         self.expected.bytes[:] = self.actual.bytes
         for instruction in instructions:
-            self.multiplications += execute(instruction, self.expected)
+            self.multiplications += execute(instruction, self.expected).multiplies
             self.driver.issue(instruction.encode(), self.issued)
             self.issued += 1
         await self.finish(sum(i["m"] * i["n"] * i["k"] for i in instructions))
@@ -203,7 +203,7 @@ async def refuses(dut):
     ]
     for index, change in enumerate(changes):
         bench.expected.bytes[:] = bench.actual.bytes
-        bench.multiplications += execute(before, bench.expected)
+        bench.multiplications += execute(before, bench.expected).multiplies
         wrong = legal.replace(**change)
         expected = expected_fault(wrong, bench.expected)
         bench.driver.done = 0

@@ -1,58 +1,75 @@
-"""Model of the array unit: executes MATMUL on the scratchpad."""
+"""Model of the array unit: executes MATMUL on the scratchpad, in any of its flows."""
 
 from __future__ import annotations
 
-from ...hw.isa import ErrorCode
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
 from ...sw.instruction import Instruction
-from .fault import Fault
+from .compressed_product import CompressedProduct
 from .matmul import matmul
-from .operands import Matrix, check_all, read_scales, scales
+from .matmul_check import Places, check_matmul, is_compressed
+from .operands import read_scales
 from .scratchpad import Scratchpad
 
 
-def _operand(instruction: Instruction, name: str, length: int) -> Matrix:
-    """Return the place of operand `name`, which has `length` rows of K."""
-    address, pitch = instruction[f"{name}_address"], instruction[f"{name}_pitch"]
-    rows, columns = length, instruction["k"]
-    if instruction[f"{name}_transposed"]:
-        rows, columns = columns, rows
-    return Matrix(rows, columns, "int8", address, pitch)
+class Work(NamedTuple):
+    """What a product took, as the counters of the registers have it.
+
+    Attributes
+    ----------
+    multiplies : int
+        Rows times columns of use, over all steps.
+    skipped : int
+        Steps of the dense flow that a sparse one did without.
+    """
+
+    multiplies: int
+    skipped: int
 
 
-def execute(instruction: Instruction, scratchpad: Scratchpad) -> int:
-    """Execute MATMUL; return the number of multiplications.
+def execute(instruction: Instruction, scratchpad: Scratchpad) -> Work:
+    """Execute MATMUL and return what it took.
 
     Raises
     ------
     Fault
-        `ILLEGAL_OPERAND` with address 0, then `SCRATCHPAD_RANGE` with the last word of the first
-        of A, B, row scales, column scales, Y and residual that is outside.
+        As `check_matmul`, then `COMPRESSED_OPERAND` with the first word of the piece of the
+        compressed operand that is malformed. The array may have written earlier tiles by then;
+        the model has written none.
     """
-    config = scratchpad.config
-    m, n, k = (instruction[name] for name in "mnk")
-    pitches = (instruction["a_pitch"], instruction["b_pitch"])
-    if 0 in (m, n, k) or any(pitch % config.lanes != 1 for pitch in pitches):
-        raise Fault(ErrorCode.ILLEGAL_OPERAND, 0)
-    a = _operand(instruction, "a", m)
-    b = _operand(instruction, "b", n)
-    row_scales = scales(m, instruction["row_scale_address"])
-    column_scales = scales(n, instruction["column_scale_address"])
-    y = Matrix(m, n, "int16", instruction["y_address"], instruction["y_pitch"])
-    residual = Matrix(m, n, "int16", instruction["residual_address"], instruction["residual_pitch"])
-    adds = bool(instruction["residual_enable"])
-    check_all([a, b, row_scales, column_scales, y], scratchpad)
-    if adds:
-        residual.check(scratchpad)
-
-    a_values, b_values = a.read(scratchpad), b.read(scratchpad)
+    places = check_matmul(instruction, scratchpad)
+    a, b, work = _operands(instruction, places, scratchpad)
     result = matmul(
-        a_values.T if instruction["a_transposed"] else a_values,
-        b_values.T if instruction["b_transposed"] else b_values,
-        read_scales(row_scales, scratchpad),
-        read_scales(column_scales, scratchpad),
+        a,
+        b,
+        read_scales(places.row_scales, scratchpad),
+        read_scales(places.column_scales, scratchpad),
         instruction["fraction"],
-        residual.read(scratchpad) if adds else None,
-        accumulator_width=config.array.accumulator_width,
+        places.residual.read(scratchpad) if places.residual else None,
+        accumulator_width=scratchpad.config.array.accumulator_width,
     )
-    y.write(scratchpad, result)
-    return m * n * k
+    places.y.write(scratchpad, result.T if instruction["y_transposed"] else result)
+    return work
+
+
+def _operands(
+    instruction: Instruction, places: Places, scratchpad: Scratchpad
+) -> tuple[NDArray[np.integer], NDArray[np.integer], Work]:
+    """Return A [m, k], B [n, k] and what their product takes."""
+    flow = instruction["flow"]
+    m, n, k = (instruction[name] for name in "mnk")
+    work = Work(m * n * k, 0)
+    operands = []
+    for name, place in (("a", places.a), ("b", places.b)):
+        if is_compressed(flow, name):
+            product = CompressedProduct(scratchpad.config, flow, m, n, k)
+            pieces = product.pieces(place, scratchpad)
+            operands.append(product.expand(pieces))
+            work = Work(product.multiplies(pieces), product.skipped(pieces))
+        else:
+            values = place.read(scratchpad)
+            operands.append(values.T if instruction[f"{name}_transposed"] else values)
+    return operands[0], operands[1], work

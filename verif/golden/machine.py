@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...hw.config import INSTRUCTION_BYTES, AcceleratorConfig
 from ...hw.isa import MAGIC, VERSION, ErrorCode, ProgramHeader, Unit
 from ...sw.instruction import Dram, InstructionError, decode, split_words
-from . import array, vector
+from . import array, butterfly_instruction, vector
 from .controller import Controller, Outcome
 from .fault import Fault
 from .load import load
@@ -30,6 +30,8 @@ class Statistics:
 
     instructions: int = 0
     array_multiplies: int = 0
+    butterfly_multiplies: int = 0
+    array_skipped: int = 0
     dram_read_bytes: int = 0
     dram_written_bytes: int = 0
 
@@ -130,7 +132,12 @@ class Machine:
             # The opcode is known, so that it is an enumeration that has no such value.
             raise Fault(ErrorCode.ILLEGAL_OPERAND, 0) from None
         if unit == Unit.ARRAY:
-            self.statistics.array_multiplies += array.execute(instruction, self.scratchpad)
+            work = array.execute(instruction, self.scratchpad)
+            self.statistics.array_multiplies += work.multiplies
+            self.statistics.array_skipped += work.skipped
+        elif unit == Unit.BUTTERFLY:
+            multiplies = butterfly_instruction.execute(instruction, self.scratchpad)
+            self.statistics.butterfly_multiplies += multiplies
         else:
             vector.execute(instruction, self.scratchpad)
 

@@ -14,17 +14,17 @@ def wrap(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
 
 
 def accumulate(
-    a: NDArray[np.int8], b: NDArray[np.int8], accumulator_width: int = 32
+    a: NDArray[np.integer], b: NDArray[np.integer], accumulator_width: int = 32
 ) -> NDArray[np.int64]:
     """Return ``A[m, k] · B[n, k]ᵀ`` as the accumulators hold it: int64 [m, n]."""
-    # Exact: k products of at most 2^14 stay far below 2^53, and floats go through BLAS.
+    # Exact: k products of some 2^14 stay far below 2^53, and floats go through BLAS.
     exact = (a.astype(np.float64) @ b.astype(np.float64).T).astype(np.int64)
     return wrap(exact, accumulator_width)
 
 
 def matmul(
-    a: NDArray[np.int8],
-    b: NDArray[np.int8],
+    a: NDArray[np.integer],
+    b: NDArray[np.integer],
     rows: ScaleVector,
     columns: ScaleVector,
     fraction: int,
