@@ -40,9 +40,10 @@ MAXIMUM_HIDDEN = 8192
 def compile_encoder(
     model: BertModel,
     config: AcceleratorConfig,
-    sequence_length: int,
+    sequence_length: int | Sequence[int],
     layers: Sequence[int] = (0,),
     *,
+    masked: bool = False,
     ranges: Mapping[int, LayerRanges] | None = None,
     tiling: Tiling | None = None,
     dump_after: str | None = None,
@@ -54,10 +55,13 @@ def compile_encoder(
     ----------
     model : BertModel
     config : AcceleratorConfig
-    sequence_length : int
-        Tokens.
+    sequence_length : int or sequence of int
+        Tokens; several numbers are a batch of sentences, whose rows follow each other without
+        padding in input and output, and which share every load of a weight.
     layers : sequence of int
         Layers to run one after the other.
+    masked : bool
+        Whether the program takes a mask, so that it can run shorter sentences as well.
     ranges : mapping of int to LayerRanges, optional
         What calibration saw in each of `layers`; the model's calibration sentences are run if left
         out.
@@ -70,20 +74,23 @@ def compile_encoder(
     -------
     Program
         Input tensor ``input`` and output tensor ``output``, int16 [sequence_length, hidden], with
-        their numbers of fraction bits. `report.describe` says what the metadata holds.
+        their numbers of fraction bits; sequence_length is the sum of those of a batch. With
+        `masked`, ``mask`` is int16 [sentences, tokens of the longest], 0 where a key counts and
+        `quantise.MASKED` where it gets no probability. `report.describe` says what the metadata
+        holds.
 
     Raises
     ------
     CompileError
-        If a layer does not exist, the length is not from 1 to the model's limit, the machine
+        If a layer does not exist, a length is not from 1 to the model's limit, the machine
         cannot run a shape, or the scratchpad is too small for any tiling.
     """
     started = time.perf_counter()
-    _check(model.config, sequence_length, layers, dump_after)
+    shape = _shape(model.config, sequence_length, masked)
+    _check(model.config, layers, dump_after)
     if ranges is None:
         ranges = calibrate(model, layers, calibration_tokens(model))
-    quantised = quantise_layers(model, layers, ranges)
-    shape = Shape.of(model.config, sequence_length)
+    quantised = quantise_layers(model, layers, ranges, masked=masked)
     candidates = 1
     if tiling is None:
         choice = choose_tiling(shape, quantised, config)
@@ -106,7 +113,11 @@ def compile_encoder(
 
 
 def quantise_layers(
-    model: BertModel, layers: Sequence[int], ranges: Mapping[int, LayerRanges]
+    model: BertModel,
+    layers: Sequence[int],
+    ranges: Mapping[int, LayerRanges],
+    *,
+    masked: bool = False,
 ) -> list[tuple[int, QuantisedLayer]]:
     """Return the number and the quantised form of each of `layers`.
 
@@ -117,7 +128,7 @@ def quantise_layers(
     """
     joined = join_ranges(dict(ranges), layers)
     return [
-        (index, quantise_layer(model.config, model.layers[index], joined[index]))
+        (index, quantise_layer(model.config, model.layers[index], joined[index], masked=masked))
         for index in layers
     ]
 
@@ -162,16 +173,22 @@ def _dumper(dump_after: str, dump: Callable[[str], None]) -> Callable[[str, Grap
     return on_pass
 
 
-def _check(
-    config: BertConfig, sequence_length: int, layers: Sequence[int], dump_after: str | None
-) -> None:
+def _shape(config: BertConfig, sequence_length: int | Sequence[int], masked: bool) -> Shape:
+    lengths = [sequence_length] if isinstance(sequence_length, int) else list(sequence_length)
+    if not lengths:
+        raise CompileError("a batch must have at least 1 sentence, not 0")
+    for length in lengths:
+        if not 1 <= length <= config.maximum_tokens:
+            raise CompileError(
+                f"sequence length must be from 1 to {config.maximum_tokens}, the limit of the "
+                f"model, not {length}"
+            )
+    return Shape.of(config, lengths, masked)
+
+
+def _check(config: BertConfig, layers: Sequence[int], dump_after: str | None) -> None:
     if dump_after is not None and dump_after not in PASSES:
         raise CompileError(f"dump_after must be one of {', '.join(PASSES)}, not {dump_after!r}")
-    if not 1 <= sequence_length <= config.maximum_tokens:
-        raise CompileError(
-            f"sequence length must be from 1 to {config.maximum_tokens}, the limit of the model, "
-            f"not {sequence_length}"
-        )
     if not layers:
         raise CompileError("layers must name at least 1 layer, not 0")
     for index in layers:

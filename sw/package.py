@@ -68,7 +68,11 @@ def package(
             Window("output", ends[OUTPUT_WINDOW], readable=spills, writable=True),
         ),
         segments=segments,
-        inputs=(_tensor(buffers["input"], fractions[0]),),
+        inputs=tuple(
+            _tensor(buffers[name], fraction)
+            for name, fraction in (("input", fractions[0]), ("mask", 0))
+            if name in buffers
+        ),
         outputs=(_tensor(buffers["output"], fractions[1]),),
         metadata=metadata,
     )

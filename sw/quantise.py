@@ -26,6 +26,18 @@ from .scale import ScaleVector
 MARGIN = 1.5
 """Room above the largest magnitude in calibration."""
 
+MASKED = -(1 << 15)
+"""What a mask adds to the scores with a key that does not count."""
+
+MASKED_FRACTION = 9
+"""Most fraction bits of scores with a mask, and `MASKED_ROOM` the room above the largest.
+
+Scores then stay within a quarter of their range, a masked one is at least half the range, 32
+exponents of two, below any other, and SOFTMAX gives it no probability at all: 16 are enough.
+"""
+
+MASKED_ROOM = 4.0
+
 GAIN_FRACTION = 12
 """Fraction bits of a gain of NORMALISE."""
 
@@ -187,7 +199,12 @@ def _equalise_attention(
 
 
 def quantise_layer(
-    config: BertConfig, layer: EncoderLayer, ranges: LayerRanges, alpha: float | None = 0.5
+    config: BertConfig,
+    layer: EncoderLayer,
+    ranges: LayerRanges,
+    alpha: float | None = 0.5,
+    *,
+    masked: bool = False,
 ) -> QuantisedLayer:
     """Quantise one encoder layer.
 
@@ -199,6 +216,8 @@ def quantise_layer(
         What `calibrate.calibrate` saw in this layer.
     alpha : float or None
         How much of an outlier moves from activations to weights, 0 to 1; None equalises nothing.
+    masked : bool
+        Whether scores must leave room for a mask.
 
     Raises
     ------
@@ -210,6 +229,9 @@ def quantise_layer(
     if alpha is not None:
         layer, ranges = _equalise_attention(layer, ranges, alpha)
     fractions = _fractions(ranges)
+    if masked:
+        room = fraction_bits(ranges.scores * MASKED_ROOM)
+        fractions = replace(fractions, scores=min(MASKED_FRACTION, room))
     return QuantisedLayer(
         fractions=fractions,
         query=quantise_linear(_exponents(layer.query, config), fractions.query, "query"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from operator import index
 from typing import Any
 
@@ -23,11 +24,13 @@ def describe(
     -------
     dict
         - ``layers``, ``sequence_length``, ``hidden``, ``heads``, ``intermediate``: its shape;
+        - ``lengths``: the tokens of each sentence, ``masked``: whether there is a mask;
         - ``tiling``: how it is cut;
         - ``labels``: for each instruction but END, the product or step that it belongs to;
         - ``products``: for each matrix product ``name, layer, count, m, n, k, ideal_cycles,
           instructions``; `count` products of ``[m, k]`` by ``[k, n]``, `ideal_cycles` is their
-          multiply-adds over those of the array in a cycle, `instructions` are indices;
+          multiply-adds over those of the array in a cycle, `instructions` are indices; sentences
+          of one length share an entry where each has its own product;
         - ``ideal_cycles``: of all products;
         - ``array_cycles``: multiply cycles of all MATMULs by the cost model, second planes of
           probabilities and partial tiles included;
@@ -45,6 +48,8 @@ def describe(
     return {
         "layers": list(layers),
         "sequence_length": shape.sequence,
+        "lengths": list(shape.lengths),
+        "masked": shape.masked,
         "hidden": shape.hidden,
         "heads": shape.heads,
         "intermediate": shape.intermediate,
@@ -68,34 +73,67 @@ def _bytes(operation: Operation, buffers: Mapping[str, Buffer]) -> int:
     return index(source.rows) * words(index(source.columns), buffers[source.buffer].dtype) * WORD
 
 
+@dataclass(frozen=True)
+class _Size:
+    """`count` products of ``[m, k]`` by ``[k, n]``; `axis` is the one that sentences differ in."""
+
+    name: str
+    count: int
+    m: int
+    n: int
+    k: int
+    axis: str = ""
+
+    def holds(self, operation: Operation) -> bool:
+        """Return whether `operation` is a part of it, if it is of the same name."""
+        sizes = {"n": operation.writes["y"].columns, "k": operation.reads["a"].columns}
+        return not self.axis or index(sizes[self.axis]) == getattr(self, self.axis)
+
+
+def _sizes(shape: Shape) -> list[_Size]:
+    tokens, hidden, wide = shape.sequence, shape.hidden, shape.intermediate
+    sizes = [
+        _Size("query", 1, tokens, hidden, hidden),
+        _Size("key", 1, tokens, hidden, hidden),
+    ]
+    for length, sentences in sorted(Counter(shape.lengths).items()):
+        heads = sentences * shape.heads
+        sizes += [
+            _Size("value", sentences, hidden, length, hidden, "n"),
+            _Size("scores", heads, length, length, shape.head_width, "n"),
+            _Size("context", heads, length, shape.head_width, length, "k"),
+        ]
+    return [
+        *sizes,
+        _Size("projection", 1, tokens, hidden, hidden),
+        _Size("expand", 1, tokens, wide, hidden),
+        _Size("contract", 1, tokens, hidden, wide),
+    ]
+
+
 def _products(
     graph: Graph, shape: Shape, number: int, config: AcceleratorConfig
 ) -> list[dict[str, Any]]:
-    tokens, hidden, wide = shape.sequence, shape.hidden, shape.intermediate
-    sizes = {
-        "query": (1, tokens, hidden, hidden),
-        "key": (1, tokens, hidden, hidden),
-        "value": (1, hidden, tokens, hidden),
-        "scores": (shape.heads, tokens, tokens, shape.head_width),
-        "context": (shape.heads, tokens, shape.head_width, tokens),
-        "projection": (1, tokens, hidden, hidden),
-        "expand": (1, tokens, wide, hidden),
-        "contract": (1, tokens, hidden, wide),
-    }
+    matmuls = [
+        (place, item)
+        for place, item in enumerate(graph.operations())
+        if item.opcode == Opcode.MATMUL
+    ]
+    elements = config.array.rows * config.array.columns
     return [
         {
-            "name": name,
+            "name": size.name,
             "layer": number,
-            "count": count,
-            "m": m,
-            "n": n,
-            "k": k,
-            "ideal_cycles": count * m * n * k / (config.array.rows * config.array.columns),
+            "count": size.count,
+            "m": size.m,
+            "n": size.n,
+            "k": size.k,
+            "ideal_cycles": size.count * size.m * size.n * size.k / elements,
             "instructions": [
                 place
-                for place, item in enumerate(graph.operations())
-                if item.opcode == Opcode.MATMUL and item.product == f"{number}.{name}"
+                for place, item in matmuls
+                if item.product == f"{number}.{size.name}" and size.holds(item)
             ],
         }
-        for name, (count, m, n, k) in sizes.items()
+        for size in _sizes(shape)
     ]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ..gir import Affine, Buffer, Node, Parallel, Slice
 from .build import block, load, matmul, part, quantise, softmax
 from .layer import LayerContext, Operand
+from .memory import Memory
+from .tiling import Shape, Span, Tiling
 
 QUERY, KEY, VALUE, PROJECTION, PROJECTION_UNBIASED = range(5)
 """Rows of the scale words of attention."""
@@ -13,8 +17,42 @@ PLANE_BITS = 7
 """Bits of a plane of probabilities."""
 
 
+@dataclass(frozen=True)
+class Sentence:
+    """What the attention of one sentence needs besides its rows of the input.
+
+    Parameters
+    ----------
+    span : Span
+    values : Operand
+        Of a group of heads, int8 [channels, tokens].
+    mask : Buffer or None
+        int16 [query rows, tokens], one row in fact; added to the scores.
+    """
+
+    span: Span
+    values: Operand
+    mask: Buffer | None
+
+
+def query_rows(shape: Shape, tiling: Tiling) -> int:
+    """Return the query rows of a block of scores."""
+    return min(tiling.query_rows, shape.longest)
+
+
+def mask_buffer(memory: Memory, shape: Shape, tiling: Tiling, span: Span) -> Buffer | None:
+    """Return what the scores of the sentence `span` have to be added; None without a mask."""
+    if not shape.masked:
+        return None
+    rows = query_rows(shape, tiling)
+    return memory.declare(memory.broadcast(f"mask{span.name}.copy", rows, span.length))
+
+
 class AttentionLowering:
     """Lowers one layer's attention.
+
+    The sentences of a batch share the weights and the projections, and each attends to its own
+    keys only: no padding, and the result of a sentence does not depend on its neighbours.
 
     Parameters
     ----------
@@ -30,6 +68,7 @@ class AttentionLowering:
         self.width = tiling.heads * shape.head_width
         self.groups = shape.heads // tiling.heads
         self.group, _ = block(context.name("group"))
+        self.masks = [mask_buffer(context.memory, shape, tiling, span) for span in shape.spans]
         self.scales, self._load_scales = context.resident_scales(
             "attention.scales", PROJECTION_UNBIASED + 1, shape.hidden
         )
@@ -54,18 +93,23 @@ class AttentionLowering:
             memory.operand(name("keys"), shape.sequence, self.width, depth),
             memory.scales(name("keys.scales"), 1, shape.sequence, depth),
         )
-        values = Operand(
-            memory.operand(name("values"), self.width, shape.sequence, depth),
-            memory.scales(name("values.scales"), 1, self.width, depth),
-        )
-        buffers = (*weights.values(), keys.values, keys.scales, values.values, values.scales)
+        values = [
+            Operand(
+                memory.operand(name(f"values{span.name}"), self.width, span.length, depth),
+                memory.scales(name(f"values{span.name}.scales"), 1, self.width, depth),
+            )
+            for span in shape.spans
+        ]
+        private = [buffer for item in (keys, *values) for buffer in (item.values, item.scales)]
+        buffers = (*weights.values(), *private)
+        sentences = list(map(Sentence, shape.spans, values, self.masks))
         body = [
             self._load_weights("key", weights["key"]),
             self._keys(weights["key"], keys),
             self._load_weights("value", weights["value"]),
-            self._values(weights["value"], values),
+            *(self._values(weights["value"], sentence) for sentence in sentences),
             self._load_weights("query", weights["query"]),
-            self._query_blocks(weights["query"], keys, values),
+            *(self._query_blocks(weights["query"], keys, sentence) for sentence in sentences),
         ]
         step = self.width
         group = Parallel(name("group"), 0, shape.hidden, step, buffers, tuple(body))
@@ -95,27 +139,31 @@ class AttentionLowering:
         ]
         return context.token_blocks("key_block", (staging,), body)
 
-    def _values(self, weights: Buffer, values: Operand) -> Node:
-        context, fraction = self.context, self.fractions.value
+    def _values(self, weights: Buffer, sentence: Sentence) -> Node:
+        context, fraction, span = self.context, self.fractions.value, sentence.span
         step = min(context.tiling.rows, self.width)
         staging = context.memory.results(
-            context.name("values.wide"), step, context.shape.sequence, context.tiling.depth
+            context.name("values.wide"), step, context.shape.longest, context.tiling.depth
         )
-        number, count = block(context.name("value_block"))
+        loop = context.name(f"value_block{span.name}")
+        number, count = block(loop)
         first = number * step
-        wide = part(staging, rows=count)
+        wide = part(staging, rows=count, columns=span.length)
         channels = part(self.scales, VALUE, self.group * self.width + first, 1, count)
         a = part(weights, first, rows=count), channels
         body: tuple[Node, ...] = (
-            matmul(a, self.x.all(), wide, fraction, context.name("value")),
-            quantise(wide, values.rows(first, count), fraction, context.name("value")),
+            matmul(a, self.x.rows(span.offset, span.length), wide, fraction, context.name("value")),
+            quantise(wide, sentence.values.rows(first, count), fraction, context.name("value")),
         )
-        return Parallel(context.name("value_block"), 0, self.width, step, (staging,), body)
+        return Parallel(loop, 0, self.width, step, (staging,), body)
 
-    def _query_blocks(self, weights: Buffer, keys: Operand, values: Operand) -> Node:
+    def _query_blocks(self, weights: Buffer, keys: Operand, sentence: Sentence) -> Node:
         context, memory, depth = self.context, self.context.memory, self.context.tiling.depth
-        rows = min(context.tiling.query_rows, context.shape.sequence)
-        first, count = context.tokens("query_block", rows)
+        span = sentence.span
+        rows = query_rows(context.shape, context.tiling)
+        loop = context.name(f"query_block{span.name}")
+        number, count = block(loop)
+        first = span.offset + number * rows
         wide = memory.results(context.name("queries.wide"), rows, self.width, depth)
         queries = Operand(
             memory.operand(context.name("queries"), rows, self.width, depth),
@@ -142,42 +190,49 @@ class AttentionLowering:
                 self.fractions.query,
                 context.name("query"),
             ),
-            self._head_loop(queries, keys, values, mixed, count),
+            self._head_loop(queries, keys, sentence, mixed, count),
             quantise(
                 part(mixed, rows=count), merged, self.fractions.context, context.name("context")
             ),
         ]
         buffers = (wide, queries.values, queries.scales, mixed)
-        return context.token_blocks("query_block", buffers, body, rows)
+        return Parallel(loop, 0, span.length, rows, buffers, tuple(body))
 
     def _head_loop(
-        self, queries: Operand, keys: Operand, values: Operand, mixed: Buffer, count: Affine
+        self, queries: Operand, keys: Operand, sentence: Sentence, mixed: Buffer, count: Affine
     ) -> Node:
         context, memory, depth = self.context, self.context.memory, self.context.tiling.depth
-        sequence, width = context.shape.sequence, context.shape.head_width
+        span, mask = sentence.span, sentence.mask
+        width, length, longest = context.shape.head_width, span.length, context.shape.longest
         rows = mixed.rows
-        number, _ = block(context.name("head"))
+        loop = context.name(f"head{span.name}")
+        number, _ = block(loop)
         first = number * width
-        scores = memory.results(context.name("scores"), rows, sequence, depth)
-        planes = memory.operand(context.name("probabilities"), 2 * rows, sequence, depth)
+        scores = memory.results(context.name("scores"), rows, longest, depth)
+        planes = memory.operand(context.name("probabilities"), 2 * rows, longest, depth)
         sums = memory.scales(context.name("probabilities.scales"), 1, rows, depth)
-        high, low = part(planes, 0, rows=count), part(planes, rows, rows=count)
+        high = part(planes, 0, rows=count, columns=length)
+        low = part(planes, rows, rows=count, columns=length)
         scale = part(sums, columns=count)
         query = part(queries.values, 0, first, count, width), part(queries.scales, columns=count)
-        key = part(keys.values, 0, first, sequence, width), part(keys.scales)
-        score = part(scores, rows=count)
+        key = (
+            part(keys.values, span.offset, first, length, width),
+            part(keys.scales, 0, span.offset, 1, length),
+        )
+        score = part(scores, rows=count, columns=length)
+        masking = None if mask is None else part(mask, rows=count)
         result = part(mixed, 0, first, count, width)
         fraction = self.fractions.context
-        head_values = values.rows(first, width)
+        head_values = sentence.values.rows(first, width)
         body: tuple[Node, ...] = (
-            matmul(query, key, score, self.fractions.scores, context.name("scores")),
+            matmul(query, key, score, self.fractions.scores, context.name("scores"), masking),
             softmax(score, (high, low), scale, self.fractions.scores, context.name("softmax")),
             matmul(
                 (high, scale), head_values, result, fraction + PLANE_BITS, context.name("context")
             ),
             matmul((low, scale), head_values, result, fraction, context.name("context"), result),
         )
-        return Parallel(context.name("head"), 0, self.width, width, (scores, planes, sums), body)
+        return Parallel(loop, 0, self.width, width, (scores, planes, sums), body)
 
     def projection(self, residual: Buffer) -> Node:
         """Return the node that adds the output projection to `residual` in place."""

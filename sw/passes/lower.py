@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from ...hw.config import AcceleratorConfig
 from ..gir import Buffer, Graph, Node
 from ..quantise import QuantisedLayer
-from .attention import AttentionLowering
+from .attention import AttentionLowering, mask_buffer
 from .build import load, part, quantise, store
 from .feed_forward import FeedForwardLowering
 from .layer import LayerContext, Operand
@@ -32,14 +32,15 @@ def lower(
 
     Buffer ``input`` in DRAM is the first layer's input, int16 [sequence, hidden]; ``output`` is the
     last one's output. The weights of layer i are in the DRAM buffers ``i.query`` and so on, which
-    `sw.passes.constants` fills. Where the residual stream does not stay in the scratchpad during
-    attention, each layer leaves its output in DRAM.
+    `sw.passes.constants` fills. With a mask, ``mask`` is int16 [sentences, tokens of the longest],
+    which is added to the scores of every query with the key of that token. Where the residual
+    stream does not stay in the scratchpad during attention, each layer leaves its output in DRAM.
     """
     memory = Memory(config)
     source: Buffer | None = memory.dram(
         "input", "int16", shape.sequence, shape.hidden, INPUT_WINDOW
     )
-    body: list[Node] = []
+    body = _masks(memory, shape, tiling)
     for position, (number, layer) in enumerate(layers):
         target = None
         is_last = position == len(layers) - 1
@@ -51,6 +52,20 @@ def lower(
         source = target
     name = "encoder " + " ".join(str(number) for number, _ in layers)
     return Graph(name, tuple(memory.buffers), tuple(body))
+
+
+def _masks(memory: Memory, shape: Shape, tiling: Tiling) -> list[Node]:
+    """Load what masks the keys, once for all layers."""
+    if not shape.masked:
+        return []
+    source = memory.dram("mask", "int16", len(shape.lengths), shape.longest, INPUT_WINDOW)
+    nodes: list[Node] = []
+    for number, span in enumerate(shape.spans):
+        target = mask_buffer(memory, shape, tiling, span)
+        assert target is not None
+        row = part(source, number, rows=1, columns=span.length)
+        nodes.append(load(row, part(target, rows=1), "mask"))
+    return nodes
 
 
 def _layer(context: LayerContext, source: Buffer | None, target: Buffer | None) -> list[Node]:

@@ -44,6 +44,10 @@ class Memory:
         pitch = words(columns, "int16")
         return Buffer(name, Level.SCRATCHPAD, "int16", rows, columns, pitch, depth)
 
+    def broadcast(self, name: str, rows: int, columns: int) -> Buffer:
+        """Return one int16 row that is read as if it were `rows` equal ones."""
+        return Buffer(name, Level.SCRATCHPAD, "int16", rows, columns, 0)
+
     def scales(self, name: str, rows: int, columns: int, depth: int = 1) -> Buffer:
         """Return `rows` vectors of scale words."""
         return Buffer(name, Level.SCRATCHPAD, "scale", rows, columns, columns, depth)

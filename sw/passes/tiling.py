@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from ...hw.isa import Activation
 from ..frontend.bert import BertConfig
@@ -44,13 +46,38 @@ class Tiling:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A sentence among the tokens of a batch.
+
+    Parameters
+    ----------
+    name : str
+        What tells it from the others; empty if there is one sentence only.
+    offset : int
+        Its first token.
+    length : int
+        Its tokens.
+    """
+
+    name: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True)
 class Shape:
     """Sizes that a lowering needs.
 
     Parameters
     ----------
-    sequence, hidden, heads, intermediate : int
+    sequence : int
+        Tokens of all sentences together.
+    hidden, heads, intermediate : int
     activation : Activation
+    lengths : tuple of int
+        Tokens of each sentence; one sentence of all tokens if left out.
+    masked : bool
+        Whether an input tells which keys count.
     """
 
     sequence: int
@@ -58,6 +85,27 @@ class Shape:
     heads: int
     intermediate: int
     activation: Activation
+    lengths: tuple[int, ...] = ()
+    masked: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lengths", self.lengths or (self.sequence,))
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sentence."""
+        return max(self.lengths)
+
+    @property
+    def spans(self) -> list[Span]:
+        """The sentences, one after the other."""
+        starts = accumulate(self.lengths, initial=0)
+        if len(self.lengths) == 1:
+            return [Span("", 0, self.sequence)]
+        return [
+            Span(f"_{number}", start, length)
+            for number, (start, length) in enumerate(zip(starts, self.lengths, strict=False))
+        ]
 
     @property
     def head_width(self) -> int:
@@ -65,7 +113,15 @@ class Shape:
         return self.hidden // self.heads
 
     @classmethod
-    def of(cls, config: BertConfig, sequence: int) -> Shape:
-        """Return the sizes of an encoder of `config` for `sequence` tokens."""
-        activation = Activation[config.activation.upper()]
-        return cls(sequence, config.hidden, config.heads, config.intermediate, activation)
+    def of(cls, config: BertConfig, lengths: int | Sequence[int], masked: bool = False) -> Shape:
+        """Return the sizes of an encoder of `config` for sentences of `lengths` tokens."""
+        tokens = (lengths,) if isinstance(lengths, int) else tuple(lengths)
+        return cls(
+            sum(tokens),
+            config.hidden,
+            config.heads,
+            config.intermediate,
+            Activation[config.activation.upper()],
+            tokens,
+            masked,
+        )
