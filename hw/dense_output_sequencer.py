@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
 from .isa import Matmul
+from .matmul_events import limit
 from .operand_reader import burst_layout, lines_of
 from .operand_walk import Move, OperandWalk
 
@@ -97,8 +98,8 @@ class DenseOutputSequencer(wiring.Component):
             chunk.steps.eq(Mux(last_k, k_left, self.config.chunk)),
             chunk.first.eq(k_left == word.k),
             chunk.last.eq(last_k),
-            chunk.rows.eq(self._limit(m_left, array.rows)),
-            chunk.columns.eq(self._limit(n_left, array.columns)),
+            chunk.rows.eq(limit(m_left, array.rows)),
+            chunk.columns.eq(limit(n_left, array.columns)),
         ]
         self._walk_operands(m, word, starting, chunk_done, last_k, last_m, chunk.steps)
 
@@ -117,11 +118,6 @@ class DenseOutputSequencer(wiring.Component):
             with m.If(n_left <= array.columns):
                 m.d.sync += walking.eq(0)
         return m
-
-    def _limit(self, left: Signal, size: int):
-        """Return how many of `size` rows or columns the tile has."""
-        bits = size.bit_length()
-        return Mux(left < size, left[:bits], size)
 
     def _walk_operands(self, m, word, starting, chunk_done, last_k, last_m, steps) -> None:
         """Name the lines of each chunk. A starts over for each n; B stays until m has passed."""

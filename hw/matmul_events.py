@@ -1,5 +1,6 @@
 """What the array reports of each cycle, to be counted."""
 
+from amaranth.hdl import Mux, Signal, Value
 from amaranth.lib import data
 
 from .config import AcceleratorConfig
@@ -42,3 +43,8 @@ def matmul_events_layout(config: AcceleratorConfig) -> data.StructLayout:
             "skipped": SKIPPED_BITS,
         }
     )
+
+
+def limit(left: Signal, size: int) -> Value:
+    """Return how many of `size` rows or columns a tile has where `left` are left."""
+    return Mux(left < size, left[: size.bit_length()], size)
