@@ -13,6 +13,7 @@ from ageha.verif import failures
 from ageha.verif.devices.golden import GoldenDevice
 from ageha.verif.devices.library import MemorySettings, build
 from ageha.verif.devices.rtl import RtlDevice
+from ageha.verif.golden.machine import COUNTED
 from ageha.verif.programs import random_program
 from ageha.verif.simulator import TOP, elaborate, run_bench
 from ageha.verif.verilator import lint
@@ -38,8 +39,6 @@ MEMORIES = {
     "slow": MemorySettings(latency=100, stall_percent=50, outstanding=4, seed=5),
     "narrow": MemorySettings(latency=7, bandwidth=0.2, stall_percent=10, seed=6),
 }
-
-COUNTED = ("instructions", "array_multiplies", "dram_read_bytes", "dram_written_bytes")
 
 
 def check_program(device, seed):

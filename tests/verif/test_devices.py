@@ -14,6 +14,7 @@ from ageha.sw.program import Program, Window
 from ageha.verif.devices.golden import GoldenDevice
 from ageha.verif.devices.library import DECODE_ERROR, SLAVE_ERROR, MemorySettings, build
 from ageha.verif.devices.rtl import RtlDevice
+from ageha.verif.golden.machine import COUNTED
 from ageha.verif.programs import random_program
 
 TINY = PRESETS["tiny"]
@@ -23,7 +24,6 @@ END = encode(Opcode.END)
 BLOCK = {"rows": 2, "row_words": 3, "dram_stride": 32, "pitch": 5}
 LOAD = encode(Opcode.LOAD, dram_address=(1, 0), **BLOCK)
 STORE = encode(Opcode.STORE, dram_address=(2, 0), **BLOCK)
-COUNTED = ("instructions", "array_multiplies", "dram_read_bytes", "dram_written_bytes")
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ from ..failures import (
     copy_program,
     instruction_failures,
 )
+from ..golden.machine import COUNTED
 from ..parameters import generator, parameters
 from ..programs import random_program
 from .bus import ChannelWatch, ReadMemory, WriteMemory, stalls
@@ -178,7 +179,7 @@ def check_programs(device: Device, count: int) -> None:
         found = run_program(device, program, inputs, timeout=200_000)
         for name, values in expected.outputs.items():
             np.testing.assert_array_equal(found.outputs[name], values, f"{name}, seed {seed}")
-        for name in ("instructions", "array_multiplies", "dram_read_bytes", "dram_written_bytes"):
+        for name in COUNTED:
             assert found.counters[name] == expected.counters[name], name
         device.check_quiet()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...hw.config import INSTRUCTION_BYTES, AcceleratorConfig
 from ...hw.isa import MAGIC, VERSION, ErrorCode, ProgramHeader, Unit
+from ...hw.registers import COUNTERS
 from ...sw.instruction import Dram, InstructionError, decode, split_words
 from . import array, butterfly_instruction, vector
 from .controller import Controller, Outcome
@@ -34,6 +35,14 @@ class Statistics:
     array_skipped: int = 0
     dram_read_bytes: int = 0
     dram_written_bytes: int = 0
+
+
+COUNTED = tuple(
+    counter.name
+    for counter in COUNTERS
+    if counter.name in {statistic.name for statistic in fields(Statistics)}
+)
+"""Counters that the model has as well."""
 
 
 @dataclass
