@@ -2,8 +2,9 @@
 
 A tile is `columns` outputs. Its K is cut in blocks of B; in one slot each column multiplies one of
 its non-zeros by the activation that a small index selects from the block. A block lasts as many
-slots as its fullest column has non-zeros; an empty block takes none. The bits are laid out in
-`docs/sparsity.md`, the same in DRAM, in the scratchpad and for the array.
+slots as its fullest column has non-zeros; an empty block takes none, because each slot says how
+many blocks to go on. The bits are laid out in `docs/sparsity.md`, the same in DRAM, in the
+scratchpad and for the array.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from .words import CompressedSize, WordReader, pack_fields, words_of
 INDEX_BITS = {4: 2, 8: 4, 16: 4}
 """Bits of an index by block size: a power of two, so that no index straddles a word."""
 
-COUNT_BITS = 8
+ADVANCE_BITS = 8
 SLOT_COUNT_BITS = 32
-BLOCK_COUNT_BITS = 16
+
+LONGEST_ADVANCE = (1 << ADVANCE_BITS) - 1
+"""Blocks that one slot can go on; a longer gap takes slots of padding."""
 
 
 @dataclass(frozen=True)
@@ -32,27 +35,27 @@ class SlotTile:
 
     Parameters
     ----------
-    counts : uint8 [blocks]
-        Slots of each block.
+    advances : uint8 [slots]
+        How many blocks to go on before each slot. That of the first slot is its block.
     indices : uint8 [slots, columns]
         Place in the block of each value; zero where a column has none left.
     values : int8 [slots, columns]
         In a block, the non-zeros of a column in rising order of their index, then zeros.
     """
 
-    counts: NDArray[np.uint8]
+    advances: NDArray[np.uint8]
     indices: NDArray[np.uint8]
     values: NDArray[np.int8]
 
     @property
     def slots(self) -> int:
-        """Slots of all blocks."""
+        """Slots of all blocks, and of padding in long gaps."""
         return len(self.values)
 
     @property
     def blocks(self) -> NDArray[np.int64]:
         """Block of each slot, int64 [slots]."""
-        return np.repeat(np.arange(len(self.counts)), self.counts)
+        return np.cumsum(self.advances, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -111,12 +114,14 @@ class SlotMatrix:
 
     @property
     def size(self) -> CompressedSize:
-        """Bytes against the dense form; the counts of the blocks belong to the index."""
+        """Bytes against the dense form; the advances belong to the index."""
         width = INDEX_BITS[self.block]
-        counts = len(self.tiles) * words_of(self.blocks, COUNT_BITS)
-        index = sum(words_of(tile.indices.size, width) for tile in self.tiles)
+        index = sum(
+            words_of(tile.advances.size, ADVANCE_BITS) + words_of(tile.indices.size, width)
+            for tile in self.tiles
+        )
         values = sum(words_of(tile.values.size, 8) for tile in self.tiles)
-        sizes = (WORD_BYTES * words for words in (len(self.tiles), counts + index, values))
+        sizes = (WORD_BYTES * words for words in (len(self.tiles), index, values))
         return CompressedSize(self.n * self.k, *sizes)
 
     def to_dense(self) -> NDArray[np.int8]:
@@ -133,13 +138,12 @@ class SlotMatrix:
         return np.concatenate([self.pack_tile(index) for index in range(len(self.tiles))])
 
     def pack_tile(self, index: int) -> NDArray[np.uint64]:
-        """Return the words of tile `index`: header, counts, indices, values."""
+        """Return the words of tile `index`: header, advances, indices, values."""
         tile = self.tiles[index]
-        header = tile.slots | self.blocks << SLOT_COUNT_BITS
         return np.concatenate(
             [
-                np.array([header], dtype=np.uint64),
-                pack_fields(tile.counts, COUNT_BITS),
+                np.array([tile.slots], dtype=np.uint64),
+                pack_fields(tile.advances, ADVANCE_BITS),
                 pack_fields(tile.indices, INDEX_BITS[self.block]),
                 pack_fields(tile.values, 8),
             ]
@@ -166,57 +170,57 @@ def check_tile(tile: SlotTile, matrix: SlotMatrix, index: int) -> None:
     Raises
     ------
     SparseFormatError
-        With tile, block, slot in the block and column of the first element that is wrong.
+        With tile, slot and, if it is one element that is wrong, its column.
     """
     where = f"tile {index}"
-    _check_counts(tile, matrix, where)
+    _check_advances(tile, matrix, where)
     _check_indices(tile, matrix, where)
     outputs = matrix.n - index * matrix.columns
     beyond = tile.values[:, outputs:]
     _refuse(beyond != 0, tile, where, "is beyond the last output and must be zero", outputs)
 
 
-def _check_counts(tile: SlotTile, matrix: SlotMatrix, where: str) -> None:
+def _check_advances(tile: SlotTile, matrix: SlotMatrix, where: str) -> None:
     shape = (tile.slots, matrix.columns)
     if tile.values.shape != shape or tile.indices.shape != shape:
         raise SparseFormatError(
             f"{where}: values and indices must both be {list(shape)}, not "
             f"{list(tile.values.shape)} and {list(tile.indices.shape)}"
         )
-    if len(tile.counts) != matrix.blocks:
+    if len(tile.advances) != tile.slots:
         raise SparseFormatError(
-            f"{where}: counts {len(tile.counts)} blocks, but {matrix.k} inputs have {matrix.blocks}"
+            f"{where}: has {len(tile.advances)} advances, but {tile.slots} slots"
         )
-    limits = _block_lengths(matrix)
-    too_many = np.flatnonzero(tile.counts > limits)
-    if too_many.size:
-        block = too_many[0]
+    beyond = np.flatnonzero(tile.blocks >= matrix.blocks)
+    if beyond.size:
+        slot = beyond[0]
         raise SparseFormatError(
-            f"{where}, block {block}: count {tile.counts[block]} exceeds {limits[block]}, "
-            "the length of the block"
+            f"{where}, slot {slot}: is in block {tile.blocks[slot]}, but {matrix.k} inputs have "
+            f"{matrix.blocks}"
         )
-    total = int(tile.counts.sum(dtype=np.int64))
-    if total != tile.slots:
-        raise SparseFormatError(f"{where}: counts sum to {total}, but it has {tile.slots} slots")
+    padding = ~np.any(tile.values, axis=1)
+    needless = padding & (tile.advances != LONGEST_ADVANCE)
+    # A gap that ends with padding could be written without it.
+    needless[:-1] |= padding[:-1] & (tile.advances[1:] == 0)
+    needless[-1:] |= padding[-1:]
+    if np.any(needless):
+        slot = np.flatnonzero(needless)[0]
+        raise SparseFormatError(
+            f"{where}, slot {slot}: is padding alone (advance {tile.advances[slot]})"
+        )
 
 
 def _check_indices(tile: SlotTile, matrix: SlotMatrix, where: str) -> None:
-    limits = _block_lengths(matrix)[tile.blocks]
+    limits = np.minimum(matrix.block, matrix.k - tile.blocks * matrix.block)
     used = tile.values != 0
     _refuse(tile.indices >= limits[:, None], tile, where, "has an index out of its block")
     _refuse(~used & (tile.indices != 0), tile, where, "is padding and must have index zero")
-    follows = np.zeros(tile.slots, dtype=bool)
-    follows[1:] = np.diff(tile.blocks) == 0
+    follows = tile.advances == 0
+    follows[:1] = False
     before = np.roll(used, 1, axis=0)
     _refuse(follows[:, None] & used & ~before, tile, where, "follows padding of its column")
     rises = tile.indices > np.roll(tile.indices, 1, axis=0)
     _refuse(follows[:, None] & used & ~rises, tile, where, "has an index that does not rise")
-    _refuse(~np.any(used, axis=1, keepdims=True), tile, where, "begins a slot of padding alone")
-
-
-def _block_lengths(matrix: SlotMatrix) -> NDArray[np.int64]:
-    """Return the inputs of each block: B, or fewer in the last one."""
-    return np.minimum(matrix.block, matrix.k - np.arange(matrix.blocks) * matrix.block)
 
 
 def _refuse(
@@ -227,11 +231,9 @@ def _refuse(
         return
     slot, column = np.argwhere(wrong)[0]
     column += first_column
-    block = tile.blocks[slot]
-    in_block = slot - int(tile.counts[:block].sum(dtype=np.int64))
     raise SparseFormatError(
-        f"{where}, block {block}, slot {in_block}, column {column}: {what} "
-        f"(index {tile.indices[slot, column]}, value {tile.values[slot, column]})"
+        f"{where}, slot {slot}, column {column}: {what} (block {tile.blocks[slot]}, "
+        f"index {tile.indices[slot, column]}, value {tile.values[slot, column]})"
     )
 
 
@@ -265,15 +267,37 @@ def _encode_tile(weights: NDArray[np.int8]) -> SlotTile:
     """Return the slots of weights [columns, blocks, block]."""
     used = weights != 0
     counts = used.sum(axis=2).max(axis=0)
-    first_slot = np.cumsum(counts) - counts
+    advances, first_slot = _advances(counts)
     rank = np.cumsum(used, axis=2) - 1
     column, block, index = np.nonzero(used)
     slot = first_slot[block] + rank[used]
-    shape = (int(counts.sum()), weights.shape[0])
+    shape = (len(advances), weights.shape[0])
     indices, values = np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=np.int8)
     indices[slot, column] = index
     values[slot, column] = weights[used]
-    return SlotTile(counts.astype(np.uint8), indices, values)
+    return SlotTile(advances, indices, values)
+
+
+def _advances(counts: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the advance of each slot, and the first slot of each block.
+
+    Parameters
+    ----------
+    counts : int64 [blocks]
+        Slots of each block, without padding.
+    """
+    blocks = np.flatnonzero(counts)
+    gaps = np.diff(blocks, prepend=0)
+    padding = np.maximum(gaps - 1, 0) // LONGEST_ADVANCE
+    lengths = padding + counts[blocks]
+    first_slot = np.zeros(len(counts), dtype=np.int64)
+    first_slot[blocks] = np.cumsum(lengths) - counts[blocks]
+    advances = np.zeros(int(lengths.sum()), dtype=np.uint8)
+    advances[first_slot[blocks]] = gaps - LONGEST_ADVANCE * padding
+    for block in np.flatnonzero(padding):
+        end = first_slot[blocks[block]]
+        advances[end - padding[block] : end] = LONGEST_ADVANCE
+    return advances, first_slot
 
 
 def unpack(words: NDArray[np.uint64], n: int, k: int, columns: int, block: int) -> SlotMatrix:
@@ -294,29 +318,19 @@ def unpack(words: NDArray[np.uint64], n: int, k: int, columns: int, block: int) 
     """
     check_shape(n, k, columns, block)
     reader = WordReader(words)
-    blocks = -(-k // block)
-    tiles = tuple(
-        _read_tile(reader, index, blocks, columns, block) for index in range(-(-n // columns))
-    )
+    tiles = tuple(_read_tile(reader, index, columns, block) for index in range(-(-n // columns)))
     reader.end()
     return SlotMatrix(n, k, columns, block, tiles)
 
 
-def _read_tile(reader: WordReader, index: int, blocks: int, columns: int, block: int) -> SlotTile:
+def _read_tile(reader: WordReader, index: int, columns: int, block: int) -> SlotTile:
     where = f"tile {index}"
-    header = reader.word(f"{where}, header")
-    slots = header & ((1 << SLOT_COUNT_BITS) - 1)
-    counted = header >> SLOT_COUNT_BITS & ((1 << BLOCK_COUNT_BITS) - 1)
-    if header >> (SLOT_COUNT_BITS + BLOCK_COUNT_BITS):
+    slots = reader.word(f"{where}, header")
+    if slots >> SLOT_COUNT_BITS:
         raise SparseFormatError(
             f"{where}, header, word {reader.position - 1}: reserved bits are not zero"
         )
-    if counted != blocks:
-        raise SparseFormatError(f"{where}: header counts {counted} blocks, but K has {blocks}")
-    counts = reader.fields(blocks, COUNT_BITS, f"{where}, counts")
-    total = int(counts.sum(dtype=np.int64))
-    if total != slots:
-        raise SparseFormatError(f"{where}: counts sum to {total}, but the header has {slots} slots")
+    advances = reader.fields(slots, ADVANCE_BITS, f"{where}, advances")
     indices = reader.fields(slots * columns, INDEX_BITS[block], f"{where}, indices")
     values = reader.fields(slots * columns, 8, f"{where}, values").view(np.int8)
-    return SlotTile(counts, indices.reshape(slots, columns), values.reshape(slots, columns))
+    return SlotTile(advances, indices.reshape(slots, columns), values.reshape(slots, columns))

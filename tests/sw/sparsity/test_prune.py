@@ -101,7 +101,7 @@ def test_n_of_m():
     pruned = prune.prune_n_of_m(gaussian(1, 13, 64), 3, 8)
     assert np.all(np.count_nonzero(pruned.reshape(13, 8, 8), axis=2) == 3)
     matrix = slots.encode(signs(pruned), COLUMNS, 8)
-    assert all(np.all(tile.counts == 3) for tile in matrix.tiles)
+    assert all(np.all(np.bincount(tile.blocks) == 3) for tile in matrix.tiles)
 
 
 @pytest.mark.parametrize("density", [0.1, 0.3, 0.7])

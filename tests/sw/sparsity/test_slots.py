@@ -55,8 +55,28 @@ def test_layout():
     weights[1, [4, 7]] = [5, -1]
     weights[3, 6] = 9
     words = slots.encode(weights, 4, 4).pack()
-    counts, indices, values = 0x0200, 0b_00001100_10000000, 0x0000FF00_09000500
-    assert words.tolist() == [2 << 32 | 2, counts, indices, values]
+    advances, indices, values = 0x0001, 0b_00001100_10000000, 0x0000FF00_09000500
+    assert words.tolist() == [2, advances, indices, values]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "advances"),
+    [
+        ([0], [0]),
+        ([255], [255]),
+        ([256], [255, 1]),
+        ([765], [255, 255, 255]),
+        ([766], [255, 255, 255, 1]),
+        ([3, 258, 514], [3, 255, 255, 1]),
+    ],
+)
+def test_long_gaps_take_padding(blocks, advances):
+    weights = np.zeros((2, 4 * 800), dtype=np.int8)
+    weights[1, 4 * np.array(blocks) + 2] = 7
+    matrix = slots.encode(weights, 2, 4)
+    assert matrix.tiles[0].advances.tolist() == advances
+    read = slots.unpack(matrix.pack(), 2, 4 * 800, 2, 4)
+    np.testing.assert_array_equal(read.to_dense(), weights)
 
 
 @pytest.mark.parametrize(("block", "index_bytes"), [(4, 128), (8, 256), (16, 256)])
@@ -65,9 +85,8 @@ def test_sizes(block, index_bytes):
     weights = np.zeros((16, 64), dtype=np.int8)
     weights[:, ::2] = 1
     size = slots.encode(weights, 16, block).size
-    counts = 8 * -(-64 // block // 8)
     assert (size.dense, size.header) == (1024, 8)
-    assert (size.index, size.values) == (counts + index_bytes, 512)
+    assert (size.index, size.values) == (32 + index_bytes, 512)
 
 
 def sample():
@@ -96,20 +115,20 @@ def put(index, value):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (flip(0, 0), "tile 0: counts sum to 2, but the header has 3 slots"),
-        (flip(0, 33), "tile 0: header counts 0 blocks, but K has 2"),
-        (flip(0, 48), "tile 0, header, word 0: reserved bits are not zero"),
-        (flip(1, 16), "tile 0, counts, word 1: padding after 2 is not zero"),
-        (put(1, 0x000A), "tile 0: counts sum to 10, but the header has 2 slots"),
+        (flip(0, 0), "tile 1, values, word 8: takes 1 words, but the data ends after 8"),
+        (flip(0, 20), "tile 0, advances, word 1: takes 131073 words, but the data ends after 8"),
+        (flip(0, 32), "tile 0, header, word 0: reserved bits are not zero"),
+        (flip(1, 16), "tile 0, advances, word 1: padding after 2 is not zero"),
+        (flip(1, 9), "tile 0, slot 1: is in block 2, but 10 inputs have 2"),
         (flip(2, 32), "tile 0, indices, word 2: padding after 8 is not zero"),
-        (flip(2, 3), r"tile 0, block 0, slot 0, column 0: has an index out .* \(index 9, value 1"),
-        (flip(2, 4), r"tile 0, block 0, slot 0, column 1: is padding and must have index zero"),
-        (put(2, 0x0301), r"tile 0, block 0, slot 1, column 0: .* does not rise"),
-        (flip(6, 5), r"tile 1, block 1, slot 0, column 1: has an index out of its block \(index 3"),
-        (put(7, 0x04000400), r"tile 1, block 1, slot 0, column 3: is beyond the last output"),
-        (put(7, 0), r"tile 1, block 1, slot 0, column 1: is padding and must have index zero"),
-        (put(3, 0x00000002_00030000), r"tile 0, block 0, slot 0, column 0: is padding and must"),
-        (put(3, 0x00000000_00030001), r"tile 0, block 0, slot 1, column 0: is padding and must"),
+        (flip(2, 3), r"tile 0, slot 0, column 0: has an index out .* \(block 0, index 9, value 1"),
+        (flip(2, 4), r"tile 0, slot 0, column 1: is padding and must have index zero"),
+        (put(2, 0x0301), r"tile 0, slot 1, column 0: .* does not rise"),
+        (flip(6, 5), r"tile 1, slot 0, column 1: .* out of its block \(block 1, index 3"),
+        (put(7, 0x04000400), r"tile 1, slot 0, column 3: is beyond the last output"),
+        (put(7, 0), r"tile 1, slot 0: is padding alone \(advance 1\)"),
+        (put(3, 0x00000002_00030000), r"tile 0, slot 0, column 0: is padding and must"),
+        (put(3, 0x00000000_00030001), r"tile 0, slot 1: is padding alone \(advance 0\)"),
     ],
 )
 def test_malformed_words(change, message):
@@ -121,25 +140,37 @@ def test_malformed_words(change, message):
     assert "\n" not in str(error.value)
 
 
-def test_count_beyond_its_block():
-    """The counts agree with the header, but a block has more slots than inputs."""
-    tile = SlotTile(
-        np.array([0, 3], np.uint8), np.zeros((3, 4), np.uint8), np.ones((3, 4), np.int8)
-    )
-    with pytest.raises(SparseFormatError, match="tile 0, block 1: count 3 exceeds 2, the length"):
-        SlotMatrix(4, 10, 4, 8, (tile,))
+def one_column(advances, values):
+    """Return 2 x 4096 weights in blocks of 4; column 0 of the slots has these values."""
+    elements = np.zeros((len(values), 2), np.int8)
+    elements[:, 0] = values
+    tile = SlotTile(np.array(advances, np.uint8), np.zeros((len(values), 2), np.uint8), elements)
+    return SlotMatrix(2, 4096, 2, 4, (tile,))
 
 
-def test_slot_of_padding():
-    tile = SlotTile(np.array([1], np.uint8), np.zeros((1, 4), np.uint8), np.zeros((1, 4), np.int8))
-    with pytest.raises(SparseFormatError, match="tile 0, block 0, slot 0, .* padding alone"):
-        SlotMatrix(4, 8, 4, 8, (tile,))
+def test_padding_that_a_gap_needs():
+    assert one_column([255, 255, 1], [0, 0, 5]).to_dense()[0, 4 * 511] == 5
+
+
+@pytest.mark.parametrize(
+    ("advances", "values", "slot"),
+    [
+        ([1], [0], 0),
+        ([255], [0], 0),
+        ([255, 0], [0, 1], 0),
+        ([1, 254, 3], [1, 0, 1], 1),
+        ([1, 255, 255], [1, 0, 0], 2),
+    ],
+)
+def test_needless_padding(advances, values, slot):
+    with pytest.raises(SparseFormatError, match=f"tile 0, slot {slot}: is padding alone"):
+        one_column(advances, values)
 
 
 def test_value_after_padding():
     values = np.array([[1, 0, 0, 0], [0, 1, 0, 0]], np.int8)
-    tile = SlotTile(np.array([2], np.uint8), np.zeros((2, 4), np.uint8), values)
-    with pytest.raises(SparseFormatError, match="block 0, slot 1, column 1: follows padding"):
+    tile = SlotTile(np.array([0, 0], np.uint8), np.zeros((2, 4), np.uint8), values)
+    with pytest.raises(SparseFormatError, match="tile 0, slot 1, column 1: follows padding"):
         SlotMatrix(4, 8, 4, 8, (tile,))
 
 
@@ -147,8 +178,8 @@ def test_shapes_that_disagree():
     tile = sample().tiles[0]
     with pytest.raises(SparseFormatError, match="tile 1: 1 tiles were given, .* 6 outputs have 2"):
         SlotMatrix(6, 10, 4, 8, (tile,))
-    with pytest.raises(SparseFormatError, match="tile 0: counts 2 blocks, but 17 inputs have 3"):
-        SlotMatrix(4, 17, 4, 8, (tile,))
+    with pytest.raises(SparseFormatError, match="tile 0: has 1 advances, but 2 slots"):
+        SlotMatrix(4, 10, 4, 8, (replace(tile, advances=tile.advances[:1]),))
     with pytest.raises(SparseFormatError, match=r"must both be \[2, 4\]"):
         SlotMatrix(4, 10, 4, 8, (replace(tile, indices=tile.indices[:1]),))
 
