@@ -10,29 +10,10 @@ from numpy.typing import NDArray
 
 from ...hw.config import AcceleratorConfig
 from ...hw.isa import COMPRESSED_A_FLOWS, SPARSE_OUTPUT_FLOWS, ErrorCode, Flow
-from ...sw.sparsity import bitmap, slots
-from ...sw.sparsity.errors import SparseFormatError
+from .compressed_operand import Vectors, WrongPieceError, read_vectors
 from .fault import Fault
 from .operands import Matrix
 from .scratchpad import Scratchpad
-
-
-@dataclass(frozen=True)
-class Piece:
-    """The vectors of a strip or a tile.
-
-    Parameters
-    ----------
-    places : integers [vectors]
-        Number of the vector in its strip, or the block of the slot.
-    elements : int8 [vectors, width]
-    indices : integers [vectors, width]
-        Place in the block, or zeros.
-    """
-
-    places: NDArray
-    elements: NDArray
-    indices: NDArray
 
 
 @dataclass(frozen=True)
@@ -72,7 +53,12 @@ class CompressedProduct:
         is_slots = self.flow == Flow.COLUMN_SPARSE_OUTPUT_STATIONARY
         return self.config.array.block if is_slots else 1
 
-    def pieces(self, place: Matrix, scratchpad: Scratchpad) -> list[Piece]:
+    @property
+    def _length(self) -> int:
+        """Places of a piece."""
+        return self.m if self.flow in COMPRESSED_A_FLOWS else _tiles(self.k, self.block)
+
+    def pieces(self, place: Matrix, scratchpad: Scratchpad) -> list[Vectors]:
         """Decode the words at `place`.
 
         Raises
@@ -81,31 +67,28 @@ class CompressedProduct:
             `COMPRESSED_OPERAND` with the first word of the first piece that is malformed.
         """
         words = place.read(scratchpad)[0]
+        count = _tiles(self.span, self.width)
         try:
-            if self.block > 1:
-                tiles = slots.unpack(words, self.n, self.k, self.width, self.block).tiles
-                return [Piece(tile.blocks, tile.values, tile.indices) for tile in tiles]
-            axis = "k" if self.flow in COMPRESSED_A_FLOWS else "n"
-            rows = self.m if axis == "k" else self.n
-            strips = bitmap.unpack(words, rows, self.k, self.width, axis).strips
-        except SparseFormatError:
-            raise Fault(ErrorCode.COMPRESSED_OPERAND, place.address) from None
-        return [
-            Piece(strip.gather, strip.vectors, np.zeros_like(strip.vectors)) for strip in strips
-        ]
+            return read_vectors(
+                words, self.block == 1, count, self._length, self.width, self.config.array.block
+            )
+        except WrongPieceError as wrong:
+            address = place.address + wrong.offset
+            raise Fault(ErrorCode.COMPRESSED_OPERAND, address) from None
 
-    def expand(self, pieces: Sequence[Piece]) -> NDArray[np.int64]:
+    def expand(self, pieces: Sequence[Vectors]) -> NDArray[np.int64]:
         """Return the operand, int64 [m or n, k]; elements beyond the matrix are left out."""
-        rows_of_a = self.flow in COMPRESSED_A_FLOWS
-        length = self.m if rows_of_a else -(-self.k // self.block) * self.block
+        length = self._length * self.block
         dense = np.zeros((length, len(pieces) * self.width), dtype=np.int64)
         for number, piece in enumerate(pieces):
             places = piece.places[:, np.newaxis] * self.block + piece.indices
             elements = number * self.width + np.arange(self.width)
             np.add.at(dense, (places, elements), piece.elements)
-        return dense[:, : self.k] if rows_of_a else dense[: self.k, : self.n].T
+        if self.flow in COMPRESSED_A_FLOWS:
+            return dense[:, : self.k]
+        return dense[: self.k, : self.n].T
 
-    def multiplies(self, pieces: Sequence[Piece]) -> int:
+    def multiplies(self, pieces: Sequence[Vectors]) -> int:
         """Return the rows times columns of use, over all steps."""
         others = self.n if self.flow in COMPRESSED_A_FLOWS else self.m
         return others * sum(
@@ -113,7 +96,7 @@ class CompressedProduct:
             for number, piece in enumerate(pieces)
         )
 
-    def skipped(self, pieces: Sequence[Piece]) -> int:
+    def skipped(self, pieces: Sequence[Vectors]) -> int:
         """Return the steps of the dense flow that are not made.
 
         A piece without any vector has no step here, though the array makes one to begin its tile.
@@ -121,7 +104,8 @@ class CompressedProduct:
         array = self.config.array
         useful = [len(piece.places) for piece in pieces]
         if self.flow in SPARSE_OUTPUT_FLOWS:
-            return _tiles(self.m, array.rows) * sum(self.k - count for count in useful)
+            steps = sum(max(0, self.k - count) for count in useful)
+            return _tiles(self.m, array.rows) * steps
         if self.flow == Flow.SPARSE_INPUT_STATIONARY:
             return _tiles(self.n, array.columns) * sum(self.m - count for count in useful)
         dense_tiles = _tiles(self.k, array.rows)
