@@ -75,6 +75,8 @@ _ENUMERATIONS = (
     isa.Unit,
     isa.Flow,
     isa.Activation,
+    isa.ButterflyMode,
+    isa.Axis,
     isa.Norm,
     isa.ErrorCode,
 )

@@ -60,8 +60,9 @@ def isa_markdown() -> str:
         parts.append(_section(title, layout, common=False))
     parts.append(_section("Program header", isa.ProgramHeader, common=True))
     parts.append(_section("Scale word", isa.ScaleWord, common=True))
+    parts.append(_section("Exponent of a block of vectors", isa.BlockExponent, common=True))
     parts.append("## Values\n")
-    for choices in (isa.Flow, isa.Activation, isa.Norm, isa.ErrorCode):
+    for choices in (isa.Flow, isa.Activation, isa.Norm, isa.ButterflyMode, isa.Axis, isa.ErrorCode):
         parts.append(_enumeration(choices))
     return "\n".join(parts)
 

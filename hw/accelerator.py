@@ -67,7 +67,7 @@ class Accelerator(wiring.Component):
         wiring.connect(m, wiring.flipped(self.s_axi), registers.s_axi)
         wiring.connect(m, controller.trace, wiring.flipped(self.trace))
         controls = [each.control for each in (load, array, vector, store)]
-        for unit, control in zip(UNITS, controls, strict=True):
+        for unit, control in zip(UNITS, controls, strict=False):
             wiring.connect(m, getattr(controller, unit_name(unit)), control)
         # Who must not wait comes first: the array starves without operands and stops when a tile
         # is not drained.

@@ -20,6 +20,10 @@ LOWEST_SCALE = -2
 HIGHEST_SCALE = 3
 """Range of a stage's scale: its results are divided by two to this power."""
 
+LOWEST_SHIFT = 1 - DATA_BITS
+HIGHEST_SHIFT = DATA_BITS
+"""Range of the shift to the right that brings a result to a given exponent; more changes nothing."""
+
 
 class Mode(enum.Enum, shape=2):
     """What a butterfly unit does with a pair of points."""
@@ -60,6 +64,11 @@ def stage_scales(growths: Sequence[int], headroom: int) -> tuple[int, ...]:
             raise ConfigError(f"growth of stage {index} must be at most {index + 1}, not {growth}")
     if not -1 <= headroom < DATA_BITS:
         raise ConfigError(f"headroom must be -1 to {DATA_BITS - 1}, not {headroom}")
+    return clamped_scales(growths, headroom)
+
+
+def clamped_scales(growths: Sequence[int], headroom: int) -> tuple[int, ...]:
+    """Return the same for any growths and headroom, as the hardware does."""
     scales: list[int] = []
     for index, growth in enumerate(growths):
         spare = 0 if index == len(growths) - 1 else STAGE_BITS - DATA_BITS

@@ -27,10 +27,11 @@ class Unit(hw_enum.Enum, shape=3):
     ARRAY = 1
     VECTOR = 2
     STORE = 3
+    BUTTERFLY = 4
     CONTROLLER = 7
 
 
-UNITS = (Unit.LOAD, Unit.ARRAY, Unit.VECTOR, Unit.STORE)
+UNITS = (Unit.LOAD, Unit.ARRAY, Unit.VECTOR, Unit.STORE, Unit.BUTTERFLY)
 """The units that have a queue, in the order of their indices."""
 
 
@@ -43,6 +44,7 @@ class Opcode(hw_enum.Enum, shape=8):
     QUANTISE = 0x30
     SOFTMAX = 0x31
     NORMALISE = 0x32
+    BUTTERFLY = 0x38
     STORE = 0x40
 
 
@@ -92,6 +94,23 @@ class Norm(hw_enum.Enum, shape=1):
 
     LAYER = 0
     ROOT_MEAN_SQUARE = 1
+
+
+class ButterflyMode(hw_enum.Enum, shape=2):
+    """What the factors of a BUTTERFLY are."""
+
+    REAL = 0
+    """Free 2 x 2 matrices on real numbers."""
+    FOURIER = 1
+    INVERSE_FOURIER = 2
+    """Without the division by the number of points."""
+
+
+class Axis(hw_enum.Enum, shape=1):
+    """The axis of a matrix [tokens, hidden] along which a BUTTERFLY transforms."""
+
+    HIDDEN = 0
+    TOKENS = 1
 
 
 class ErrorCode(hw_enum.Enum, shape=8):
@@ -263,6 +282,72 @@ class Normalise(data.Struct):
     epsilon: 32
 
 
+class Butterfly(data.Struct):
+    """Butterfly product or Fourier transform of int16 vectors, `stages` factors in order.
+
+    A vector is `blocks` transforms of 2^`log_points` points one after the other: a row of the
+    matrix on the axis HIDDEN, a column on TOKENS; `vectors` of them. Factor i combines points
+    at distance 2^(`log_stride` + i), or 2^(`log_stride` - i) if `decreasing`. With
+    `bit_reversed` each block of X is taken in bit-reversed order. A complex matrix is two int16
+    matrices, the imaginary parts `plane_words` words after the real ones. X has no
+    imaginary parts if `x_real`, Y gets none if `y_real`, and neither has any in mode REAL.
+    Points of X from `x_points` on count as zero, points of Y from `y_points` on are not written;
+    zero means all.
+
+    The first pass reads X, the last one writes Y, what is between lies at `work_address` with
+    the pitch of Y. X is ``integer · 2^x``, where x is the exponent of the block of vectors at
+    `exponent_address` if `x_blocks`, else 0, plus `exponent`; every number of X leaves `x_headroom`
+    bits unused. Y gets the exponent `y_exponent` and is added to what is there if `accumulate`, or
+    it gets the best exponent of each block of vectors, which is written to
+    `y_exponent_address` if `y_blocks`. `growths` has four bits a factor, the first one lowest.
+    `docs/butterfly.md` has the details.
+    """
+
+    header: Header
+    mode: ButterflyMode
+    axis: Axis
+    decreasing: 1
+    bit_reversed: 1
+    x_real: 1
+    y_real: 1
+    accumulate: 1
+    x_blocks: 1
+    y_blocks: 1
+    reserved: 2
+    log_points: 4
+    log_stride: 4
+    stages: 4
+    plane_words: 24
+    exponent: signed(8)
+    y_exponent: signed(8)
+    vectors: 16
+    blocks: 16
+    x_points: 16
+    y_points: 16
+    x_address: 32
+    x_pitch: 16
+    y_address: 32
+    y_pitch: 16
+    work_address: 32
+    coefficient_address: 32
+    exponent_address: 32
+    y_exponent_address: 32
+    x_headroom: signed(8)
+    growths: 52
+
+
+class BlockExponent(data.Struct):
+    """The exponent of a block of vectors, one word a block.
+
+    A number of the block is ``integer · 2^exponent``; all magnitudes leave `headroom` bits unused.
+    """
+
+    exponent: signed(16)
+    headroom: signed(8)
+    reserved: 8
+    padding: 32
+
+
 class ScaleWord(data.Struct):
     """One word of a scale vector: the scale is ``mantissa · 2^-exponent``.
 
@@ -301,6 +386,7 @@ LAYOUTS: Mapping[Opcode, type[data.Struct]] = {
     Opcode.QUANTISE: Quantise,
     Opcode.SOFTMAX: Softmax,
     Opcode.NORMALISE: Normalise,
+    Opcode.BUTTERFLY: Butterfly,
     Opcode.STORE: Store,
 }
 """The layout of each opcode."""
@@ -312,6 +398,7 @@ UNIT_OF: Mapping[Opcode, Unit] = {
     Opcode.QUANTISE: Unit.VECTOR,
     Opcode.SOFTMAX: Unit.VECTOR,
     Opcode.NORMALISE: Unit.VECTOR,
+    Opcode.BUTTERFLY: Unit.BUTTERFLY,
     Opcode.STORE: Unit.STORE,
 }
 """The unit that executes each opcode."""

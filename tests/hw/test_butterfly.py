@@ -10,6 +10,7 @@ from ageha.hw.butterfly_format import (
     Mode,
     stage_scales,
 )
+from ageha.hw.butterfly_order import pack_growths, pass_lengths
 from ageha.hw.config import ConfigError
 from ageha.verif.golden.butterfly import (
     Block,
@@ -18,8 +19,8 @@ from ageha.verif.golden.butterfly import (
     fourier_factors,
     fourier_transform,
     growths,
-    pass_lengths,
     real_factor,
+    to_exponent,
     transform,
 )
 
@@ -146,12 +147,12 @@ def test_an_impulse_is_within_one_last_place(points):
 
 
 @pytest.mark.parametrize("points", [8, 128, 1024, 8192])
-def test_an_impulse_anywhere_is_within_three_last_places(points):
+def test_an_impulse_anywhere_is_within_five_last_places(points):
     for place in (1, points // 3, points // 2, points - 1):
         x = np.zeros((1, points), dtype=complex)
         x[0, place] = 1
         found = fourier_transform(Block.from_float(x), 2)
-        assert last_places(found, np.fft.fft(x)) <= 3
+        assert last_places(found, np.fft.fft(x)) <= 5
 
 
 @pytest.mark.parametrize("points", [2, 8, 64, 1024])
@@ -184,26 +185,12 @@ def test_full_scale_never_saturates(points, mode, parts):
         assert found.headroom(mode) <= 2
 
 
-def test_accumulation():
-    random = np.random.default_rng(3)
-    x, y = random.normal(0, 1, (2, 3, 16))
-    block, first = Block.from_float(x), Block.from_float(y)
-    factors = fourier_factors(16)
-    alone = transform(block, factors, (2, 2))
-    for exponent in (-40, -8, 0, 8, 40):
-        before = Block(first.points, first.exponent + exponent)
-        found = transform(block, factors, (2, 2), accumulate=before)
-        assert last_places(found, before.to_complex() + alone.to_complex()) <= 1
-        assert np.abs(found.points).max() < 32768
-
-
-def test_repeated_accumulation_does_not_lose_its_exponent():
-    block = Block.from_float(samples("uniform", 8))
-    total = block
-    for _ in range(20):
-        total = transform(block, fourier_factors(8), (3,), accumulate=total)
-    exact = block.to_complex() + 20 * transform(block, fourier_factors(8), (3,)).to_complex()
-    assert signal_to_noise(exact, total.to_complex()) > 65
+@pytest.mark.parametrize("shift", [-20, -15, -3, 0, 1, 7, 16, 30])
+def test_a_given_exponent(shift):
+    block = Block(np.array([[[-32768, 32767], [-3, 5], [1, 0], [24, -24]]]), 2)
+    found = to_exponent(block, 2 + shift)
+    exact = np.clip(np.ldexp(block.points.astype(float), -shift), -32768, 32767)
+    assert np.array_equal(found, np.rint(exact))
 
 
 def test_zero_stays_zero():
@@ -223,7 +210,7 @@ def test_growth_of_factors():
 
 @pytest.mark.parametrize(
     "stages, chained, lengths",
-    [(6, 2, (2, 2, 2)), (7, 2, (2, 2, 3)), (10, 3, (3, 3, 4)), (1, 2, (1,)), (3, 2, (3,))],
+    [(6, 2, (2, 2, 2)), (7, 2, (2, 2, 2, 1)), (1, 2, (1,)), (3, 2, (2, 1)), (3, 1, (1, 1, 1))],
 )
 def test_pass_lengths(stages, chained, lengths):
     assert pass_lengths(stages, chained) == lengths
@@ -263,3 +250,10 @@ def test_wrong_stages_and_strides():
         transform(block, fourier_factors(8), (2,))
     with pytest.raises(ValueError, match="a stride below 8, not 8 and 8"):
         transform(block, fourier_factors(16)[3:], (1,))
+
+
+def test_growths_in_an_instruction():
+    assert pack_growths((1, 2, -8)) == 0x821
+    for wrong in ((1,) * 14, (8,), (0, -9)):
+        with pytest.raises(ConfigError):
+            pack_growths(wrong)

@@ -26,7 +26,9 @@ module burst_master (
     output trace_load_accepted, output [15:0] trace_load_index, output trace_load_done,
     output trace_array_accepted, output [15:0] trace_array_index, output trace_array_done,
     output trace_vector_accepted, output [15:0] trace_vector_index, output trace_vector_done,
-    output trace_store_accepted, output [15:0] trace_store_index, output trace_store_done
+    output trace_store_accepted, output [15:0] trace_store_index, output trace_store_done,
+    output trace_butterfly_accepted, output [15:0] trace_butterfly_index,
+    output trace_butterfly_done
 );
     localparam WRITE = 0, DROP = 1, CHANGE = 2, EARLY_LAST = 3, NARROW = 4, FIXED = 5, SILENT = 6;
 
@@ -77,6 +79,7 @@ module burst_master (
     assign {trace_load_done, trace_store_done} = {2{ends}};
     assign {trace_array_accepted, trace_array_index, trace_array_done} = 0;
     assign {trace_vector_accepted, trace_vector_index, trace_vector_done} = 0;
+    assign {trace_butterfly_accepted, trace_butterfly_index, trace_butterfly_done} = 0;
 
     always @(posedge clk) begin
         if (s_axi_awready) begin

@@ -81,7 +81,7 @@ class Chain:
         spare = [bit for bit in range(points.bit_length() - 1) if bit not in log_strides]
         log_strides += spare[: self.stages - len(factors)]
         results, cycles = await self.stream(self.words(block, factors, log_strides))
-        expected = apply_pass(block, factors)
+        expected = apply_pass(block, factors, pass_scales(block, factors))
         found = np.zeros_like(block.points)
         for places, result in zip(
             beats(points, log_strides, self.stages - 1), results, strict=True

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from ...hw.butterfly_format import (
     COEFFICIENT_FRACTION,
     DATA_BITS,
+    HIGHEST_SHIFT,
+    LOWEST_SHIFT,
     Mode,
     stage_scales,
 )
+from ...hw.butterfly_order import pass_lengths
 from .butterfly_unit import Points, butterfly_unit
 from .rounding import round_half_even, saturate
 
@@ -55,12 +58,6 @@ class Block:
         """Return the numbers [rows, n]."""
         parts = np.ldexp(self.points.astype(float), self.exponent)
         return parts[..., 0] + 1j * parts[..., 1]
-
-    @property
-    def unused_bits(self) -> int:
-        """Redundant sign bits that every part of every number has."""
-        parts = np.where(self.points < 0, ~self.points, self.points)
-        return DATA_BITS - 1 - int(parts.max()).bit_length()
 
     def headroom(self, mode: Mode) -> int:
         """Return how many bits the largest number, or magnitude, leaves unused; -1 to 15.
@@ -162,19 +159,10 @@ def bit_reversal(points: int) -> NDArray[np.int64]:
     return order
 
 
-def pass_lengths(stages: int, chained: int) -> tuple[int, ...]:
-    """Return how many stages each pass has: `chained`, and the rest with the last of these."""
-    if stages < chained:
-        return (stages,)
-    passes = stages // chained
-    return (*(chained for _ in range(passes - 1)), chained + stages % chained)
-
-
 def transform(
     block: Block,
     factors: Sequence[Factor],
     passes: Sequence[int],
-    accumulate: Block | None = None,
     real_part: bool = False,
 ) -> Block:
     """Apply `factors` in order.
@@ -190,9 +178,6 @@ def transform(
         All of one mode.
     passes : sequence of int
         Number of stages of each pass, as `pass_lengths` gives.
-    accumulate : Block, optional
-        Added to the result: the sum has the exponent that is one more than the larger of the
-        exponents, after the headroom of `accumulate` is taken from its own.
     real_part : bool
         Imaginary parts of the result are dropped.
 
@@ -213,11 +198,12 @@ def transform(
             )
     begin = 0
     for length in passes:
-        block = apply_pass(block, factors[begin : begin + length])
+        part = factors[begin : begin + length]
+        block = apply_pass(block, part, pass_scales(block, part))
         begin += length
     if real_part:
         block = replace(block, points=block.points * np.array([1, 0]))
-    return block if accumulate is None else _add(accumulate, block)
+    return block
 
 
 def fourier_transform(
@@ -236,9 +222,8 @@ def pass_scales(block: Block, factors: Sequence[Factor]) -> tuple[int, ...]:
     return stage_scales(growths(factors), block.headroom(factors[0].mode))
 
 
-def apply_pass(block: Block, factors: Sequence[Factor]) -> Block:
-    """Apply the factors of one pass; see `transform`."""
-    scales = pass_scales(block, factors)
+def apply_pass(block: Block, factors: Sequence[Factor], scales: Sequence[int]) -> Block:
+    """Apply the factors of one pass, each divided by two to the power of its scale."""
     points, exponent, saturated = block.points.copy(), block.exponent, block.saturated
     for factor, scale in zip(factors, scales, strict=True):
         first, second = factor.pairs
@@ -252,20 +237,11 @@ def apply_pass(block: Block, factors: Sequence[Factor]) -> Block:
     return Block(limited, exponent, saturated or bool((limited != points).any()))
 
 
-def _add(first: Block, second: Block) -> Block:
-    exponent = max(first.exponent - first.unused_bits, second.exponent) + 1
-    return Block(
-        _align(first, exponent) + _align(second, exponent),
-        exponent,
-        first.saturated or second.saturated,
-    )
-
-
-def _align(block: Block, exponent: int) -> Points:
-    shift = exponent - block.exponent
-    if shift < 0:
-        return block.points << -shift
-    return round_half_even(block.points, min(shift, DATA_BITS + 1))
+def to_exponent(block: Block, exponent: int) -> Points:
+    """Return the numbers of `block` in units of two to the power of `exponent`, saturated."""
+    shift = min(max(exponent - block.exponent, LOWEST_SHIFT), HIGHEST_SHIFT)
+    points = block.points << max(-shift, 0)
+    return saturate(round_half_even(points, max(shift, 0)), DATA_BITS)
 
 
 def _log2(points: int) -> int:

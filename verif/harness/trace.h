@@ -49,13 +49,15 @@ public:
                         top.trace_vector_done, events_);
         store_.observe(cycle, top.trace_store_accepted, top.trace_store_index,
                        top.trace_store_done, events_);
+        butterfly_.observe(cycle, top.trace_butterfly_accepted, top.trace_butterfly_index,
+                           top.trace_butterfly_done, events_);
     }
 
     const std::vector<TraceEvent>& events() const { return events_; }
 
     void clear() {
         events_.clear();
-        for (UnitTrace* unit : {&load_, &array_, &vector_, &store_}) unit->clear();
+        for (UnitTrace* unit : {&load_, &array_, &vector_, &store_, &butterfly_}) unit->clear();
     }
 
 private:
@@ -63,5 +65,6 @@ private:
     UnitTrace array_{1};
     UnitTrace vector_{2};
     UnitTrace store_{3};
+    UnitTrace butterfly_{4};
     std::vector<TraceEvent> events_;
 };
