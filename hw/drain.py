@@ -1,8 +1,7 @@
 """The drain of the array: rows of accumulators are requantised and written to the scratchpad."""
 
-from amaranth.hdl import Cat, Module, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
@@ -10,16 +9,9 @@ from .drain_fetch import DrainFetch, scaled_tile_layout
 from .drain_walk import SHORTS_IN_WORD
 from .grid import CLOSING_ROWS
 from .isa import Matmul
-from .ports import WORD_BITS, ReadPortSignature, WritePortSignature
+from .ports import ReadPortSignature, WritePortSignature
 from .requantise import Requantise
-
-QUEUE_LATENCY = 5
-"""Cycles from a row that is requantised until its place in the queue of writes is free again."""
-
-
-def write_rows(config: AcceleratorConfig) -> int:
-    """Rows on their way from the grid to the scratchpad: a tile, and those that precede it."""
-    return config.array.rows + Requantise.LATENCY + QUEUE_LATENCY
+from .result_writer import ResultWriter
 
 
 class Drain(wiring.Component):
@@ -71,15 +63,15 @@ class Drain(wiring.Component):
         m = Module()
         m.submodules.fetch = fetch = DrainFetch(self.config)
         m.submodules.requantise = requantise = Requantise(self.config)
+        m.submodules.writer = writer = ResultWriter(self.config)
         wiring.connect(m, wiring.flipped(self.instruction), fetch.instruction)
         wiring.connect(m, fetch.read, wiring.flipped(self.read))
-        m.d.comb += fetch.done.eq(self.done)
+        m.d.comb += [self.done.eq(writer.done), fetch.done.eq(writer.done)]
 
         current = Signal(scaled_tile_layout(self.config))
         tile = current.tile
-        room = Signal()
-        self._sequence(m, fetch, current, room)
-        self._write(m, requantise, tile, room)
+        self._sequence(m, fetch, current, writer)
+        wiring.connect(m, writer.write, wiring.flipped(self.write))
 
         residual = Signal(fetch.residual.payload.shape())
         with m.If(tile.residual):
@@ -92,64 +84,47 @@ class Drain(wiring.Component):
             requantise.columns.eq(current.column_scales),
             requantise.fraction.eq(tile.fraction.as_signed()),
             requantise.residual.eq(residual),
+            writer.results.valid.eq(requantise.result_valid),
+            writer.results.payload.eq(requantise.results),
         ]
         for column in range(self.config.array.columns):
             m.d.comb += requantise.enable[column].eq(tile.columns > column)
         return m
 
-    def _sequence(self, m: Module, fetch: DrainFetch, current, room: Signal) -> None:
-        """Take tiles and count their rows."""
+    def _sequence(self, m: Module, fetch: DrainFetch, current, writer: ResultWriter) -> None:
+        """Take tiles, count their rows and say where these go."""
         tile = current.tile
         loaded, started = Signal(), Signal()
+        part = Signal(range(SHORTS_IN_WORD))
         m.d.comb += [
-            self.shift.eq(loaded & (started | (self.full & room))),
+            self.shift.eq(loaded & (started | (self.full & writer.room))),
             self.release.eq(self.shift & (tile.rows == 1)),
             self.closing.eq(self.shift & (tile.rows <= CLOSING_ROWS)),
             fetch.tiles.ready.eq(~loaded | self.release),
+        ]
+        place = writer.places.payload
+        words = self.config.array.columns // SHORTS_IN_WORD
+        row_mask = Cat(tile.columns > SHORTS_IN_WORD * word for word in range(words))
+        column_mask = Cat(tile.columns > column for column in range(self.config.array.columns))
+        m.d.comb += [
+            writer.places.valid.eq(self.shift),
+            place.address.eq(tile.address),
+            place.pitch.eq(Mux(tile.transposed, tile.pitch, 1)),
+            place.mask.eq(Mux(tile.transposed, column_mask, row_mask)),
+            place.transposed.eq(tile.transposed),
+            place.part.eq(part),
+            place.complete.eq(~tile.transposed | part.all() | self.release),
+            place.last.eq(tile.last & self.release),
         ]
         with m.If(self.shift):
             m.d.sync += [
                 started.eq(~self.release),
                 tile.rows.eq(tile.rows - 1),
-                tile.address.eq(tile.address + tile.pitch),
+                part.eq(Mux(self.release, 0, part + 1)),
+                tile.address.eq(tile.address + Mux(tile.transposed, part.all(), tile.pitch)),
                 Value.cast(current.row_scales).eq(
                     Value.cast(current.row_scales) >> current.row_scales[0].shape().size
                 ),
             ]
         with m.If(fetch.tiles.ready):
             m.d.sync += [loaded.eq(fetch.tiles.valid), current.eq(fetch.tiles.payload)]
-
-    def _write(self, m: Module, requantise: Requantise, tile, room: Signal) -> None:
-        """Queue rows and where they go; both queues are filled in the same order."""
-        columns = self.config.array.columns
-        depth = write_rows(self.config)
-        words = columns // SHORTS_IN_WORD
-        mask = Cat(tile.columns > SHORTS_IN_WORD * word for word in range(words))
-        place = Cat(tile.address, mask, tile.last & self.release)
-        results = Value.cast(requantise.results)
-        m.submodules.places = places = SyncFIFOBuffered(width=len(place), depth=depth)
-        m.submodules.rows = rows = SyncFIFOBuffered(width=len(results), depth=depth)
-
-        request = self.write.request
-        accepted = request.valid & request.ready
-        last = Signal()
-        m.d.comb += [
-            places.w_data.eq(place),
-            places.w_en.eq(self.shift),
-            places.r_en.eq(accepted),
-            rows.w_data.eq(results),
-            rows.w_en.eq(requantise.result_valid),
-            rows.r_en.eq(accepted),
-            request.valid.eq(places.r_rdy & rows.r_rdy),
-            Cat(request.payload.address, request.payload.mask[:words], last).eq(places.r_data),
-            request.payload.pitch.eq(1),
-            Value.cast(request.payload.data)[: words * WORD_BITS].eq(rows.r_data),
-        ]
-        m.d.sync += self.done.eq(accepted & last)
-
-        # A full tile has room, were a row taken in this cycle.
-        under_way = Signal(range(depth + 1))
-        m.d.sync += [
-            under_way.eq(under_way + self.shift - accepted),
-            room.eq(under_way < depth - self.config.array.rows),
-        ]

@@ -19,6 +19,8 @@ TILES_AHEAD = 4
 """Tiles whose scales may be fetched before they are drained."""
 
 _NEEDED = (
+    "flow",
+    "y_transposed",
     "m",
     "n",
     "fraction",

@@ -1,11 +1,13 @@
 """Walks the tiles of a product for its drain."""
 
-from amaranth.hdl import Module, Mux, Signal
+from typing import NamedTuple
+
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import WORD_BYTES, AcceleratorConfig
-from .isa import Matmul
+from .isa import SPARSE_OUTPUT_FLOWS, Matmul
 from .ports import address_width
 from .requantise import RESULT_BITS
 
@@ -25,7 +27,8 @@ class Kind(enum.Enum, shape=2):
 def tile_layout(config: AcceleratorConfig) -> data.StructLayout:
     """A tile of Y. Its first row goes to `address`, each further one `pitch` words on.
 
-    `residual`: a row of the residual is added to each row. `last`: the tile ends an instruction.
+    `residual`: a row of the residual is added to each row. `transposed`: a column of the tile
+    begins at `address`, each further one `pitch` words on. `last`: the tile ends an instruction.
     """
     return data.StructLayout(
         {
@@ -35,6 +38,7 @@ def tile_layout(config: AcceleratorConfig) -> data.StructLayout:
             "pitch": 16,
             "fraction": 8,
             "residual": 1,
+            "transposed": 1,
             "last": 1,
         }
     )
@@ -47,11 +51,21 @@ def drain_line_layout(config: AcceleratorConfig) -> data.StructLayout:
     )
 
 
+class _Walk(NamedTuple):
+    """What happens in a cycle of the walk, and how it goes on after a tile."""
+
+    starting: Value
+    tile_done: Value
+    inner_done: Value
+    n_inside_m: Value
+
+
 class DrainWalk(wiring.Component):
     """Names the lines of each tile: row scales, column scales, residual rows.
 
-    The first residual row of an instruction waits until all that the instructions before it write
-    is visible, so that a product may add to the result of the one before.
+    Tiles come m inside n, in sparse output stationary flows n inside m. The first residual row
+    of an instruction waits until all that the instructions before it write is visible, so that
+    a product may add to the result of the one before.
 
     Parameters
     ----------
@@ -88,11 +102,14 @@ class DrainWalk(wiring.Component):
         word = Signal(Matmul)
         walking, starting = Signal(), Signal()
         kind = Signal(Kind)
+        n_inside_m = Signal()
         m_left, n_left = Signal(16), Signal(16)
         rows, columns = Signal(range(array.rows + 1)), Signal(range(array.columns + 1))
         row = Signal(range(array.rows))
         last_m, last_n = Signal(), Signal()
+        sparse = (flow.value for flow in SPARSE_OUTPUT_FLOWS)
         m.d.comb += [
+            n_inside_m.eq(Value.cast(word.flow).matches(*sparse)),
             last_m.eq(m_left <= array.rows),
             last_n.eq(n_left <= array.columns),
             rows.eq(Mux(last_m, m_left, array.rows)),
@@ -123,11 +140,14 @@ class DrainWalk(wiring.Component):
             m.d.sync += [starting.eq(0), m_left.eq(word.m), n_left.eq(word.n)]
         with m.Elif(product_done):
             m.d.sync += walking.eq(0)
+        inner_done = Signal()
+        m.d.comb += inner_done.eq(tile_done & Mux(n_inside_m, last_n, last_m))
         with m.If(tile_done):
             m.d.sync += [kind.eq(Kind.ROW_SCALES), row.eq(0)]
-            m.d.sync += m_left.eq(Mux(last_m, word.m, m_left - array.rows))
-            with m.If(last_m):
-                m.d.sync += n_left.eq(n_left - array.columns)
+            with m.If(~n_inside_m | inner_done):
+                m.d.sync += m_left.eq(Mux(last_m, word.m, m_left - array.rows))
+            with m.If(n_inside_m | inner_done):
+                m.d.sync += n_left.eq(Mux(last_n, word.n, n_left - array.columns))
         with m.Elif(accepted), m.Switch(kind):
             with m.Case(Kind.ROW_SCALES):
                 m.d.sync += kind.eq(Kind.COLUMN_SCALES)
@@ -136,57 +156,72 @@ class DrainWalk(wiring.Component):
             with m.Case(Kind.RESIDUAL):
                 m.d.sync += row.eq(row + 1)
 
-        next_column = tile_done & last_m
-        self._point(m, word, kind, starting, accepted, tile_done, next_column)
+        walk = _Walk(starting, tile_done, inner_done, n_inside_m)
+        self._point(m, word, walk, kind, accepted & (kind == Kind.RESIDUAL))
+        tile = self.lines.payload.tile
         m.d.comb += [
-            self.lines.payload.tile.rows.eq(rows),
-            self.lines.payload.tile.columns.eq(columns),
-            self.lines.payload.tile.pitch.eq(word.y_pitch),
-            self.lines.payload.tile.fraction.eq(word.fraction),
-            self.lines.payload.tile.residual.eq(word.residual_enable),
-            self.lines.payload.tile.last.eq(last_m & last_n),
+            tile.rows.eq(rows),
+            tile.columns.eq(columns),
+            tile.pitch.eq(word.y_pitch),
+            tile.fraction.eq(word.fraction),
+            tile.residual.eq(word.residual_enable),
+            tile.transposed.eq(word.y_transposed),
+            tile.last.eq(last_m & last_n),
         ]
         return m
 
-    def _point(self, m, word, kind, starting, accepted, tile_done, next_column) -> None:
-        """Keep a pointer to each kind of line and to the first row of the tile."""
+    def _point(self, m: Module, word, walk: _Walk, kind: Signal, residual_row: Value) -> None:
+        """Keep a pointer to each kind of line and to the first word of the tile."""
         array = self.config.array
-        width = address_width(self.config)
-        row_scales, column_scales = Signal(width), Signal(width)
-        y, y_column = Signal(width), Signal(width)
-        residual, residual_column = Signal(width), Signal(width)
-        column_words = array.columns // SHORTS_IN_WORD
-        with m.If(starting):
-            m.d.sync += [
-                row_scales.eq(word.row_scale_address),
-                column_scales.eq(word.column_scale_address),
-                y.eq(word.y_address),
-                y_column.eq(word.y_address),
-                residual.eq(word.residual_address),
-                residual_column.eq(word.residual_address),
-            ]
-        with m.Elif(next_column):
-            m.d.sync += [
-                row_scales.eq(word.row_scale_address),
-                column_scales.eq(column_scales + array.columns),
-                y.eq(y_column + column_words),
-                y_column.eq(y_column + column_words),
-                residual.eq(residual_column + column_words),
-                residual_column.eq(residual_column + column_words),
-            ]
-        with m.Else():
-            with m.If(tile_done):
-                m.d.sync += row_scales.eq(row_scales + array.rows)
-                m.d.sync += y.eq(y + word.y_pitch * array.rows)
-            with m.If(accepted & (kind == Kind.RESIDUAL)):
-                m.d.sync += residual.eq(residual + word.residual_pitch)
-        pointers = {
-            Kind.ROW_SCALES: row_scales,
-            Kind.COLUMN_SCALES: column_scales,
+        rows, columns = array.rows, array.columns
+        row_words, column_words = rows // SHORTS_IN_WORD, columns // SHORTS_IN_WORD
+        y_m = Mux(word.y_transposed, row_words, word.y_pitch * rows)
+        y_n = Mux(word.y_transposed, word.y_pitch * columns, column_words)
+        residual_m = word.residual_pitch * rows
+        row_scale, _ = self._pointer(m, "row_scale", word, walk, rows, 0)
+        column_scale, _ = self._pointer(m, "column_scale", word, walk, 0, columns)
+        y, _ = self._pointer(m, "y", word, walk, y_m, y_n)
+        _, next_residual = self._pointer(m, "residual", word, walk, residual_m, column_words)
+        residual = Signal(address_width(self.config), name="residual_row")
+        with m.If(walk.starting | walk.tile_done):
+            m.d.sync += residual.eq(next_residual)
+        with m.Elif(residual_row):
+            m.d.sync += residual.eq(residual + word.residual_pitch)
+        lines = {
+            Kind.ROW_SCALES: row_scale,
+            Kind.COLUMN_SCALES: column_scale,
             Kind.RESIDUAL: residual,
         }
         m.d.comb += self.lines.payload.tile.address.eq(y)
         with m.Switch(kind):
-            for this, pointer in pointers.items():
+            for this, address in lines.items():
                 with m.Case(this):
-                    m.d.comb += self.lines.payload.address.eq(pointer)
+                    m.d.comb += self.lines.payload.address.eq(address)
+
+    def _pointer(self, m: Module, name: str, word, walk: _Walk, m_step, n_step):
+        """Return a pointer that moves by `m_step` a tile of m and `n_step` a tile of n, its next.
+
+        What `name` begins at is a field of the instruction.
+        """
+        width = address_width(self.config)
+        pointer, following, outer = (
+            Signal(width, name=f"{name}{suffix}") for suffix in ("", "_next", "_outer")
+        )
+        inner_step = Signal(width, name=f"{name}_inner_step")
+        outer_step = Signal(width, name=f"{name}_outer_step")
+        m.d.sync += pointer.eq(following)
+        with m.If(walk.starting):
+            m.d.comb += following.eq(word[f"{name}_address"])
+            m.d.sync += [
+                inner_step.eq(Mux(walk.n_inside_m, n_step, m_step)),
+                outer_step.eq(Mux(walk.n_inside_m, m_step, n_step)),
+            ]
+        with m.Elif(walk.inner_done):
+            m.d.comb += following.eq(outer + outer_step)
+        with m.Elif(walk.tile_done):
+            m.d.comb += following.eq(pointer + inner_step)
+        with m.Else():
+            m.d.comb += following.eq(pointer)
+        with m.If(walk.starting | walk.inner_done):
+            m.d.sync += outer.eq(following)
+        return pointer, following
