@@ -1,14 +1,11 @@
 """Dense output stationary products: an outer product of two dense operands a step."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
 
 from .config import AcceleratorConfig
 from .dense_output_sequencer import DenseOutputSequencer, chunk_layout
-from .isa import Matmul
-from .matmul_events import step_events_layout
-from .operand_reader import OperandSignature
+from .family import family_members, step_members
 
 
 class DenseOutput(wiring.Component):
@@ -20,31 +17,14 @@ class DenseOutput(wiring.Component):
 
     Members
     -------
-    instruction : stream of `isa.Matmul`, in
-    a, b : the other side of `OperandSignature`
-    step, first, last, ready : the other side of those of `Grid`; the elements of `a` and `b` are
-        the operands of the step.
-    idle : out; nothing is to be given to the grid.
-    events : `step_events_layout`, out; one cycle late.
+    See `family_members` and `step_members`.
 
     Throughput: a step a cycle.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self._config = config
-        super().__init__(
-            {
-                "instruction": In(stream.Signature(Matmul)),
-                "a": In(OperandSignature(config, config.array.rows)),
-                "b": In(OperandSignature(config, config.array.columns)),
-                "step": Out(1),
-                "first": Out(1),
-                "last": Out(1),
-                "ready": In(1),
-                "idle": Out(1),
-                "events": Out(step_events_layout(config)),
-            }
-        )
+        super().__init__({**family_members(config), **step_members()})
 
     @property
     def config(self) -> AcceleratorConfig:
@@ -55,7 +35,14 @@ class DenseOutput(wiring.Component):
         """Return the sequencer and the chunk in use."""
         m = Module()
         m.submodules.sequencer = sequencer = DenseOutputSequencer(self.config)
-        wiring.connect(m, wiring.flipped(self.instruction), sequencer.instruction)
+        m.d.comb += [
+            sequencer.instruction.valid.eq(self.product.valid),
+            sequencer.instruction.payload.eq(self.product.payload.word),
+            self.product.ready.eq(sequencer.instruction.ready),
+            self.columns.weights.eq(self.b.elements),
+        ]
+        for row, block in enumerate(self.activations):
+            m.d.comb += block[0].eq(self.a.elements[row])
         wiring.connect(m, sequencer.a, wiring.flipped(self.a.bursts))
         wiring.connect(m, sequencer.b, wiring.flipped(self.b.bursts))
         chunk = Signal(chunk_layout(self.config))

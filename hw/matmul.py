@@ -86,13 +86,13 @@ class Matmul(wiring.Component):
             grid.first.eq(dense.first),
             grid.last.eq(dense.last),
             dense.ready.eq(grid.ready),
-            grid.weights.eq(reader.b.elements),
-            grid.activations.eq(reader.a.elements),
+            grid.weights.eq(dense.columns.weights),
+            [grid.activations[row].eq(block[0]) for row, block in enumerate(dense.activations)],
             # Both take an instruction in the same cycle.
-            dense.instruction.valid.eq(check.checked.valid & drain.instruction.ready),
-            drain.instruction.valid.eq(check.checked.valid & dense.instruction.ready),
-            check.checked.ready.eq(drain.instruction.ready & dense.instruction.ready),
-            dense.instruction.payload.eq(check.checked.payload.word),
+            dense.product.valid.eq(check.checked.valid & drain.instruction.ready),
+            drain.instruction.valid.eq(check.checked.valid & dense.product.ready),
+            check.checked.ready.eq(drain.instruction.ready & dense.product.ready),
+            dense.product.payload.eq(check.checked.payload),
             drain.instruction.payload.eq(check.checked.payload.word),
         ]
         self._control(m, check, drain)
