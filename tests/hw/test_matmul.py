@@ -3,12 +3,16 @@
 import pytest
 
 from ageha.hw.config import override, preset
+from ageha.hw.isa import COMPRESSED_A_FLOWS, COMPRESSED_B_FLOWS, Flow
 from ageha.hw.matmul import Matmul
 from ageha.verif.simulator import run_bench
 
+FLOWS_BUILT = [Flow.DENSE_OUTPUT_STATIONARY]
+SPARSE_FLOWS = [flow for flow in FLOWS_BUILT if flow in COMPRESSED_A_FLOWS + COMPRESSED_B_FLOWS]
+
 CONFIGS = {
     "tiny": preset("tiny"),
-    "square": override(preset("ecp5"), {"scratchpad.bytes": 32768}),
+    "ecp5": preset("ecp5"),
     "wide": override(
         preset("tiny"),
         {"array.columns": 8, "array.rows": 4, "scratchpad.banks": 16, "scratchpad.bytes": 65536},
@@ -24,25 +28,47 @@ CONFIGS = {
         },
     ),
 }
-RANDOM = ("multiplies", "adds_to_the_result_before", "refuses", "refuses_unknown_flows", "halts")
+
+
+def check(config, testcase, **values):
+    """Run `testcase` of the bench on the array of `config`."""
+    flows = [flow.name for flow in values.pop("flows")]
+    values |= {"config": config.to_dict(), "flows": flows}
+    run_bench(Matmul(config), "matmul", parameters=values, testcase=testcase)
 
 
 @pytest.mark.parametrize("refusals", [0.0, 0.5])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_random_products(name, refusals):
-    config = CONFIGS[name]
-    values = {"config": config.to_dict(), "refusals": refusals, "rounds": 6}
-    run_bench(Matmul(config), "matmul", parameters=values, testcase=RANDOM)
+def test_flows_after_each_other(name, refusals):
+    tests = ("multiplies", "adds_to_the_result_before", "refuses", "refuses_unknown_flows", "halts")
+    check(CONFIGS[name], tests, flows=FLOWS_BUILT, refusals=refusals, cases=24, rounds=6)
+
+
+@pytest.mark.parametrize("name", ["tiny", "ecp5"])
+@pytest.mark.parametrize("flow", FLOWS_BUILT, ids=lambda flow: flow.name)
+def test_random_products(flow, name):
+    check(CONFIGS[name], "multiplies", flows=[flow], refusals=0.1, cases=6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tiny", "ecp5", "base"])
+@pytest.mark.parametrize("flow", FLOWS_BUILT, ids=lambda flow: flow.name)
+def test_many_random_products(flow, name):
+    check(preset(name), "multiplies", flows=[flow], refusals=0.05, cases=50)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_malformed_operands(name):
+    check(CONFIGS[name], "refuses_malformed_operands", flows=SPARSE_FLOWS, refusals=0.1, rounds=12)
 
 
 @pytest.mark.parametrize(
     "name, steps",
-    [("tiny", 4), ("tiny", 5), ("tiny", 12), ("square", 8), ("square", 9), ("tall", 17)],
+    [("tiny", 4), ("tiny", 5), ("tiny", 12), ("ecp5", 8), ("ecp5", 9), ("tall", 17)],
 )
 def test_the_array_stays_busy(name, steps):
-    config = CONFIGS[name]
-    values = {"config": config.to_dict(), "steps": steps}
-    run_bench(Matmul(config), "matmul", parameters=values, testcase="keeps_the_array_busy")
+    flows = [Flow.DENSE_OUTPUT_STATIONARY]
+    check(CONFIGS[name], "keeps_the_array_busy", flows=flows, steps=steps)
 
 
 @pytest.mark.slow
@@ -55,11 +81,5 @@ def test_the_array_stays_busy(name, steps):
     ],
 )
 def test_the_base_array_is_used(products, repeat, share):
-    config = preset("base")
-    values = {
-        "config": config.to_dict(),
-        "products": products,
-        "repeat": repeat,
-        "share": share,
-    }
-    run_bench(Matmul(config), "matmul", parameters=values, testcase="uses_the_array")
+    values = {"products": products, "density": 1, "repeat": repeat, "share": share}
+    check(preset("base"), "uses_the_array", flows=[Flow.DENSE_OUTPUT_STATIONARY], **values)

@@ -1,19 +1,34 @@
-"""Bench of the array unit: random products, exact cycles, faults, halt."""
+"""Bench of the array unit: random products of the flows that the test names, faults, halt."""
 
 import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-from ...hw.isa import ErrorCode
+from ...hw.isa import (
+    COMPRESSED_A_FLOWS,
+    COMPRESSED_B_FLOWS,
+    SPARSE_OUTPUT_FLOWS,
+    STATIONARY_FLOWS,
+    ErrorCode,
+    Flow,
+)
 from ...hw.matmul_events import matmul_events_layout
-from ...sw.instruction import Instruction
-from ..golden.array import execute
+from ..golden.array import Work, execute
 from ..golden.fault import Fault
+from ..golden.matmul_check import check_matmul
 from ..golden.scratchpad import Scratchpad
 from ..parameters import generator, parameters
 from .line_memory import LineMemory, noise
-from .products import Allocator, Product, random_product
+from .products import Allocator, Product, random_instructions
 from .unit import UnitDriver, configuration, reset
+
+READ_PORTS = ("operands", "drain_read")
+WRITE_PORTS = ("drain_write",)
+
+
+def flows():
+    """Return the flows that the test names."""
+    return [Flow[name] for name in parameters()["flows"]]
 
 
 class Bench:
@@ -28,18 +43,16 @@ class Bench:
         self.expected = Scratchpad(self.config)
         self.events = []
         self.issued = 0
-        self.multiplications = 0
+        self.work = Work(0, 0)
 
     async def start(self, refusals=0.0):
         """Reset the unit and begin to serve it."""
 
         self.driver = UnitDriver(self.dut, self._refuse(refusals))
-        for readers, writers in (
-            (("operands",), ()),
-            (("drain_read",), ()),
-            ((), ("drain_write",)),
-        ):
-            LineMemory(self.dut, self.actual, readers, writers, self._refuse(refusals))
+        for name in READ_PORTS:
+            LineMemory(self.dut, self.actual, (name,), (), self._refuse(refusals))
+        for name in WRITE_PORTS:
+            LineMemory(self.dut, self.actual, (), (name,), self._refuse(refusals))
         await reset(self.dut)
         cocotb.start_soon(self._watch())
 
@@ -69,11 +82,16 @@ class Bench:
         """Execute instructions and compare the whole scratchpad."""
         self.expected.bytes[:] = self.actual.bytes
         for instruction in instructions:
-            self.multiplications += execute(instruction, self.expected).multiplies
+            self.expect(instruction)
             self.driver.issue(instruction.encode(), self.issued)
             self.issued += 1
         await self.finish(sum(i["m"] * i["n"] * i["k"] for i in instructions))
         self.compare()
+
+    def expect(self, instruction):
+        """Execute an instruction that the unit will finish on the golden model."""
+        work = execute(instruction, self.expected)
+        self.work = Work(self.work.multiplies + work.multiplies, self.work.skipped + work.skipped)
 
     async def finish(self, multiplications):
         """Wait until all is done; small products may leave most of the array idle."""
@@ -89,16 +107,41 @@ class Bench:
         await self.driver.until(lambda: self.driver.fault is not None)
         return self.driver.fault
 
-    def compare(self):
-        """Compare the whole scratchpad."""
-        wrong = np.flatnonzero(self.actual.words != self.expected.words)
+    async def refuse(self, instructions, fault):
+        """Issue a legal instruction, one that gives `fault`, and another; all but one have none."""
+        self.expected.bytes[:] = self.actual.bytes
+        self.expect(instructions[0])
+        self.driver.done = 0
+        index = self.random.randrange(1 << 15)
+        for place, instruction in enumerate(instructions):
+            self.driver.issue(instruction.encode(), index + place)
+        found, number = await self.fault()
+        expected = (fault.code, fault.address, index + 1)
+        assert (found.code, found.address, number) == expected, (found, number, expected)
+        assert self.driver.done == 1
+
+    def result_words(self, instruction):
+        """Return the words that Y takes."""
+        y = check_matmul(instruction, self.actual).y
+        return [
+            y.address + row * y.pitch + word for row in range(y.rows) for word in range(y.words)
+        ]
+
+    def compare(self, ignored=()):
+        """Compare the whole scratchpad but the words `ignored`."""
+        different = self.actual.words != self.expected.words
+        different[list(ignored)] = False
+        wrong = np.flatnonzero(different)
         assert not len(wrong), f"{len(wrong)} wrong words, the first at {wrong[0]:#x}"
 
     async def rest(self):
-        """The unit becomes idle and has counted each multiplication."""
+        """The unit becomes idle and has counted what the model has."""
         await self.driver.until(lambda: not self.driver.busy)
-        await RisingEdge(self.dut.clk)
-        assert sum(event.multiplies for event in self.events) == self.multiplications
+        for _ in range(3):
+            await RisingEdge(self.dut.clk)
+        for name, count in self.work._asdict().items():
+            counted = sum(getattr(event, name) for event in self.events)
+            assert counted == count, f"{name}: {counted} were counted, not {count}"
         assert self.driver.done == self.issued
 
 
@@ -107,16 +150,9 @@ async def multiplies(dut):
     """Random products in a row equal the golden model; nothing else is written."""
     bench = Bench(dut, "multiplies")
     await bench.start(parameters()["refusals"])
-    for _ in range(parameters()["rounds"]):
-        instructions: list[Instruction] = []
-        allocator = Allocator(bench.config, bench.random)
-        while len(instructions) < 12:
-            product = random_product(bench.random, bench.config)
-            try:
-                instructions.append(product.place(allocator, bench.actual))
-            except ValueError:
-                break
-        await bench.run(instructions)
+    while bench.issued < parameters()["cases"]:
+        count = min(12, parameters()["cases"] - bench.issued)
+        await bench.run(random_instructions(bench.random, bench.actual, flows(), count))
     await bench.rest()
 
 
@@ -150,7 +186,7 @@ async def keeps_the_array_busy(dut):
             for _ in range(2)
         ]
         bench.events.clear()
-        bench.multiplications = 0
+        bench.work = Work(0, 0)
         await bench.run(bench.place(products))
         active = [event.active for event in bench.events]
         begin, end = active.index(1), len(active) - active[::-1].index(1)
@@ -165,32 +201,30 @@ async def uses_the_array(dut):
     """From the first instruction to the last `done`, the array works for `share` of the time."""
     bench = Bench(dut, "uses")
     await bench.start()
-    products = [Product(*shape) for shape in parameters()["products"]]
+    (flow,) = flows()
+    density = parameters()["density"]
+    products = [Product(*shape, flow=flow, density=density) for shape in parameters()["products"]]
     repeat = parameters()["repeat"]
     instructions = bench.place(products) * repeat
     begin = bench.driver.cycle
     await bench.run(instructions)
     cycles = bench.driver.cycle - begin
     array = bench.config.array
-    ideal = repeat * sum(p.m * p.n * p.k for p in products) // (array.rows * array.columns)
+    ideal = bench.work.multiplies // (array.rows * array.columns)
     dut._log.info("%d cycles, ideal %d, used %.4f", cycles, ideal, ideal / cycles)
     assert ideal / cycles >= parameters()["share"], f"{cycles} cycles, ideal {ideal}"
     await bench.rest()
 
 
-@cocotb.test()
-async def refuses(dut):
-    """What is illegal is reported after what came before is done, and has no effect."""
-    bench = Bench(dut, "refuses")
-    await bench.start(parameters()["refusals"])
-    words = bench.config.scratchpad_words
-    before, legal = bench.place([Product(3, 5, 9, a_transposed=True), Product(5, 7, 19)])
-    changes = [
+def illegal_changes(config, flow):
+    """Return what makes an instruction of `flow` illegal, and some of what may."""
+    array, words = config.array, config.scratchpad_words
+    yield from (
         {"m": 0},
         {"n": 0},
         {"k": 0},
-        {"a_pitch": 2 + 4 * bench.config.lanes},
-        {"b_pitch": bench.config.lanes},
+        {"a_pitch": 2 + 4 * config.lanes},
+        {"b_pitch": config.lanes},
         {"a_address": words - 1},
         {"b_address": words - 1},
         {"a_address": (1 << 32) - 1, "b_address": words},
@@ -200,42 +234,107 @@ async def refuses(dut):
         {"y_pitch": words // 4},
         {"residual_enable": 1, "residual_address": words},
         {"k": 65535, "a_transposed": 1, "b_transposed": 1},
-    ]
-    for index, change in enumerate(changes):
-        bench.expected.bytes[:] = bench.actual.bytes
-        bench.multiplications += execute(before, bench.expected).multiplies
-        wrong = legal.replace(**change)
-        expected = expected_fault(wrong, bench.expected)
-        bench.driver.done = 0
-        bench.driver.issue(before.encode(), index)
-        bench.driver.issue(wrong.encode(), index + 1)
-        bench.driver.issue(legal.encode(), index + 2)
-        fault, number = await bench.fault()
-        assert (fault.code, fault.address, number) == (*expected, index + 1), change
-        assert bench.driver.done == 1
-        bench.compare()
-        await bench.driver.halt()
-    bench.driver.done = bench.issued
-    await bench.run([legal])
+        {"y_transposed": 1, "residual_enable": 1, "y_pitch": 1},
+        {"y_transposed": 1, "y_pitch": 2},
+    )
+    if flow in STATIONARY_FLOWS:
+        yield {"m": array.partial_rows + 1}
+    if flow in SPARSE_OUTPUT_FLOWS:
+        yield {"k": array.block * array.panel_blocks + 1}
+    if flow == Flow.SPARSE_WEIGHT_STATIONARY:
+        yield {"a_transposed": 1}
+    if flow in COMPRESSED_A_FLOWS or flow in COMPRESSED_B_FLOWS:
+        yield from ({"compressed_words": count} for count in (0, words, (1 << 32) - 1))
+
+
+@cocotb.test()
+async def refuses(dut):
+    """What is illegal is reported after what came before is done, and has no effect."""
+    bench = Bench(dut, "refuses")
+    await bench.start(parameters()["refusals"])
+    for flow in flows():
+        before, legal = bench.place(
+            [Product(3, 5, 9, a_transposed=True), Product(5, 7, 19, flow=flow)]
+        )
+        for change in illegal_changes(bench.config, flow):
+            wrong = legal.replace(**change)
+            fault = expected_fault(wrong, bench.actual)
+            if fault is None:
+                # The pitch of a compressed operand means nothing.
+                continue
+            await bench.refuse([before, wrong, legal], fault)
+            bench.compare()
+            await bench.driver.halt()
+        bench.driver.done = bench.issued
+        await bench.run([legal])
     await bench.rest()
 
 
 def expected_fault(instruction, scratchpad):
-    """Return code and address of the golden model's fault."""
+    """Return the golden model's fault, if there is one; the scratchpad stays as it is."""
+    trial = Scratchpad(scratchpad.config)
+    trial.bytes[:] = scratchpad.bytes
     try:
-        execute(instruction, scratchpad)
+        execute(instruction, trial)
     except Fault as fault:
-        return fault.code, fault.address
-    raise AssertionError(f"{instruction} is legal")
+        return fault
+    return None
+
+
+def spoil(random, words):
+    """Return compressed words of which a bit is wrong, the end is missing or too much is there."""
+    choice = random.randrange(8)
+    if choice == 0:
+        return np.append(words, np.uint64(0))
+    if choice == 1 and len(words) > 1:
+        return words[: random.randrange(1, len(words))]
+    spoilt = words.copy()
+    place = 0 if choice < 4 else random.randrange(len(words))
+    spoilt[place] ^= np.uint64(1 << random.randrange(64))
+    return spoilt
+
+
+@cocotb.test()
+async def refuses_malformed_operands(dut):
+    """Compressed words that break a rule stop the unit; what came before is done."""
+    bench = Bench(dut, "malformed")
+    await bench.start(parameters()["refusals"])
+    array = bench.config.array
+    for flow in flows():
+        operand = "a" if flow in COMPRESSED_A_FLOWS else "b"
+        shape = (2 * array.rows + 1, 2 * array.columns + 3, 2 * array.rows + 5)
+        seen = 0
+        while seen < parameters()["rounds"]:
+            density = bench.random.choice((0, 0.1, 0.5, 1))
+            before, legal = bench.place(
+                [
+                    Product(3, 5, 9, flow=bench.random.choice((flow, flows()[0]))),
+                    Product(*shape, flow=flow, density=density),
+                ]
+            )
+            address, count = legal[f"{operand}_address"], legal["compressed_words"]
+            kept = bench.actual.words[address : address + count + 1].copy()
+            spoilt = spoil(bench.random, kept[:count])
+            bench.actual.words[address : address + len(spoilt)] = spoilt
+            wrong = legal.replace(compressed_words=len(spoilt))
+            fault = expected_fault(wrong, bench.actual)
+            if fault is not None:
+                seen += 1
+                await bench.refuse([before, wrong, legal], fault)
+                bench.compare(ignored=bench.result_words(wrong))
+                await bench.driver.halt()
+            bench.actual.words[address : address + count + 1] = kept
+            bench.driver.done = bench.issued
+            await bench.run([legal])
 
 
 @cocotb.test()
 async def refuses_unknown_flows(dut):
-    """A flow that is not built is an illegal operand."""
+    """A flow that there is not is an illegal operand."""
     bench = Bench(dut, "flows")
     await bench.start()
     (legal,) = bench.place([Product(2, 2, 2)])
-    for flow in (1, 8, 15):
+    for flow in (7, 8, 15):
         word = int.from_bytes(legal.encode(), "little") | flow << 96
         bench.driver.issue(word.to_bytes(64, "little"), flow)
         fault, number = await bench.fault()
@@ -249,7 +348,10 @@ async def halts(dut):
     bench = Bench(dut, "halts")
     await bench.start(parameters()["refusals"])
     for _ in range(parameters()["rounds"] * 4):
-        instructions = bench.place([Product(9, 11, 21, residual=True), Product(5, 7, 9)])
+        flow = bench.random.choice(flows())
+        instructions = bench.place(
+            [Product(9, 11, 21, residual=True, flow=flow, density=0.5), Product(5, 7, 9)]
+        )
         bench.driver.done = 0
         bench.issued = 0
         for instruction in instructions:
