@@ -11,12 +11,14 @@ import typer
 from .commands.assemble import asm, disasm
 from .commands.bench import bench
 from .commands.compile import compile_command
+from .commands.compile_gemm import gemm
 from .commands.generate import generate
 from .commands.report import report
 from .commands.run import run
 from .commands.simulate import simulate
 from .commands.verify import verify
 from .console import messages
+from .default_command import MODEL, ModelByDefault
 from .errors import RIGHT, WRONG_INPUT, InputError, ResultError
 
 INTERRUPTED = 130
@@ -47,13 +49,26 @@ def _root(
         print(context.get_help())
 
 
-def _add(function: Callable[..., None], example: str, name: str | None = None) -> None:
-    app.command(name, epilog=f"Example: `ageha {example}`")(function)
+def _add(
+    function: Callable[..., None],
+    example: str,
+    name: str | None = None,
+    to: typer.Typer = app,
+) -> None:
+    to.command(name, epilog=f"Example: `ageha {example}`")(function)
 
 
 _add(run, 'run --text "A moth sleeps." --stalls 50')
 _add(generate, "generate --preset base -o build/rtl")
-_add(compile_command, "compile minilm -o build/prog --sequence 32", "compile")
+compile_group = typer.Typer(cls=ModelByDefault, help="Compile a model, or one matrix product.")
+_add(compile_command, "compile minilm -o build/prog --sequence 32", MODEL, to=compile_group)
+_add(
+    gemm,
+    "compile gemm --m 128 --weights w.npy --prune 0.25 -o build/prog",
+    "gemm",
+    to=compile_group,
+)
+app.add_typer(compile_group, name="compile", epilog="Example: `ageha compile minilm -o build/prog`")
 _add(asm, "asm examples/matrix_product.s -o product.prog --preset tiny")
 _add(disasm, "disasm build/prog/minilm.prog")
 _add(simulate, "simulate build/prog/minilm.prog --input input.npy --latency 100")

@@ -84,11 +84,12 @@ def _offset(buffer: Buffer) -> int:
 
 
 def _end(graph: Graph, window: int) -> int:
-    return max(
-        _offset(buffer) + buffer.rows * buffer.pitch * WORD
+    ends = (
+        _offset(buffer) + buffer.space * WORD
         for buffer in graph.buffers
         if buffer.level == Level.DRAM and buffer.window == window
     )
+    return max(ends, default=0)
 
 
 def _tensor(buffer: Buffer, fraction: int) -> Tensor:

@@ -7,17 +7,16 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ...bench.measure import instruction_labels, listing
 from ...hw.config import AcceleratorConfig
 from ...sw.compiler import compile_encoder
 from ...sw.errors import CompileError, FrontendError
 from ...sw.frontend.bert import load
 from ...sw.program import Program
-from ...sw.program_header import program_header
 from ..console import output, step
 from ..errors import InputError, input_errors
 from ..options import ConfigFile, JsonFile, Preset, Settings, machine
 from ..output import require_writable, require_writable_folder, staged_folder, write_json
+from ..program_files import program_paths, write_program
 
 MINILM = "minilm"
 
@@ -96,11 +95,8 @@ def compile_command(
     program = compile_model(model, parameters, sequence, chosen, dump_after)
     name = MINILM if model == MINILM else Path(model).resolve().name
     with staged_folder("--output", target) as folder:
-        (folder / f"{name}.prog").write_bytes(program.to_bytes())
-        lines = listing(program, instruction_labels(program))
-        (folder / f"{name}.s").write_text("".join(f"{line}\n" for line in lines))
-        (folder / f"{name}.h").write_text(program_header(program, name))
-    output.print(_table(program, target / f"{name}.prog"))
+        write_program(folder, name, program)
+    output.print(_table(program, program_paths(target, name)))
     metadata = program.metadata
     record = {
         "bench": "compile",
@@ -114,11 +110,10 @@ def compile_command(
     write_json("--json", json_file, [record])
 
 
-def _table(program: Program, path: Path) -> Table:
+def _table(program: Program, files: str) -> Table:
     metadata = program.metadata
     table = Table(show_header=False, box=None)
-    files = (path, path.with_suffix(".s"), path.with_suffix(".h"))
-    table.add_row("files", Text("\n".join(map(str, files))))
+    table.add_row("files", Text(files))
     table.add_row("instructions", f"{program.instructions:,}")
     table.add_row("constants", f"{sum(segment.size for segment in program.segments):,} bytes")
     table.add_row("tilings tried", str(metadata["candidates"]))

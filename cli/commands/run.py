@@ -16,7 +16,7 @@ from ...sw.errors import CompileError, FrontendError
 from ...verif.devices.library import MemorySettings
 from ...verif.verilator import VerilatorError
 from ..console import output, step
-from ..errors import ResultError, input_errors, machine_errors
+from ..errors import InputError, ResultError, input_errors, machine_errors
 from ..options import (
     Bandwidth,
     ConfigFile,
@@ -32,6 +32,7 @@ from ..options import (
 from ..output import require_writable, require_writable_folder, staged_folder, write_json
 from ..page.page import render_page
 from ..tables import case_table
+from .run_program import run_program_file
 
 
 class DeviceChoice(Enum):
@@ -49,6 +50,14 @@ class WorkloadChoice(Enum):
 
 
 def run(
+    program: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A program file from `ageha compile gemm`, run with the tensors beside it on "
+            "the machine that it is for; without one, the model runs on sentences.",
+            metavar="[PROGRAM]",
+        ),
+    ] = None,
     text: Annotated[
         list[str] | None,
         typer.Option(help="A sentence. Repeatable; two are built in.", metavar="SENTENCE"),
@@ -93,6 +102,12 @@ def run(
     memory_settings = memory(latency, bandwidth, stalls, seed)
     require_writable_folder("--output", target)
     require_writable("--json", json_file)
+    if program is not None:
+        if text or model:
+            raise InputError("PROGRAM has its own input: --text and --model go without one")
+        used = device is not DeviceChoice.RTL, device is not DeviceChoice.GOLDEN
+        run_program_file(program, used, memory_settings, target, json_file)
+        return
     with input_errors(FrontendError, CompileError):
         with step("Reading the model"):
             mini = MiniLm(parameters, model)

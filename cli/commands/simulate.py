@@ -15,6 +15,7 @@ from ...bench.record import RunRecord
 from ...sw.program import Program, ProgramError
 from ...sw.tensor import Tensor, TensorError
 from ...verif.verilator import VerilatorError
+from ..arrays import read_array
 from ..console import output, step
 from ..errors import InputError, input_errors, machine_errors
 from ..options import (
@@ -37,13 +38,7 @@ MEMORY_LIMIT = 1 << 30
 
 
 def _read_array(tensor: Tensor, path: Path) -> NDArray:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"--input {path}: cannot be read: {reason}") from None
-    except ValueError:
-        raise InputError(f"--input {path}: is no .npy file") from None
+    array = read_array("--input", path)
     with input_errors(TensorError, prefix=f"--input {path}: "):
         list(tensor.pack(array))
     return array

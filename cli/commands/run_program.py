@@ -1,0 +1,142 @@
+"""`ageha run PROGRAM`: a compiled program on the devices, compared with what it should give."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...bench.execute import Execution, build_library, run_golden, run_rtl
+from ...bench.measure import measure, mismatches
+from ...bench.record import Case, RunRecord
+from ...sw.program import Program, ProgramError
+from ...verif.devices.library import MemorySettings
+from ...verif.verilator import VerilatorError
+from ..arrays import read_array
+from ..console import output, step
+from ..errors import InputError, ResultError, input_errors, machine_errors
+from ..output import staged_folder, write_json
+from ..page.page import render_page
+from ..program_files import tensor_path
+from ..tables import case_table
+from .simulate import read_inputs
+
+
+def run_program_file(
+    path: Path,
+    devices: tuple[bool, bool],
+    settings: MemorySettings,
+    target: Path,
+    json_file: Path | None,
+) -> None:
+    """Run a program with the inputs that lie beside it.
+
+    The golden model and the simulated Verilog must agree in every element, and both with
+    ``NAME.output.npy`` where that lies beside the program.
+
+    Parameters
+    ----------
+    path : Path
+        Program; its inputs are ``NAME.TENSOR.npy`` in the same folder.
+    devices : tuple of bool
+        Whether to use the golden model and the Verilog.
+    settings : MemorySettings
+    target : Path
+        Where run.json and the report go.
+    json_file : Path, optional
+
+    Raises
+    ------
+    InputError
+        If the program or an input is missing or wrong.
+    ResultError
+        If a device stops, or a result is wrong.
+    """
+    with input_errors(ProgramError):
+        program = Program.load(path)
+    inputs = read_inputs(
+        program, [f"{tensor.name}={tensor_path(path, tensor.name)}" for tensor in program.inputs]
+    )
+    golden, rtl = _execute(program, inputs, devices, settings)
+    main = rtl or golden
+    assert main is not None
+    case = measure(path.name, program, main, golden=golden if rtl else None)
+    record = RunRecord(
+        title=path.name,
+        device="both" if golden and rtl else "rtl" if rtl else "golden",
+        preset=program.config.name,
+        parameters=program.config.to_dict(),
+        memory=asdict(settings) if rtl else {},
+        cases=[case],
+    )
+    with staged_folder("--output", target) as folder:
+        for name, array in main.outputs.items():
+            np.save(folder / f"{name}.npy", array)
+        (folder / "run.json").write_text(record.to_json(), encoding="utf-8")
+        (folder / "report.html").write_text(render_page(record), encoding="utf-8")
+    output.print(case_table([case]))
+    wrong = _compare(path, main)
+    output.print(f"report: {target / 'report.html'}", markup=False)
+    write_json("--json", json_file, [_summary(record, case, wrong)])
+    if record.is_equal is False:
+        raise ResultError("the Verilog differs from the golden model")
+    if wrong:
+        raise ResultError(f"{wrong} elements differ from those beside the program")
+
+
+def _execute(
+    program: Program,
+    inputs: dict[str, NDArray],
+    devices: tuple[bool, bool],
+    settings: MemorySettings,
+) -> tuple[Execution | None, Execution | None]:
+    golden = rtl = None
+    with machine_errors():
+        if devices[0]:
+            with step("Golden model"):
+                golden = run_golden(program, inputs)
+        if devices[1]:
+            name = program.config.name
+            with (
+                input_errors(VerilatorError),
+                step(f"Building the simulator of {name} (minutes, the first time)"),
+            ):
+                library = build_library(program.config)
+            with step("Verilog"):
+                rtl = run_rtl(program, inputs, settings, library)
+    return golden, rtl
+
+
+def _compare(path: Path, execution: Execution) -> int | None:
+    """Return how many elements differ from the files beside the program; None without files."""
+    wanted = {
+        name: read_array("PROGRAM", tensor_path(path, name))
+        for name in execution.outputs
+        if tensor_path(path, name).exists()
+    }
+    if not wanted:
+        return None
+    found = {name: execution.outputs[name] for name in wanted}
+    try:
+        wrong, elements = mismatches(found, wanted)
+    except ValueError as error:
+        raise InputError(f"PROGRAM {path}: {error} than the files beside it") from None
+    equal = f"all {elements:,} equal" if not wrong else f"{wrong:,} of {elements:,} differ"
+    output.print(f"NumPy's product beside the program: {equal}", markup=False)
+    return wrong
+
+
+def _summary(record: RunRecord, case: Case, wrong: int | None) -> dict[str, object]:
+    return {
+        "program": record.title,
+        "preset": record.preset,
+        "device": record.device,
+        "cycles": case.cycles,
+        "ideal_cycles": case.ideal_cycles,
+        "predicted_cycles": case.predicted_cycles,
+        "busy": dict(case.busy),
+        "array_active": case.array_active,
+        "bytes_moved": case.bytes_read + case.bytes_written,
+        "mismatches": case.mismatches,
+        "mismatches_to_numpy": wrong,
+    }

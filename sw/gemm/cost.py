@@ -1,0 +1,92 @@
+"""How many cycles the array takes for one instruction of each flow, by an analytic model."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...hw.config import WORD_BYTES, AcceleratorConfig
+from ..sparsity.dataflow import Dataflow
+from .flows import is_stationary
+
+START = {False: 45, True: 70}
+"""Cycles from the issue of an instruction to its first sums, by whether it is stationary."""
+
+
+def array_cycles(
+    flow: Dataflow,
+    m: int,
+    n: int,
+    k: int,
+    config: AcceleratorConfig,
+    steps: NDArray[np.int64],
+    compressed_words: int,
+) -> int:
+    """Return the cycles of one MATMUL: its steps, or the lines that it reads if those are more.
+
+    Parameters
+    ----------
+    flow : Dataflow
+    m, n, k : int
+        Of the instruction: A is [m, k], B is [n, k].
+    steps : int64 [pieces]
+        Slots or useful vectors of each piece of the compressed operand; unused in dense flows.
+    compressed_words : int
+        Of the compressed operand; 0 in dense flows.
+    """
+    multiply = _steps(flow, m, n, k, config, steps)
+    words = _words(flow, m, n, k, config, steps, compressed_words)
+    return START[is_stationary(flow)] + max(multiply, -(-words // config.lanes))
+
+
+def _steps(
+    flow: Dataflow,
+    m: int,
+    n: int,
+    k: int,
+    config: AcceleratorConfig,
+    steps: NDArray[np.int64],
+) -> int:
+    """Return the steps; a tile takes no fewer than it has rows to drain or to load."""
+    rows, columns = config.array.rows, config.array.columns
+    row_tiles, column_tiles = -(-m // rows), -(-n // columns)
+    match flow:
+        case Dataflow.DENSE_OUTPUT:
+            return row_tiles * column_tiles * max(k, rows)
+        case Dataflow.DENSE_WEIGHT | Dataflow.DENSE_INPUT:
+            return -(-k // rows) * column_tiles * max(m, rows)
+        case Dataflow.SPARSE_OUTPUT | Dataflow.COLUMN_SPARSE_OUTPUT:
+            return row_tiles * int(np.maximum(steps, rows).sum())
+        case Dataflow.SPARSE_WEIGHT:
+            return int(np.maximum(-(-steps // rows), 1).sum()) * max(m, rows)
+        case Dataflow.SPARSE_INPUT:
+            return column_tiles * int(np.maximum(steps, rows).sum())
+
+
+def _words(
+    flow: Dataflow,
+    m: int,
+    n: int,
+    k: int,
+    config: AcceleratorConfig,
+    steps: NDArray[np.int64],
+    compressed_words: int,
+) -> int:
+    """Return the words, counted as whole lines of them, that pass the scratchpad's read port."""
+    array, lanes = config.array, config.lanes
+    row_tiles, column_tiles = -(-m // array.rows), -(-n // array.columns)
+    a_words, b_words = (-(-size // lanes) * lanes * -(-k // WORD_BYTES) for size in (m, n))
+    scales = row_tiles * column_tiles * 2 * lanes
+    match flow:
+        case Dataflow.DENSE_OUTPUT:
+            return scales + column_tiles * a_words + row_tiles * b_words
+        case Dataflow.DENSE_WEIGHT | Dataflow.DENSE_INPUT:
+            return scales + column_tiles * a_words + b_words
+        case Dataflow.SPARSE_OUTPUT | Dataflow.COLUMN_SPARSE_OUTPUT:
+            return scales + a_words + row_tiles * compressed_words
+        case Dataflow.SPARSE_WEIGHT:
+            # A line of eight k serves all places in it; at worst every place has its own.
+            gathered = int(np.minimum(steps, -(-k // WORD_BYTES)).sum()) * lanes
+            return scales + gathered * -(-m // lanes) + compressed_words
+        case Dataflow.SPARSE_INPUT:
+            return scales + column_tiles * compressed_words + b_words
