@@ -11,7 +11,7 @@ from .butterfly.linear import ButterflyLinear
 from .frontend.fabnet import AnyLinear, Fabnet, FabnetBlock, SelfAttention
 from .reference import gelu, layer_norm, softmax
 
-Values = dict[str, NDArray[np.float64]]
+Values = dict[str, NDArray]
 
 
 def mixing_scale(tokens: int, features: int) -> float:

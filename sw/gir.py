@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 
 from ..hw.isa import UNIT_OF, Opcode, Unit
 
-DTYPE_BYTES = {"int8": 1, "int16": 2, "scale": 8, "packed": 8}
-"""Bytes of an element; `scale` is a `hw.isa.ScaleWord`, `packed` a word of a compressed operand."""
+DTYPE_BYTES = {"int8": 1, "int16": 2, "scale": 8, "packed": 8, "coefficient": 8}
+"""Bytes of an element; `scale` is a `hw.isa.ScaleWord`, `packed` a word of a compressed operand,
+`coefficient` a 2 x 2 matrix of a butterfly."""
 
 WORD = 8
 
@@ -127,6 +128,11 @@ class Buffer:
     def size(self) -> int:
         """Words from the first to the last."""
         return (self.rows - 1) * self.pitch + self.row_words
+
+    @property
+    def space(self) -> int:
+        """Words with whole rows; one row where all lie at one place."""
+        return self.rows * self.pitch or self.row_words
 
 
 def words(columns: int, dtype: str) -> int:

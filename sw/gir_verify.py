@@ -8,6 +8,7 @@ from operator import index
 from ..hw.config import AcceleratorConfig
 from ..hw.isa import COMPRESSED_A_FLOWS, COMPRESSED_B_FLOWS, Opcode
 from .gir import DTYPE_BYTES, WORD, Buffer, Compute, Graph, Level, Move, Operation, Slice
+from .gir_butterfly import butterfly_error
 from .gir_product import PACKED, is_packed, product_of
 from .gir_text import GirError
 
@@ -64,8 +65,7 @@ def _check_buffer(buffer: Buffer, config: AcceleratorConfig) -> None:
             f"buffer {buffer.name}: rows and columns must be from 1 to {MAXIMUM_SIZE}, "
             f"not {buffer.rows} and {buffer.columns}"
         )
-    is_broadcast = buffer.pitch == 0 and buffer.level == Level.SCRATCHPAD
-    if buffer.rows > 1 and buffer.pitch < buffer.row_words and not is_broadcast:
+    if buffer.rows > 1 and 0 < buffer.pitch < buffer.row_words:
         raise GirError(
             f"buffer {buffer.name}: pitch must be at least {buffer.row_words}, not {buffer.pitch}"
         )
@@ -108,6 +108,11 @@ def _check_move(operation: Operation, buffers: dict[str, Buffer], where: str) ->
 def _check_compute(
     operation: Operation, buffers: dict[str, Buffer], config: AcceleratorConfig, where: str
 ) -> None:
+    if operation.opcode == Opcode.BUTTERFLY:
+        rule = butterfly_error(operation, buffers, config)
+        if rule is not None:
+            raise GirError(f"{where}: {rule}")
+        return
     required = SIGNATURES.get(operation.opcode)
     if required is None:
         raise GirError(f"{where}: is no computation")

@@ -196,7 +196,7 @@ class _Reader:
             tuple(
                 self._block(number, kind, expanded[number]) for number, kind in enumerate(mixing)
             ),
-            self._linear("classifier", self.features, len(self.tensors["classifier.bias"])),
+            self._classifier(),
         )
 
     def _block(self, number: int, mixing: str, expanded: int) -> FabnetBlock:
@@ -226,6 +226,12 @@ class _Reader:
                 f"{self.path}: heads must divide {self.features} features, not {text!r}"
             )
         return int(text)
+
+    def _classifier(self) -> Linear:
+        layer = self._linear("classifier", self.features, len(self.tensors["classifier.bias"]))
+        if not isinstance(layer, Linear):
+            raise FrontendError(f"{self.path}: the classifier must be dense")
+        return layer
 
     def _norm(self, name: str) -> LayerNorm:
         return LayerNorm(self.tensors[f"{name}.norm.gain"], self.tensors[f"{name}.norm.bias"])

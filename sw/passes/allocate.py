@@ -106,5 +106,5 @@ def _stack(buffers: Iterable[Buffer], config: AcceleratorConfig) -> Iterable[Buf
     ends: dict[int, int] = defaultdict(int)
     for buffer in buffers:
         address = ends[buffer.window]
-        ends[buffer.window] = _round_up(address + buffer.rows * buffer.pitch, beat)
+        ends[buffer.window] = _round_up(address + buffer.space, beat)
         yield replace(buffer, address=address)

@@ -41,7 +41,7 @@ def layer_constants(number: int, layer: QuantisedLayer) -> dict[str, NDArray]:
 def pack(values: NDArray, buffer: Buffer) -> bytes:
     """Return the bytes of matrix `values` in DRAM buffer `buffer`, rows padded with zeros."""
     rows = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1)
-    padded = np.zeros((buffer.rows, buffer.pitch * WORD), dtype=np.uint8)
+    padded = np.zeros((len(rows), (buffer.pitch or buffer.row_words) * WORD), dtype=np.uint8)
     padded[:, : rows.shape[1]] = rows
     return padded.tobytes()
 

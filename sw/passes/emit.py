@@ -7,6 +7,7 @@ from operator import index
 
 from ...hw.isa import Opcode, Unit
 from ..gir import DTYPE_BYTES, WORD, Buffer, Graph, Operation, Slice, words
+from ..gir_butterfly import butterfly_fields
 from ..gir_product import product_of
 from ..instruction import Dram, Instruction, Value, fields
 
@@ -59,6 +60,8 @@ def _move(operation: Operation, buffers: Mapping[str, Buffer]) -> dict[str, Valu
 
 
 def _compute(operation: Operation, buffers: Mapping[str, Buffer]) -> dict[str, Value]:
+    if operation.opcode == Opcode.BUTTERFLY:
+        return butterfly_fields(operation, lambda item: _place(item, buffers))
     values: dict[str, Value] = {}
     known = fields(operation.opcode)
     slices = {**operation.reads, **operation.writes}

@@ -1,0 +1,131 @@
+"""BUTTERFLY nodes: how they are made, checked, counted, and turned into fields.
+
+A node reads ``x`` (and ``x_imaginary``) and, in mode REAL, ``coefficient``; it writes ``y`` (and
+``y_imaginary``) and, if it takes more than one pass, ``work`` (and ``work_imaginary``). Imaginary
+parts are slices of the same buffer. The attributes are fields of the instruction; addresses,
+pitches, `vectors`, `x_points` and `y_points` come from the slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from operator import index
+
+from ..hw.butterfly_order import pass_lengths
+from ..hw.config import AcceleratorConfig
+from ..hw.isa import Axis, ButterflyMode
+from .gir import Buffer, Operation, Slice
+from .instruction import Value
+
+IMAGINARY = "_imaginary"
+ROLES = {
+    "x": "int16",
+    "x_imaginary": "int16",
+    "coefficient": "coefficient",
+    "exponent": "scale",
+    "y": "int16",
+    "y_imaginary": "int16",
+    "work": "int16",
+    "work_imaginary": "int16",
+    "y_exponent": "scale",
+}
+START = 60
+"""Cycles of an instruction besides those of its pairs."""
+
+PASS_START = 40
+"""Cycles until the results of a pass come, in which the next one cannot begin."""
+
+
+def is_along_tokens(operation: Operation) -> bool:
+    """Return whether the transformed axis is TOKENS: points are rows."""
+    return operation.attributes["axis"] == Axis.TOKENS.value
+
+
+def _points(item: Slice, along_tokens: bool) -> int:
+    return index(item.rows if along_tokens else item.columns)
+
+
+def butterfly_fields(
+    operation: Operation, place: Callable[[Slice], tuple[int, int]]
+) -> dict[str, Value]:
+    """Return the fields that follow from the slices; `place` gives first word and pitch."""
+    along_tokens = is_along_tokens(operation)
+    slices = {**operation.reads, **operation.writes}
+    x, y = slices["x"], slices["y"]
+    values: dict[str, Value] = {
+        "vectors": index(x.columns if along_tokens else x.rows),
+        "x_points": _points(x, along_tokens),
+        "y_points": _points(y, along_tokens),
+        "x_pitch": place(x)[1],
+        "y_pitch": place(y)[1],
+    }
+    for role, item in slices.items():
+        if not role.endswith(IMAGINARY):
+            values[f"{role}_address"] = place(item)[0]
+    distances = planes(slices, place)
+    values["plane_words"] = next(iter(distances.values()), 0)
+    return values
+
+
+def planes(
+    slices: Mapping[str, Slice], place: Callable[[Slice], tuple[int, int]]
+) -> dict[str, int]:
+    """Return the words between real and imaginary parts of each complex matrix."""
+    return {
+        role: place(slices[role])[0] - place(slices[role.removesuffix(IMAGINARY)])[0]
+        for role in slices
+        if role.endswith(IMAGINARY)
+    }
+
+
+def butterfly_cycles(operation: Operation, config: AcceleratorConfig) -> int:
+    """Return for how many cycles a node keeps the unit busy: a pair a lane a cycle, each pass."""
+    attributes = operation.attributes
+    along_tokens = is_along_tokens(operation)
+    x = operation.reads["x"]
+    vectors = index(x.columns if along_tokens else x.rows)
+    lanes = config.butterfly.lanes
+    # On TOKENS a lane has a word of four columns, one pair of them at a time.
+    turns = -(-vectors // lanes) if not along_tokens else 4 * -(-vectors // (4 * lanes))
+    points = attributes["blocks"] << attributes["log_points"]
+    passes = len(pass_lengths(attributes["stages"], config.butterfly.stages))
+    return START + passes * (PASS_START + turns * points // 2)
+
+
+def butterfly_error(
+    operation: Operation, buffers: Mapping[str, Buffer], config: AcceleratorConfig
+) -> str | None:
+    """Return the rule that a node breaks, or None."""
+    slices = {**operation.reads, **operation.writes}
+    attributes = operation.attributes
+    for role, item in slices.items():
+        if role not in ROLES:
+            return f"has no role {role}"
+        if buffers[item.buffer].dtype != ROLES[role]:
+            return f"{role} must be {ROLES[role]}, not {buffers[item.buffer].dtype}"
+    is_real = attributes["mode"] == ButterflyMode.REAL.value
+    if is_real != ("coefficient" in slices):
+        return "must have coefficients in mode REAL and none in others"
+    along_tokens = is_along_tokens(operation)
+    points = attributes["blocks"] << attributes["log_points"]
+    for role in ("x", "y"):
+        used = _points(slices[role], along_tokens)
+        if used > points:
+            return f"{role} must have at most {points} points, not {used}"
+    if not along_tokens:
+        for role in ("x", "y"):
+            pitch = buffers[slices[role].buffer].pitch
+            if pitch % config.lanes != 1:
+                return f"pitch {pitch} of {role} must be 1 modulo {config.lanes}"
+    if "work" in slices:
+        pitches = {buffers[slices[role].buffer].pitch for role in ("y", "work")}
+        if len(pitches) > 1:
+            return f"pitches of y and work must be equal, not {sorted(pitches)}"
+
+    def place(item: Slice) -> tuple[int, int]:
+        buffer = buffers[item.buffer]
+        return index(item.row) * buffer.pitch, buffer.pitch
+
+    if len(set(planes(slices, place).values())) > 1:
+        return "imaginary parts of x, y and work must be equally far from the real ones"
+    return None
