@@ -1,0 +1,194 @@
+"""Gives the vectors of a compressed matrix in the scratchpad."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .byte_expander import ByteExpander, count_ones
+from .compressed_reader import (
+    SIZE_BITS,
+    CompressedReader,
+    index_bits,
+    longest_vector,
+    matrix_layout,
+)
+from .config import AcceleratorConfig, ConfigError
+from .isa import ErrorCode
+from .ports import ReadPortSignature, fault_layout
+from .slot_places import SlotPlaces, place_layout
+from .stream_buffer import StreamBuffer
+
+
+def vector_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """A useful vector of a bitmap, or a slot.
+
+    `elements`: zero beyond the vector. `indices`: of a slot, in its block; zero in a bitmap.
+    `place`: the block, or the number of the vector in its strip. `last`: of its piece. `empty`: the
+    piece has no vector; elements and place are zero.
+    """
+    return data.StructLayout(
+        {
+            "elements": data.ArrayLayout(signed(8), longest_vector(config)),
+            **_tag_layout(config).members,
+        }
+    )
+
+
+def _tag_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """What does not depend on the values."""
+    bits = (config.array.block - 1).bit_length()
+    return data.StructLayout(
+        {
+            "indices": data.ArrayLayout(bits, config.array.columns),
+            "place": SIZE_BITS,
+            "last": 1,
+            "empty": 1,
+        }
+    )
+
+
+class CompressedOperand(wiring.Component):
+    """Walks compressed matrices and gives their vectors in order.
+
+    A slot is treated as a vector of a bitmap with all elements present.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    matrix : stream of `matrix_layout`, in
+    vectors : stream of `vector_layout`, out
+    read : read port of the scratchpad
+    fault : `fault_layout`, out
+        `COMPRESSED_OPERAND` with the first word of the first piece that is wrong; until reset.
+        Vectors before the place where it is wrong may still be on offer.
+
+    Latency: a matrix's first vector can be taken 24 cycles after the matrix was, if no access is
+    refused; matrices are read ahead like pieces. Throughput one vector a cycle.
+
+    Raises
+    ------
+    ConfigError
+        If the parameters leave out compressed operands.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        if config.array.block == 1:
+            raise ConfigError("array.block must be 4, 8 or 16 for compressed operands, not 1")
+        self._config = config
+        super().__init__(
+            {
+                "matrix": In(stream.Signature(matrix_layout(config))),
+                "vectors": Out(stream.Signature(vector_layout(config))),
+                "read": Out(ReadPortSignature(config)),
+                "fault": Out(fault_layout),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """Parameters of the accelerator."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return reader, finders of places, check and expansion."""
+        m = Module()
+        m.submodules.reader = reader = CompressedReader(self.config)
+        wiring.connect(m, wiring.flipped(self.matrix), reader.matrix)
+        wiring.connect(m, reader.read, wiring.flipped(self.read))
+        tag = _tag_layout(self.config)
+        m.submodules.expander = expander = ByteExpander(longest_vector(self.config), tag)
+        wiring.connect(m, reader.values, expander.values)
+        places = self._find_places(m, reader)
+        self._check(m, places, reader, expander)
+
+        m.submodules.buffer = buffer = StreamBuffer(vector_layout(self.config))
+        wiring.connect(m, buffer.output, wiring.flipped(self.vectors))
+        expanded = expander.output
+        m.d.comb += [
+            buffer.input.valid.eq(expanded.valid),
+            expanded.ready.eq(buffer.input.ready),
+            buffer.input.payload.elements.eq(expanded.payload.elements),
+        ]
+        for name in tag.members:
+            m.d.comb += buffer.input.payload[name].eq(expanded.payload.tag[name])
+        return m
+
+    def _find_places(self, m: Module, reader: CompressedReader):
+        """Return the stream of places of either format."""
+        m.submodules.slots = slots = SlotPlaces(self.config)
+        wiring.connect(m, reader.pieces, slots.pieces)
+        m.d.comb += [
+            slots.advances.valid.eq(reader.places.valid),
+            slots.advances.payload.eq(reader.places.payload),
+            reader.places.ready.eq(slots.advances.ready),
+        ]
+        return slots.places
+
+    def _check(self, m: Module, places, reader: CompressedReader, expander: ByteExpander) -> None:
+        """Join places and selections; hand on what is right, and stop at what is not."""
+        columns = self.config.array.columns
+        size = longest_vector(self.config)
+        origin, vector = reader.origins, expander.input
+        given, selected = places.payload, reader.selections.payload
+
+        place = Signal(place_layout)
+        present, count = Signal(size), Signal(range(size + 1))
+        indices = Signal(columns * index_bits(self.config))
+        valid, take, done = Signal(), Signal(), Signal()
+        selects = ~given.empty & ~given.wrong
+        chosen = Signal(size)
+        with m.If(selects):
+            m.d.comb += chosen.eq(Mux(given.bitmap, selected[:size], (1 << columns) - 1))
+        m.d.comb += [
+            take.eq(places.valid & (reader.selections.valid | ~selects) & (~valid | done)),
+            places.ready.eq(take),
+            reader.selections.ready.eq(take & selects),
+        ]
+        with m.If(take):
+            m.d.sync += [
+                valid.eq(1),
+                place.eq(given),
+                present.eq(chosen),
+                count.eq(count_ones(chosen)),
+                indices.eq(Mux(given.bitmap | ~selects, 0, selected)),
+            ]
+        with m.Elif(done):
+            m.d.sync += valid.eq(0)
+
+        total = Signal(len(origin.payload.values) + 1)
+        now = Signal.like(total)
+        wrong = Signal()
+        values = origin.payload.values
+        miscounted = place.bitmap & ((now > values) | (place.last & (now != values)))
+        beyond = Const(0, 1)
+        if self.config.array.block == 8:
+            beyond = Cat(indices[3::4]).any()
+        tag = vector.payload.tag
+        m.d.comb += [
+            now.eq(total + count),
+            wrong.eq(valid & origin.valid & (place.wrong | miscounted | beyond)),
+            vector.valid.eq(valid & origin.valid & ~wrong),
+            done.eq(vector.valid & vector.ready),
+            origin.ready.eq(done & place.last),
+            vector.payload.present.eq(present),
+            vector.payload.count.eq(count),
+            vector.payload.last.eq(place.last),
+            tag.place.eq(place.place),
+            tag.last.eq(place.last),
+            tag.empty.eq(place.empty),
+        ]
+        for column in range(columns):
+            width = index_bits(self.config)
+            m.d.comb += tag.indices[column].eq(indices.word_select(column, width))
+        with m.If(done):
+            m.d.sync += total.eq(Mux(place.last, 0, now))
+        with m.If(wrong & ~self.fault.valid):
+            m.d.sync += [
+                self.fault.valid.eq(1),
+                self.fault.code.eq(ErrorCode.COMPRESSED_OPERAND),
+                self.fault.index.eq(origin.payload.index),
+                self.fault.address.eq(origin.payload.address),
+            ]
