@@ -60,19 +60,18 @@ def draw(case):
     return seed, m, n, k
 
 
-RUNNING = (Dataflow.DENSE_OUTPUT,)
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("flow", Dataflow)
+def test_random_products(flow, swapped):
+    for case, density in enumerate((0, 0.1, 0.5, 1)):
+        seed, m, n, k = draw(case)
+        check(*matrices(seed, m, n, k, density), flows=[flow], swapped=swapped)
 
 
-@pytest.mark.parametrize("case", range(4))
-@pytest.mark.parametrize("flow", RUNNING)
-def test_random_products(flow, case):
-    seed, m, n, k = draw(case)
-    check(*matrices(seed, m, n, k, (0.1, 0.5, 1, 0)[case]), flows=[flow])
-
-
-@pytest.mark.parametrize("flow", RUNNING)
-def test_single_numbers(flow):
-    check(*matrices(1, 1, 1, 1), flows=[flow])
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("flow", Dataflow)
+def test_single_numbers(flow, swapped):
+    check(*matrices(1, 1, 1, 1), flows=[flow], swapped=swapped)
 
 
 def test_floats_are_quantised_a_row():
@@ -98,9 +97,11 @@ def test_no_activations_saturate(value):
     np.testing.assert_allclose(found, exact, rtol=2**-13)
 
 
-def test_tiles_share_the_scratchpad():
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("flow", Dataflow)
+def test_tiles_share_the_scratchpad(flow, swapped):
     """Operands of several times the scratchpad are cut, loaded ahead, and stored in tiles."""
-    compiled = check(*matrices(2, 150, 130, 120), flows=[Dataflow.DENSE_OUTPUT])
+    compiled = check(*matrices(2, 150, 130, 120, 0.6), flows=[flow], swapped=swapped)
     assert compiled.program.metadata["tiles"] != [150, 130]
     stores = [i for i in decode_all(compiled.program.code) if i.opcode == Opcode.STORE]
     assert len(stores) > 1
