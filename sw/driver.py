@@ -18,6 +18,23 @@ WINDOW_ALIGNMENT = 4096
 """Bytes that the physical address of a window is a multiple of."""
 
 
+ADDRESS_MEANINGS = {
+    ErrorCode.ILLEGAL_OPCODE: "the opcode",
+    ErrorCode.ILLEGAL_OPERAND: "offset in the window of a transfer, otherwise 0",
+    ErrorCode.SCRATCHPAD_RANGE: "the last word that an operand takes of the scratchpad",
+    ErrorCode.WINDOW: "the last byte of a transfer, or the program's first, in its window",
+    ErrorCode.READ_SLAVE_ERROR: "the burst's address in memory",
+    ErrorCode.READ_DECODE_ERROR: "the burst's address in memory",
+    ErrorCode.WRITE_SLAVE_ERROR: "the burst's address in memory",
+    ErrorCode.WRITE_DECODE_ERROR: "the burst's address in memory",
+    ErrorCode.SEMAPHORE_OVERFLOW: "the semaphore",
+    ErrorCode.WATCHDOG: "mask of the units that have unfinished instructions",
+    ErrorCode.PROGRAM_HEADER: "the wrong byte of the header",
+    ErrorCode.COMPRESSED_OPERAND: "scratchpad word at which the malformed strip or tile begins",
+}
+"""What the address of an error is, for each code that has one."""
+
+
 class DriverError(RuntimeError):
     """The device is no accelerator, is not the program's, or does not answer."""
 
@@ -32,11 +49,12 @@ class DeviceError(RuntimeError):
     index : int
         The instruction that failed.
     address : int
-        What failed; the meaning depends on the code.
+        What failed, see `ADDRESS_MEANINGS`.
     """
 
     def __init__(self, code: ErrorCode, index: int, address: int) -> None:
-        super().__init__(f"{code.name} in instruction {index} at {address:#x}")
+        meaning = ADDRESS_MEANINGS[code]
+        super().__init__(f"{code.name} in instruction {index} at {address:#x} ({meaning})")
         self.code = code
         self.index = index
         self.address = address

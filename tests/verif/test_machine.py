@@ -7,7 +7,7 @@ import pytest
 
 from ageha.hw.config import PRESETS, AcceleratorConfig
 from ageha.hw.isa import ErrorCode, Opcode
-from ageha.sw.driver import DeviceError, load_program, run_program
+from ageha.sw.driver import ADDRESS_MEANINGS, DeviceError, load_program, run_program
 from ageha.sw.instruction import Dram, decode_all, encode
 from ageha.sw.program import Program, Window
 from ageha.sw.scale import ScaleVector
@@ -166,7 +166,11 @@ def test_errors_of_an_instruction(word: bytes, code: ErrorCode, address: int) ->
     number = int.from_bytes(word, "little") | 1 << 32
     stopped = error(before, number.to_bytes(64, "little"), END)
     assert (stopped.code, stopped.index, stopped.address) == (code, 1, address)
-    assert str(stopped) == f"{code.name} in instruction 1 at {address:#x}"
+    assert str(stopped).startswith(f"{code.name} in instruction 1 at {address:#x} (")
+
+
+def test_every_error_says_what_its_address_is() -> None:
+    assert set(ADDRESS_MEANINGS) == set(ErrorCode) - {ErrorCode.NONE}
 
 
 def test_unknown_flow() -> None:
