@@ -55,7 +55,7 @@ def classify(model: Fabnet, numbers: NDArray[np.floating]) -> Values:
     return values
 
 
-def run_block(block: FabnetBlock, x: NDArray[np.float64], epsilon: float) -> Values:
+def run_block(block: FabnetBlock, x: NDArray[np.floating], epsilon: float) -> Values:
     """Return every intermediate result of a block on `x` [batch, tokens, features], by name."""
     values: Values = {}
     if block.attention is None:
@@ -75,7 +75,7 @@ def run_block(block: FabnetBlock, x: NDArray[np.float64], epsilon: float) -> Val
     return values
 
 
-def _attend(attention: SelfAttention, x: NDArray[np.float64]) -> Values:
+def _attend(attention: SelfAttention, x: NDArray[np.floating]) -> Values:
     """Return the context and what leads to it; scores are in exponents of two."""
     batch, tokens, features = x.shape
     width = features // attention.heads

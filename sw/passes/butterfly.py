@@ -65,6 +65,10 @@ class Matrix:
             result[role + IMAGINARY] = self._slice(self.imaginary)
         return result
 
+    def whole(self) -> Slice:
+        """Return the slice of the real parts."""
+        return self._slice(0)
+
     def _slice(self, row: int) -> Slice:
         return part(
             self.values, row + self.first_token, self.first_feature, self.tokens, self.features
@@ -170,9 +174,9 @@ class ButterflyLowering:
 
     def _between(self, name: str, stack: int, block: int, y: Matrix, size: int) -> Matrix:
         """Declare what lies between two blocks of a chain, with the best exponents."""
-        matrix = self.matrix(f"{name}.{stack}.{block}", y.tokens, size, 0)
+        matrix = self.matrix(f"{name}.between_{stack}_{block}", y.tokens, size, 0)
         turns = -(-y.tokens // self.config.lanes)
-        exponents = self.memory.scales(f"{name}.{stack}.{block}.exponents", 1, turns)
+        exponents = self.memory.scales(f"{name}.exponents_{stack}_{block}", 1, turns)
         return replace(matrix, exponents=self.memory.declare(exponents))
 
     def hierarchical(
@@ -236,7 +240,7 @@ class ButterflyLowering:
         self.constants[buffer_name] = to_int16(row, y.fraction, buffer_name)[None]
         source = Buffer(buffer_name, Level.DRAM, "int16", y.tokens, y.features, 0)
         self.memory.declare(source)
-        return load(part(source), y.slices("x")["x"], name)
+        return load(part(source), y.whole(), name)
 
     def real(
         self,
@@ -452,4 +456,5 @@ class ButterflyLowering:
     def _unique(self, name: str) -> str:
         number = self._numbers.get(name, 0)
         self._numbers[name] = number + 1
-        return f"{name}.{number}"
+        # A dot before a number would make it a copy of a buffer of a parallel node.
+        return f"{name}_{number}"

@@ -133,7 +133,7 @@ class _FabnetLowering:
         sixteenths = np.full(self.tokens, 2.0**-NUMBER_FRACTION)
         rows = self._scale_constant("numbers.scales", ScaleVector.from_float(sixteenths))
         positions = np.rint(np.ldexp(self.model.positions.astype(float), model.embedded))
-        place = residual.slices("y")["y"]
+        place = residual.whole()
         table = self.memory.dram("positions", "int16", self.tokens, self.features)
         self.butterfly.constants["positions"] = positions.astype(np.int16)
         self.nodes.append(load(part(table), place, name))
@@ -152,7 +152,7 @@ class _FabnetLowering:
         target = self.memory.results(f"{name}.norm.copy", 2, self.features)
         copy = self._constant(f"{name}.norm", "int16", values, target)
         epsilon = round(math.ldexp(self.model.epsilon, 2 * before))
-        rows = residual.slices("y")["y"]
+        rows = residual.whole()
         self.nodes.append(normalise(rows, part(copy), rows, after, epsilon, name))
 
     def _block(
@@ -186,9 +186,7 @@ class _FabnetLowering:
             wide = self.butterfly.matrix(f"{product}.wide", self.tokens, self.features, fraction)
             self.nodes += self.butterfly.linear(product, layer, x, wide)
             operands[kind] = self._operand(product, self.tokens, self.features)
-            self.nodes.append(
-                quantise(wide.slices("x")["x"], operands[kind].all(), fraction, product)
-            )
+            self.nodes.append(quantise(wide.whole(), operands[kind].all(), fraction, product))
         values = self._transposed(f"{name}.value", operands["value"], fractions.value)
         context = self.butterfly.matrix(
             f"{name}.context", self.tokens, self.features, fractions.context
@@ -232,7 +230,7 @@ class _FabnetLowering:
             for kind in ("query", "key")
         )
         high, low = part(planes, 0, rows=tokens), part(planes, tokens, rows=tokens)
-        result = context.columns(first, width).slices("y")["y"]
+        result = context.columns(first, width).whole()
         channels = values.rows(first, width)
         fraction = fractions.context
         product = f"{name}.context"
@@ -253,7 +251,7 @@ class _FabnetLowering:
         activated = self._operand(f"{name}.activated", self.tokens, width)
         self.nodes.append(
             quantise(
-                wide.slices("x")["x"],
+                wide.whole(),
                 activated.all(),
                 fractions.expanded,
                 f"{name}.activation",
@@ -269,7 +267,7 @@ class _FabnetLowering:
         for first in range(0, y.features, self.step):
             count = min(self.step, y.features - first)
             a = part(x.values, 0, first, columns=count), part(x.scales)
-            target = y.columns(first, count).slices("y")["y"]
+            target = y.columns(first, count).whole()
             self.nodes.append(matmul(a, self._unit(count), target, y.fraction, product))
 
     def _classify(self, residual: Matrix) -> None:
@@ -278,7 +276,7 @@ class _FabnetLowering:
         classes = self.model.classes
         fraction = model.blocks[-1].output
         x = self._operand("classified", tokens, self.features)
-        self.nodes.append(quantise(residual.slices("x")["x"], x.all(), fraction, name))
+        self.nodes.append(quantise(residual.whole(), x.all(), fraction, name))
         weights = self._operand_constant(name, model.classifier.weight)
         rows = self._scale_constant(f"{name}.scales", model.classifier.scales)
         wide = self._results("token_logits", classes, tokens)

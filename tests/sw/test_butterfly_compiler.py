@@ -1,0 +1,132 @@
+"""Butterfly operators, compiled and executed by the golden model, against floats."""
+
+import numpy as np
+import pytest
+
+from ageha.bench.execute import run_golden
+from ageha.hw.config import preset
+from ageha.sw.butterfly.compress import compress_sequence
+from ageha.sw.butterfly.errors import ButterflyError
+from ageha.sw.butterfly.fixed_point import fix_factors
+from ageha.sw.butterfly.hierarchical import HierarchicalLinear
+from ageha.sw.butterfly.linear import ButterflyLinear, twiddle_shape
+from ageha.sw.butterfly.twiddle import Twiddle
+from ageha.sw.butterfly_compiler import Compression, Mixing, compile_butterfly
+from ageha.sw.errors import CompileError
+
+SEED = 20240607
+PRESETS = ("ecp5", "base")
+
+
+def rotations(random, shape):
+    """Random coefficients [..., 2, 2] that keep lengths."""
+    angles = random.uniform(0, 2 * np.pi, shape[:-2])
+    cosine, sine = np.cos(angles), np.sin(angles)
+    return np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], -2)
+
+
+def random_layer(random, inputs, outputs, blocks=1, increasing=True, bias=False):
+    twiddle = Twiddle(rotations(random, twiddle_shape(inputs, outputs, blocks)), increasing)
+    return ButterflyLinear(twiddle, inputs, outputs, random.normal(size=outputs) if bias else None)
+
+
+def run(operator, config, x, fractions):
+    """Return what the golden machine makes of float `x`."""
+    program = compile_butterfly(operator, config, len(x), fractions)
+    (source,), (target,) = program.inputs, program.outputs
+    outputs = run_golden(program, {"input": source.from_float(x)}).outputs
+    return target.to_float(outputs["output"])
+
+
+def signal_to_noise(found, expected):
+    noise = np.sum((found - expected) ** 2)
+    return 10 * np.log10(np.sum(expected**2) / noise)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(
+    ("tokens", "inputs", "outputs", "blocks", "increasing", "bias"),
+    [
+        (1, 4, 4, 1, True, False),
+        (7, 8, 8, 1, False, True),
+        (17, 32, 64, 1, True, True),
+        (33, 64, 32, 1, True, False),
+        (5, 24, 100, 1, True, True),
+        (20, 100, 24, 1, False, False),
+        (19, 32, 32, 2, True, False),
+        (3, 16, 48, 3, False, True),
+        (16, 256, 128, 1, True, False),
+    ],
+)
+def test_linear_layers(name, tokens, inputs, outputs, blocks, increasing, bias):
+    random = np.random.default_rng(SEED + tokens)
+    layer = random_layer(random, inputs, outputs, blocks, increasing, bias)
+    x = random.uniform(-1, 1, (tokens, inputs))
+    found = run(layer, preset(name), x, (14, 12))
+    assert signal_to_noise(found, layer(x)) > 55
+
+
+@pytest.mark.parametrize("tile", [16, 32, 64])
+@pytest.mark.parametrize(("inputs", "outputs"), [(64, 64), (128, 64), (40, 136), (64, 16)])
+def test_hierarchical_layers(tile, inputs, outputs):
+    random = np.random.default_rng(SEED + tile)
+    down, across = -(-outputs // tile), -(-inputs // tile)
+    shape = (down, across, tile.bit_length() - 1, tile // 2, 2, 2)
+    layer = HierarchicalLinear(
+        rotations(random, shape), inputs, outputs, bias=random.normal(size=outputs)
+    )
+    x = random.uniform(-1, 1, (9, inputs))
+    for config in map(preset, PRESETS):
+        assert signal_to_noise(run(layer, config, x, (14, 11)), layer(x)) > 52
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(("tokens", "features"), [(8, 8), (64, 32), (16, 128), (2, 4)])
+def test_mixing(name, tokens, features):
+    random = np.random.default_rng(SEED + features)
+    scale = (tokens * features).bit_length() // 2
+    x = random.normal(size=(tokens, features))
+    spectrum = 14 - int(np.ceil(np.log2(np.abs(np.fft.fft(x)).max())))
+    found = run(Mixing(features, scale, spectrum), preset(name), x, (11, 11))
+    expected = x + np.fft.fft2(x).real * 2.0**-scale
+    assert signal_to_noise(found, expected) > 60
+
+
+@pytest.mark.parametrize(
+    ("tokens", "features", "chunk", "kept"),
+    [(32, 16, 8, 4), (64, 12, 64, 16), (16, 32, 4, 4), (8, 8, 4, 2)],
+)
+def test_compression(tokens, features, chunk, kept):
+    random = np.random.default_rng(SEED + kept)
+    x = random.normal(size=(tokens, features))
+    for config in map(preset, PRESETS):
+        found = run(Compression(features, chunk, kept, 9), config, x, (12, 12))
+        assert signal_to_noise(found, compress_sequence(x, chunk, kept)) > 50
+
+
+def test_coefficients_take_all_their_bits_and_no_more():
+    random = np.random.default_rng(SEED)
+    matrices = random.normal(size=(5, 16, 2, 2)) * 10.0 ** random.integers(-6, 6, (5, 1, 1, 1))
+    fixed = fix_factors(matrices, range(5), 5)
+    sums = np.abs(fixed.coefficients.reshape(5, 16, 2, 2)).sum(axis=-1).max(axis=(1, 2))
+    assert np.all((sums > 1 << 14) & (sums <= 1 << 15))
+    assert fixed.growths(2) >> 20 == 0
+
+
+def test_refusals_name_operator_and_figure():
+    random = np.random.default_rng(SEED)
+    config = preset("ecp5")
+    for operator, tokens, message in (
+        (random_layer(random, 8, 8), 0, "tokens must be at least 1, not 0"),
+        (Mixing(12, 3, 8), 8, "mixing: features must be a power of two, not 12"),
+        (Mixing(8, 3, 8), 12, "mixing: tokens must be a power of two, not 12"),
+        (Compression(8, 8, 3, 8), 16, "cannot make 3 tokens of each 8 of 16"),
+        (random_layer(random, 4096, 4096), 64, "bytes of scratchpad; the limit is 131072"),
+    ):
+        with pytest.raises(CompileError, match=message):
+            compile_butterfly(operator, config, tokens, (12, 12))
+    complex_layer = ButterflyLinear(Twiddle(np.ones((1, 1, 2, 2, 2, 2)) * 1j), 4, 4)
+    with pytest.raises(CompileError, match="complex butterfly coefficients"):
+        compile_butterfly(complex_layer, config, 4, (12, 12))
+    with pytest.raises(ButterflyError, match="must be real"):
+        fix_factors(np.ones((1, 2, 2, 2)) * 1j, [0], 2)
