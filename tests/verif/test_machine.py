@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ageha.hw.config import PRESETS, AcceleratorConfig
-from ageha.hw.isa import ErrorCode, Opcode
+from ageha.hw.isa import ErrorCode, Flow, Opcode
 from ageha.sw.driver import ADDRESS_MEANINGS, DeviceError, load_program, run_program
 from ageha.sw.instruction import Dram, decode_all, encode
 from ageha.sw.program import Program, Window
 from ageha.sw.scale import ScaleVector
+from ageha.verif.benches.products import compress
 from ageha.verif.devices.golden import GoldenDevice
 from ageha.verif.golden.controller import Deadlock
 from ageha.verif.golden.machine import Machine
@@ -20,6 +22,8 @@ from ageha.verif.programs import random_program
 
 TINY = PRESETS["tiny"]
 END = encode(Opcode.END)
+ROWS = ScaleVector.from_float(np.full(5, 2.0**-6), np.arange(5))
+COLUMNS = ScaleVector.from_float(np.full(7, 2.0**-5), np.arange(7))
 COPY = {"rows": 2, "row_words": 3, "dram_stride": 32, "pitch": 5}
 
 
@@ -47,36 +51,85 @@ def error(*words: bytes) -> DeviceError:
     return caught.value
 
 
-def test_product_of_a_program() -> None:
-    generator = np.random.default_rng(5)
-    a = generator.integers(-127, 128, (5, 9), dtype=np.int8)
-    b = generator.integers(-127, 128, (7, 9), dtype=np.int8)
-    rows = ScaleVector.from_float(np.full(5, 2.0**-6), np.arange(5))
-    columns = ScaleVector.from_float(np.full(7, 2.0**-5), np.arange(7))
+def product_program(
+    a: NDArray[np.int8], b: NDArray[np.int8], flow: Flow, words: NDArray[np.uint64] | None = None
+) -> Builder:
+    """Return a program of one product [5, 7] whose B is given as it is, or as `words`."""
     builder = Builder(TINY)
-    blocks = [builder.load("a", a), builder.load("b", b)]
-    scales = [builder.load_scales("rows", rows), builder.load_scales("columns", columns)]
+    left = builder.load("a", a)
+    right = builder.load("b", b) if words is None else builder.load("b", words[np.newaxis], pitch=1)
+    scales = [builder.load_scales("rows", ROWS), builder.load_scales("columns", COLUMNS)]
     y = builder.block(5, 7, "int16")
     builder.emit(
         Opcode.MATMUL,
+        flow=flow,
         m=5,
         n=7,
-        k=9,
+        k=a.shape[1],
         fraction=4,
-        a_address=blocks[0].address,
-        a_pitch=blocks[0].pitch,
-        b_address=blocks[1].address,
-        b_pitch=blocks[1].pitch,
+        a_address=left.address,
+        a_pitch=left.pitch,
+        b_address=right.address,
+        b_pitch=right.pitch,
+        compressed_words=0 if words is None else len(words),
         row_scale_address=scales[0].address,
         column_scale_address=scales[1].address,
         y_address=y.address,
         y_pitch=y.pitch,
     )
     builder.store("y", y)
+    return builder
+
+
+def operands() -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Return A [5, 9] and B [7, 9]; of B, the first four rows are zero in seven of nine columns."""
+    generator = np.random.default_rng(5)
+    a = generator.integers(-127, 128, (5, 9), dtype=np.int8)
+    b = generator.integers(1, 128, (7, 9), dtype=np.int8)
+    b[:4, 2:] = 0
+    return a, b
+
+
+def test_product_of_a_program() -> None:
+    a, b = operands()
+    builder = product_program(a, b, Flow.DENSE_OUTPUT_STATIONARY)
     result = run_program(GoldenDevice(TINY), builder.program(), builder.inputs)
-    np.testing.assert_array_equal(result.outputs["y"], matmul(a, b, rows, columns, 4))
+    np.testing.assert_array_equal(result.outputs["y"], matmul(a, b, ROWS, COLUMNS, 4))
     assert result.counters["array_multiplies"] == 5 * 7 * 9
+    assert result.counters["array_skipped"] == 0
     assert result.counters["instructions"] == 7
+
+
+@pytest.mark.parametrize(
+    ("flow", "skipped"),
+    [
+        # Two tiles of rows; the first strip has two useful vectors of nine, the second all.
+        (Flow.SPARSE_OUTPUT_STATIONARY, 2 * 7),
+        (Flow.COLUMN_SPARSE_OUTPUT_STATIONARY, 2 * 7),
+        # One stationary tile instead of three, for each of five rows.
+        (Flow.SPARSE_WEIGHT_STATIONARY, 5 * 2),
+    ],
+)
+def test_sparse_product_of_a_program(flow: Flow, skipped: int) -> None:
+    a, b = operands()
+    builder = product_program(a, b, flow, compress(b, flow, TINY))
+    result = run_program(GoldenDevice(TINY), builder.program(), builder.inputs)
+    np.testing.assert_array_equal(result.outputs["y"], matmul(a, b, ROWS, COLUMNS, 4))
+    assert result.counters["array_multiplies"] == 5 * (4 * 2 + 3 * 9)
+    assert result.counters["array_skipped"] == skipped
+
+
+def test_malformed_operand_of_a_program() -> None:
+    a, b = operands()
+    flow = Flow.SPARSE_OUTPUT_STATIONARY
+    words = compress(b, flow, TINY)
+    builder = product_program(a, b, flow, words[:-1])
+    with pytest.raises(DeviceError, match="malformed strip or tile") as caught:
+        run_program(GoldenDevice(TINY), builder.program(), builder.inputs)
+    place = decode_all(builder.program().code)[4]["b_address"]
+    assert caught.value.code is ErrorCode.COMPRESSED_OPERAND
+    # The first strip: a header, vector bits, element bits, eight values.
+    assert (caught.value.index, caught.value.address) == (4, place + 4)
 
 
 @pytest.mark.parametrize("seed", range(8))
