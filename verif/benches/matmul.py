@@ -1,5 +1,7 @@
 """Bench of the array unit: random products of the flows that the test names, faults, halt."""
 
+from dataclasses import replace
+
 import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
@@ -202,8 +204,8 @@ async def uses_the_array(dut):
     bench = Bench(dut, "uses")
     await bench.start()
     (flow,) = flows()
-    density = parameters()["density"]
-    products = [Product(*shape, flow=flow, density=density) for shape in parameters()["products"]]
+    settings = {"flow": flow, "density": parameters()["density"]}
+    products = [replace(Product(*shape), **settings) for shape in parameters()["products"]]
     repeat = parameters()["repeat"]
     instructions = bench.place(products) * repeat
     begin = bench.driver.cycle

@@ -156,7 +156,8 @@ class Product:
             values = {"compressed_words": len(words)}
         else:
             stored = matrix.T if getattr(self, f"{name}_transposed") else matrix
-            place = allocator.matrix(*stored.shape, "int8", skewed=True)
+            rows, columns = stored.shape
+            place = allocator.matrix(rows, columns, "int8", skewed=True)
             place.write(scratchpad, stored)
             address, pitch, values = place.address, place.pitch, {}
         return values | {f"{name}_address": address, f"{name}_pitch": pitch}
