@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .bitmap_places import BitmapPlaces
 from .byte_expander import ByteExpander, count_ones
 from .compressed_reader import (
     SIZE_BITS,
@@ -119,13 +120,34 @@ class CompressedOperand(wiring.Component):
     def _find_places(self, m: Module, reader: CompressedReader):
         """Return the stream of places of either format."""
         m.submodules.slots = slots = SlotPlaces(self.config)
-        wiring.connect(m, reader.pieces, slots.pieces)
+        m.submodules.bitmap = bitmap = BitmapPlaces(self.config)
+        pieces, items, places = (
+            reader.pieces,
+            reader.places,
+            stream.Signature(place_layout).create(),
+        )
+        is_bitmap = pieces.payload.bitmap
+        # One begins when the other has given all its places.
         m.d.comb += [
-            slots.advances.valid.eq(reader.places.valid),
-            slots.advances.payload.eq(reader.places.payload),
-            reader.places.ready.eq(slots.advances.ready),
+            slots.pieces.valid.eq(pieces.valid & ~is_bitmap & ~bitmap.busy),
+            bitmap.pieces.valid.eq(pieces.valid & is_bitmap & ~slots.places.valid),
+            slots.pieces.payload.eq(pieces.payload),
+            bitmap.pieces.payload.eq(pieces.payload),
+            pieces.ready.eq(
+                (slots.pieces.valid & slots.pieces.ready)
+                | (bitmap.pieces.valid & bitmap.pieces.ready)
+            ),
+            slots.advances.valid.eq(items.valid),
+            bitmap.words.valid.eq(items.valid),
+            slots.advances.payload.eq(items.payload),
+            bitmap.words.payload.eq(items.payload),
+            items.ready.eq(slots.advances.ready | bitmap.words.ready),
+            places.valid.eq(slots.places.valid | bitmap.places.valid),
+            places.payload.eq(Mux(slots.places.valid, slots.places.payload, bitmap.places.payload)),
+            slots.places.ready.eq(places.ready),
+            bitmap.places.ready.eq(places.ready),
         ]
-        return slots.places
+        return places
 
     def _check(self, m: Module, places, reader: CompressedReader, expander: ByteExpander) -> None:
         """Join places and selections; hand on what is right, and stop at what is not."""

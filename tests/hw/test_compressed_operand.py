@@ -25,7 +25,7 @@ def test_bench(name):
         "rounds": 40,
         "longest": 50,
         "spoilt": 150,
-        "forms": ["slots"],
+        "forms": ["slots", "columns", "rows"],
         "throughput": THROUGHPUT,
     }
     assert run_bench(CompressedOperand(config), "compressed_operand", parameters=parameters) == 3
