@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ..verif.devices.library import MemorySettings
+from .embedding import compare_embeddings
 from .execute import run_golden, run_rtl
 from .measure import measure
 from .minilm import MiniLm
@@ -23,10 +24,16 @@ TEXT = (
 """The input; it is cut or repeated to the length."""
 
 
+def case_name(mini: MiniLm, length: int) -> str:
+    """Return the name of a measurement; layer 0 alone goes without saying."""
+    layers = "" if mini.layers == (0,) else f" layers {','.join(map(str, mini.layers))}"
+    return f"minilm{' all' if mini.is_whole else layers} S={length}"
+
+
 def measure_layer(
     mini: MiniLm, length: int, settings: MemorySettings, library: Path
 ) -> tuple[dict[str, Any], Case]:
-    """Run one layer on `length` tokens on both devices.
+    """Run the layers of `mini` on `length` tokens on both devices.
 
     Returns
     -------
@@ -37,16 +44,17 @@ def measure_layer(
     Case
         Everything else that is known of the run.
     """
-    job = mini.job(TEXT, length)
+    job = mini.job(TEXT, length=length)
     golden = run_golden(job.program, job.inputs)
     rtl = run_rtl(job.program, job.inputs, settings, library)
     case = measure(
-        f"minilm S={length}",
+        case_name(mini, length),
         job.program,
         rtl,
         golden=golden,
-        tokens=job.tokens,
+        tokens=job.tokens[0],
         reference=job.reference,
+        embeddings=compare_embeddings(job, rtl.outputs),
     )
     record = {
         "bench": "attention",

@@ -11,7 +11,7 @@ from ..sw.instruction import Instruction, decode_all
 from ..sw.program import Program
 from ..verif.devices.library import Event as TraceEvent
 from .execute import Execution
-from .record import Case, Event, Product
+from .record import Case, Embedding, Event, Product
 
 UNIT_NAMES = ("load", "array", "vector", "store")
 
@@ -147,6 +147,7 @@ def measure(
     golden: Execution | None = None,
     tokens: Sequence[str] = (),
     reference: NDArray[np.floating] | None = None,
+    embeddings: Sequence[Embedding] = (),
     seconds: float = 0.0,
 ) -> Case:
     """Return the figures of one run.
@@ -164,6 +165,7 @@ def measure(
         What the rows of the result stand for.
     reference : float [rows, channels], optional
         What the float model gives for the program's first output.
+    embeddings : sequence of Embedding
     seconds : float
         Wall-clock time of the run.
     """
@@ -200,6 +202,7 @@ def measure(
         events=events,
         products=products(program, events),
         listing=listing(program, labels),
+        embeddings=list(embeddings),
     )
 
 

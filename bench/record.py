@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 FORMAT = 1
@@ -66,6 +66,23 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Embedding:
+    """The embedding of one sentence.
+
+    Parameters
+    ----------
+    text : str
+    tokens : int
+    cosine : float
+        Between the machine's embedding and the float model's.
+    """
+
+    text: str
+    tokens: int
+    cosine: float
+
+
+@dataclass(frozen=True)
 class Case:
     """One program on one input.
 
@@ -99,6 +116,8 @@ class Case:
         The result minus the float model's; may be empty.
     seconds : float
         Wall-clock time of the simulation.
+    embeddings : sequence of Embedding
+        Of the sentences, where the whole model was run.
     """
 
     name: str
@@ -120,6 +139,7 @@ class Case:
     events: Sequence[Event]
     products: Sequence[Product]
     listing: Sequence[str]
+    embeddings: Sequence[Embedding] = field(default_factory=list)
 
     @property
     def utilization(self) -> float:
@@ -193,4 +213,5 @@ class RunRecord:
 def _case(values: dict[str, Any]) -> Case:
     events = [Event(**event) for event in values.pop("events")]
     products = [Product(**product) for product in values.pop("products")]
-    return Case(events=events, products=products, **values)
+    embeddings = [Embedding(**item) for item in values.pop("embeddings", ())]
+    return Case(events=events, products=products, embeddings=embeddings, **values)

@@ -12,6 +12,7 @@ from .commands.assemble import asm, disasm
 from .commands.bench import bench
 from .commands.compile import compile_command
 from .commands.compile_gemm import gemm
+from .commands.embed import embed
 from .commands.generate import generate
 from .commands.report import report
 from .commands.run import run
@@ -59,6 +60,7 @@ def _add(
 
 
 _add(run, 'run --text "A moth sleeps." --stalls 50')
+_add(embed, 'embed "A moth sleeps." "An insect rests." --device golden')
 _add(generate, "generate --preset base -o build/rtl")
 compile_group = typer.Typer(cls=ModelByDefault, help="Compile a model, or one matrix product.")
 _add(compile_command, "compile minilm -o build/prog --sequence 32", MODEL, to=compile_group)

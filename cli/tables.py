@@ -1,7 +1,9 @@
 """Tables that several commands print."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -18,8 +20,17 @@ def counter_table(counters: Mapping[str, int]) -> Table:
     return table
 
 
+COLUMNS = 4
+"""Runs that stand beside each other; of more, each has a row."""
+
+PAIRS = 7
+"""Sentences of which every pair is shown."""
+
+
 def case_table(cases: list[Case]) -> Table:
-    """Return the figures of runs as a table with a column for each."""
+    """Return the figures of runs as a table with a column for each, or a row if they are many."""
+    if len(cases) > COLUMNS:
+        return _case_rows(cases)
     names = (Text(_short(case.name)) for case in cases)
     table = Table("", *(Column(name, justify="right") for name in names))
     table.add_row("tokens", *(str(len(case.tokens)) for case in cases))
@@ -32,6 +43,82 @@ def case_table(cases: list[Case]) -> Table:
         table.add_row("cosine to float, mean", *(f"{case.mean_cosine:.5f}" for case in cases))
         table.add_row("cosine to float, least", *(f"{min(case.cosine):.5f}" for case in cases))
     return table
+
+
+def _case_rows(cases: list[Case]) -> Table:
+    columns = ("tokens", "cycles", "predicted", "utilisation", "DRAM bytes", "RTL equals golden")
+    table = Table("", *(Column(name, justify="right") for name in columns))
+    for case in cases:
+        table.add_row(
+            Text(_short(case.name)),
+            str(len(case.tokens)),
+            f"{case.cycles:,}",
+            f"{case.predicted_cycles:,}",
+            f"{case.utilization:.1%}" if case.cycles else "",
+            f"{case.bytes_read + case.bytes_written:,}",
+            "" if case.mismatches is None else _equality(case),
+        )
+    return table
+
+
+def embedding_table(cases: Iterable[Case]) -> Table:
+    """Return how near the embedding of each sentence is to that of the float model."""
+    table = Table("embedding of", *(Column(name, justify="right") for name in ("tokens", "cosine")))
+    found = [item for case in cases for item in case.embeddings]
+    for item in found:
+        table.add_row(Text(_short(item.text, 60)), str(item.tokens), f"{item.cosine:.5f}")
+    if len(found) > 1:
+        table.add_section()
+        mean = sum(item.cosine for item in found) / len(found)
+        table.add_row("mean", str(sum(item.tokens for item in found)), f"{mean:.5f}")
+    return table
+
+
+def similarity_table(
+    texts: Sequence[str], machine: NDArray[np.floating], reference: NDArray[np.floating]
+) -> Table:
+    """Return the cosine of each pair of sentences, as the machine has it and as floats have it.
+
+    Of many sentences, only the most similar one of each is shown.
+
+    Parameters
+    ----------
+    texts : sequence of str
+    machine, reference : float [sentences, sentences]
+    """
+    if len(texts) > PAIRS:
+        return _neighbour_table(texts, machine, reference)
+    numbers = (Column(str(number), justify="right") for number in range(1, len(texts) + 1))
+    table = Table("", "sentence", *numbers, show_lines=True)
+    length = 34 if len(texts) <= COLUMNS else 18
+    for row, text in enumerate(texts):
+        cells = (
+            f"{found:.3f}\n[dim]{expected:.3f}[/dim]"
+            for found, expected in zip(machine[row], reference[row], strict=True)
+        )
+        table.add_row(str(row + 1), Text(_short(text, length)), *cells)
+    return table
+
+
+def _neighbour_table(
+    texts: Sequence[str], machine: NDArray[np.floating], reference: NDArray[np.floating]
+) -> Table:
+    table = Table("", "sentence", "most like it", "cosine", "by floats", "cosine")
+    nearest = [_nearest(values) for values in (machine, reference)]
+    for row, text in enumerate(texts):
+        cells: list[str | Text] = [str(row + 1), Text(_short(text))]
+        for values, other in zip((machine, reference), nearest, strict=True):
+            column = int(other[row])
+            cells += [
+                Text(f"{column + 1} {_short(texts[column], 24)}"),
+                f"{values[row, column]:.3f}",
+            ]
+        table.add_row(*cells)
+    return table
+
+
+def _nearest(values: NDArray[np.floating]) -> NDArray[np.intp]:
+    return np.argmax(values - 3 * np.eye(len(values)), axis=1)
 
 
 def _add_cycles(table: Table, cases: list[Case]) -> None:

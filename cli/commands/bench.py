@@ -12,11 +12,10 @@ from rich.table import Table
 from ...bench.attention import LENGTHS, measure_layer
 from ...bench.execute import build_library
 from ...bench.generate import generate_design
-from ...bench.minilm import MiniLm
 from ...bench.record import RunRecord
 from ...bench.simulate import SimulationMismatch, measure_simulation
 from ...hw.config import PRESETS, AcceleratorConfig
-from ...sw.errors import CompileError, FrontendError
+from ...sw.errors import CompileError
 from ...verif.verilator import VerilatorError
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors, machine_errors
@@ -34,6 +33,7 @@ from ..options import (
 )
 from ..output import require_writable, write_file, write_json
 from ..page.page import render_page
+from .run import read_minilm
 
 bench = typer.Typer(help="Measure; every figure comes from the hardware's counters.")
 
@@ -69,6 +69,9 @@ def attention(
         list[int] | None,
         typer.Option(help="Tokens. Repeatable; 32, 128 and 256 by default.", metavar="N"),
     ] = None,
+    layers: Annotated[
+        str, typer.Option(help="Encoder layers: 0, 0,2, 0-5 or all.", metavar="LAYERS")
+    ] = "0",
     page: Annotated[
         Path | None,
         typer.Option("--report", help="Also draw the runs as an HTML page.", metavar="FILE"),
@@ -82,16 +85,15 @@ def attention(
     seed: Seed = 1,
     json_file: JsonFile = None,
 ) -> None:
-    """Run encoder layer 0 of all-MiniLM-L6-v2 at several lengths on the simulated Verilog."""
+    """Run encoder layers of all-MiniLM-L6-v2 at several lengths on the simulated Verilog."""
     parameters = machine(preset, config, settings)
     memory_settings = memory(latency, bandwidth, stalls, seed)
     require_writable("--json", json_file)
     require_writable("--report", page)
-    with input_errors(FrontendError, CompileError):
-        with step("Reading the model"):
-            mini = MiniLm(parameters)
-        for length in sequence or LENGTHS:
-            _check_length(length, mini.tokenizer.maximum_tokens)
+    with step("Reading the model"):
+        mini = read_minilm(parameters, None, layers)
+    for length in sequence or LENGTHS:
+        _check_length(length, mini.tokenizer.maximum_tokens)
     with input_errors(VerilatorError), step(f"Building the simulator of {parameters.name}"):
         library = build_library(parameters)
     runs = []
@@ -104,7 +106,7 @@ def attention(
     print_records(records, "case", rows)
     write_json("--json", json_file, records)
     stored = RunRecord(
-        title="all-MiniLM-L6-v2, encoder layer 0",
+        title=mini.title,
         device="both",
         preset=parameters.name,
         parameters=parameters.to_dict(),

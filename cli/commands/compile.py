@@ -13,7 +13,8 @@ from ...sw.errors import CompileError, FrontendError
 from ...sw.frontend.bert import load
 from ...sw.program import Program
 from ..console import output, step
-from ..errors import InputError, input_errors
+from ..errors import input_errors
+from ..layers import parse_layers
 from ..options import ConfigFile, JsonFile, Preset, Settings, machine
 from ..output import require_writable, require_writable_folder, staged_folder, write_json
 from ..program_files import program_paths, write_program
@@ -21,28 +22,12 @@ from ..program_files import program_paths, write_program
 MINILM = "minilm"
 
 
-def parse_layers(text: str) -> list[int]:
-    """Return the layers in a text such as ``0``, ``0,2`` or ``0-5``.
-
-    Raises
-    ------
-    InputError
-        If it is something else.
-    """
-    layers: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.isdigit() or not (last or first).isdigit():
-            raise InputError(f"--layers must be numbers such as 0, 0,2 or 0-5, not {text!r}")
-        layers += range(int(first), int(last or first) + 1)
-    return layers
-
-
 def compile_model(
     source: str,
     config: AcceleratorConfig,
-    sequence: int,
-    layers: list[int],
+    sequence: list[int],
+    layers: str,
+    masked: bool,
     dump_after: str | None,
 ) -> Program:
     """Return the program of a model.
@@ -56,8 +41,11 @@ def compile_model(
     with input_errors(FrontendError, CompileError):
         with step("Reading the model"):
             model = load(folder)
+        chosen = parse_layers(layers, model.config.layers)
         with step("Compiling"):
-            return compile_encoder(model, config, sequence, layers, dump_after=dump_after)
+            return compile_encoder(
+                model, config, sequence, chosen, masked=masked, dump_after=dump_after
+            )
 
 
 def compile_command(
@@ -70,10 +58,17 @@ def compile_command(
     target: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the files go.")
     ],
-    sequence: Annotated[int, typer.Option(help="Tokens of a sentence.", metavar="N")] = 32,
+    sequence: Annotated[
+        list[int] | None,
+        typer.Option(help="Tokens of a sentence; repeated: a batch. 32 by default.", metavar="N"),
+    ] = None,
     layers: Annotated[
-        str, typer.Option(help="Encoder layers, such as 0, 0,2 or 0-5.", metavar="LAYERS")
+        str, typer.Option(help="Encoder layers: 0, 0,2, 0-5 or all.", metavar="LAYERS")
     ] = "0",
+    masked: Annotated[
+        bool,
+        typer.Option("--masked", help="Take a mask as an input, so that sentences may be shorter."),
+    ] = False,
     dump_after: Annotated[
         str | None,
         typer.Option(
@@ -89,10 +84,10 @@ def compile_command(
 ) -> None:
     """Compile encoder layers of a model to a program file, a listing and a C header."""
     parameters = machine(preset, config, settings)
-    chosen = parse_layers(layers)
+    lengths = sequence or [32]
     require_writable_folder("--output", target)
     require_writable("--json", json_file)
-    program = compile_model(model, parameters, sequence, chosen, dump_after)
+    program = compile_model(model, parameters, lengths, layers, masked, dump_after)
     name = MINILM if model == MINILM else Path(model).resolve().name
     with staged_folder("--output", target) as folder:
         write_program(folder, name, program)
@@ -101,7 +96,7 @@ def compile_command(
     record = {
         "bench": "compile",
         "preset": parameters.name,
-        "case": f"{name} layers {layers} S={sequence}",
+        "case": f"{name} layers {layers} S={'+'.join(map(str, lengths))}",
         "seconds": metadata["seconds"],
         "instructions": program.instructions,
         "candidates": metadata["candidates"],

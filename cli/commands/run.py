@@ -1,6 +1,5 @@
-"""`ageha run`: a sentence in, a bit-exact encoder layer out of the Verilog."""
+"""`ageha run`: sentences in, bit-exact encoder layers out of the Verilog."""
 
-import time
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
@@ -8,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from ...bench.execute import Execution, build_library, run_golden, run_rtl
-from ...bench.measure import measure
-from ...bench.minilm import SENTENCES, TITLE, Job, MiniLm
+from ...bench.minilm import SENTENCES, Job, MiniLm
 from ...bench.record import Case, RunRecord
+from ...hw.config import AcceleratorConfig
 from ...sw.errors import CompileError, FrontendError
-from ...verif.devices.library import MemorySettings
-from ...verif.verilator import VerilatorError
+from ...sw.frontend.bert import model_folder, read_config
 from ..console import output, step
-from ..errors import InputError, ResultError, input_errors, machine_errors
+from ..errors import InputError, ResultError, input_errors
+from ..jobs import Device, DeviceChoice, Devices, ModelFolder
+from ..layers import parse_layers
 from ..options import (
     Bandwidth,
     ConfigFile,
@@ -31,16 +30,8 @@ from ..options import (
 )
 from ..output import require_writable, require_writable_folder, staged_folder, write_json
 from ..page.page import render_page
-from ..tables import case_table
+from ..tables import case_table, embedding_table
 from .run_program import run_program_file
-
-
-class DeviceChoice(Enum):
-    """What a run uses."""
-
-    GOLDEN = "golden"
-    RTL = "rtl"
-    BOTH = "both"
 
 
 class WorkloadChoice(Enum):
@@ -65,21 +56,15 @@ def run(
     workload: Annotated[
         WorkloadChoice, typer.Option(help="The model.", metavar="NAME")
     ] = WorkloadChoice.MINILM,
-    device: Annotated[
-        DeviceChoice,
-        typer.Option(
-            help="golden: the NumPy model; rtl: the simulated Verilog; both: compare them.",
-            metavar="golden|rtl|both",
-        ),
-    ] = DeviceChoice.BOTH,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            help="Another model of the family: a folder with config.json, model.safetensors and "
-            "tokenizer.json.",
-            metavar="FOLDER",
-        ),
-    ] = None,
+    layers: Annotated[
+        str,
+        typer.Option(help="Encoder layers, in one program: 0, 0,2, 0-5 or all.", metavar="LAYERS"),
+    ] = "0",
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Run all sentences in one program.")
+    ] = False,
+    device: Device = DeviceChoice.BOTH,
+    model: ModelFolder = None,
     target: Annotated[
         Path,
         typer.Option("-o", "--output", metavar="FOLDER", help="Where run.json and the report go."),
@@ -93,10 +78,11 @@ def run(
     seed: Seed = 1,
     json_file: JsonFile = None,
 ) -> None:
-    """Run an encoder layer on sentences and compare the Verilog, its golden model and floats.
+    """Run encoder layers on sentences and compare the Verilog, its golden model and floats.
 
-    The sentences are tokenised and embedded on the host; encoder layer 0, whole, runs on the
-    machine. Writes run.json and report.html.
+    The sentences are tokenised and embedded on the host; the layers, whole and in one program, run
+    on the machine. With all layers the host takes the mean over the tokens and scales it to length
+    1, which gives the embedding of the sentence. Writes run.json and report.html.
     """
     parameters = machine(preset, config, settings)
     memory_settings = memory(latency, bandwidth, stalls, seed)
@@ -108,73 +94,61 @@ def run(
         used = device is not DeviceChoice.RTL, device is not DeviceChoice.GOLDEN
         run_program_file(program, used, memory_settings, target, json_file)
         return
-    with input_errors(FrontendError, CompileError):
-        with step("Reading the model"):
-            mini = MiniLm(parameters, model)
-        for sentence in text or SENTENCES:
-            mini.tokenizer.encode(sentence)
-        with step("Compiling"):
-            jobs = [mini.job(sentence) for sentence in text or SENTENCES]
-    library = None
-    if device is not DeviceChoice.GOLDEN:
-        with (
-            input_errors(VerilatorError),
-            step(f"Building the simulator of {parameters.name} (minutes, the first time)"),
-        ):
-            library = build_library(parameters)
-    cases = [run_job(job, device, memory_settings, library) for job in jobs]
+    with step("Reading the model"):
+        mini = read_minilm(parameters, model, layers)
+    jobs = compile_jobs(mini, text or SENTENCES, batch)
+    devices = Devices.prepare(device, parameters, memory_settings)
+    cases = [devices.run(job)[1] for job in jobs]
     record = RunRecord(
-        title=TITLE if model is None else f"{model.resolve().name}, encoder layer 0",
+        title=mini.title,
         device=device.value,
         preset=parameters.name,
         parameters=parameters.to_dict(),
-        memory={} if library is None else asdict(memory_settings),
+        memory={} if devices.library is None else asdict(memory_settings),
         cases=cases,
     )
     with staged_folder("--output", target) as folder:
         (folder / "run.json").write_text(record.to_json(), encoding="utf-8")
         (folder / "report.html").write_text(render_page(record), encoding="utf-8")
     output.print(case_table(cases))
+    if mini.is_whole:
+        output.print(embedding_table(cases))
     output.print(f"report: {target / 'report.html'}", markup=False)
     write_json("--json", json_file, [summary(record, case) for case in cases])
     if record.is_equal is False:
         raise ResultError("the Verilog differs from the golden model")
 
 
-def run_job(job: Job, device: DeviceChoice, settings: MemorySettings, library: Path | None) -> Case:
-    """Run one sentence on the chosen devices and return its figures.
+def read_minilm(config: AcceleratorConfig, folder: Path | None, layers: str) -> MiniLm:
+    """Return the model with the `layers` that the user wants.
 
     Raises
     ------
-    ResultError
-        If a device stops.
+    InputError
+        If the model cannot be read, or a layer is not there.
     """
-    golden: Execution | None = None
-    rtl: Execution | None = None
-    start = time.monotonic()
-    with machine_errors():
-        if device is not DeviceChoice.RTL:
-            with step(f"Golden model, {len(job.tokens)} tokens"):
-                golden = run_golden(job.program, job.inputs)
-        if device is not DeviceChoice.GOLDEN:
-            with step(f"Verilog, {len(job.tokens)} tokens"):
-                start = time.monotonic()
-                rtl = run_rtl(job.program, job.inputs, settings, library)
-    main = rtl or golden
-    assert main is not None
-    return measure(
-        job.name,
-        job.program,
-        main,
-        golden=golden if rtl else None,
-        tokens=job.tokens,
-        reference=job.reference,
-        seconds=time.monotonic() - start,
-    )
+    with input_errors(FrontendError):
+        available = read_config(model_folder(folder)).layers
+        return MiniLm(config, folder, parse_layers(layers, available))
+
+
+def compile_jobs(mini: MiniLm, texts: list[str] | tuple[str, ...], batch: bool) -> list[Job]:
+    """Return a job for all `texts`, or one for each.
+
+    Raises
+    ------
+    InputError
+        If a text is empty or too long, or the machine cannot run it.
+    """
+    with input_errors(FrontendError, CompileError):
+        for text in texts:
+            mini.tokenizer.encode(text)
+        with step("Compiling"):
+            return [mini.job(*texts)] if batch else [mini.job(text) for text in texts]
 
 
 def summary(record: RunRecord, case: Case) -> dict[str, object]:
-    """Return the figures of one sentence for other programs to read."""
+    """Return the figures of one program for other programs to read."""
     return {
         "workload": record.title,
         "preset": record.preset,
@@ -187,8 +161,10 @@ def summary(record: RunRecord, case: Case) -> dict[str, object]:
         "predicted_cycles": case.predicted_cycles,
         "busy": dict(case.busy),
         "bytes_moved": case.bytes_read + case.bytes_written,
+        "compulsory_bytes": case.compulsory_bytes,
         "mismatches": case.mismatches,
         "elements": case.elements,
         "cosine": case.mean_cosine,
+        "embeddings": [asdict(item) for item in case.embeddings],
         "seconds": case.seconds,
     }

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ...hw.config import AcceleratorConfig
 from ..errors import CompileError
 from ..gir import WORD, Buffer, Graph, Level
@@ -88,16 +90,20 @@ def _round_up(value: int, multiple: int) -> int:
 
 
 def _place(buffers: list[Buffer], alive: dict[str, Lifetime], alignment: int) -> Iterable[Buffer]:
-    placed: list[tuple[int, int, Lifetime]] = []
-    for buffer in sorted(buffers, key=lambda item: (-item.size, alive[item.name].start)):
+    # One row a buffer: start and end of its memory, start and end of its life.
+    placed = np.zeros((len(buffers), 4), dtype=np.int64)
+    order = sorted(buffers, key=lambda item: (-item.size, alive[item.name].start))
+    for count, buffer in enumerate(order):
         lifetime = alive[buffer.name]
         size = _round_up(buffer.size, alignment)
+        known = placed[:count]
+        together = known[(known[:, 2] < lifetime.end) & (lifetime.start < known[:, 3])]
         address = 0
-        for start, end, _ in sorted(item for item in placed if item[2].overlaps(lifetime)):
+        for start, end in together[np.argsort(together[:, 0], kind="stable"), :2].tolist():
             if start >= address + size:
                 break
             address = max(address, end)
-        placed.append((address, address + size, lifetime))
+        placed[count] = address, address + size, lifetime.start, lifetime.end
         yield replace(buffer, address=address)
 
 

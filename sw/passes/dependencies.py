@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from operator import index
 
+from ...hw.isa import Unit
 from ..gir import DTYPE_BYTES, WORD, Buffer, Graph, Level, Operation, Slice, words
 
 
@@ -93,7 +94,9 @@ def dependencies(graph: Graph) -> list[Dependency]:
     """Return pairs of conflicting accesses in program order, from which all others follow.
 
     Buffers with addresses conflict where they overlap in memory; without, only with themselves.
-    What a later write covers is left out: whoever waits for that write waits for it as well.
+    What a later write covers is left out: whoever waits for that write waits for it as well. Of a
+    buffer that is not used any more, only the last accesses of each unit count, since units work
+    in order: whoever takes its place waits for these.
     """
     buffers = graph.by_name()
     neighbours = _neighbours(graph.buffers)
@@ -102,7 +105,9 @@ def dependencies(graph: Graph) -> list[Dependency]:
     }
     seen: dict[str, list[Access]] = defaultdict(list)
     found = []
-    for number, operation in enumerate(graph.operations()):
+    operations = graph.operations()
+    last = _last_uses(operations)
+    for number, operation in enumerate(operations):
         current = list(accesses(number, operation, buffers))
         for access in current:
             for name in neighbours[access.region.buffer.name]:
@@ -118,7 +123,43 @@ def dependencies(graph: Graph) -> list[Dependency]:
                 seen[name] = [old for old in seen[name] if not access.region.covers(old.region)]
             if name in written:
                 seen[name].append(access)
+        for name in last[number]:
+            seen[name] = _summary(seen[name], operations)
     return found
+
+
+def _last_uses(operations: Sequence[Operation]) -> dict[int, list[str]]:
+    """Return the buffers that each operation is the last one to use."""
+    users = {
+        item.buffer: number
+        for number, operation in enumerate(operations)
+        for item in (*operation.reads.values(), *operation.writes.values())
+    }
+    result: dict[int, list[str]] = defaultdict(list)
+    for name, number in users.items():
+        result[number].append(name)
+    return result
+
+
+def _summary(seen: Iterable[Access], operations: Sequence[Operation]) -> list[Access]:
+    """Return the last access of each unit and kind, as if it touched what all of them touch."""
+    kinds: dict[tuple[Unit, bool, str], Access] = {}
+    for access in seen:
+        key = operations[access.operation].unit, access.is_write, access.role
+        before = kinds.get(key)
+        kinds[key] = access if before is None else replace(access, region=_hull(before, access))
+    return list(kinds.values())
+
+
+def _hull(first: Access, second: Access) -> Region:
+    one, other = first.region, second.region
+    return Region(
+        one.buffer,
+        min(one.first_row, other.first_row),
+        max(one.end_row, other.end_row),
+        min(one.first_word, other.first_word),
+        max(one.end_word, other.end_word),
+    )
 
 
 def _neighbours(buffers: Iterable[Buffer]) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from safetensors.numpy import load_file, save_file
 from small_model import rewrite_config, write_model
 
 from ageha.bench.record import RunRecord
+from ageha.cli.layers import parse_layers
 from ageha.cli.main import main
 from ageha.cli.page.page import render_page
 from ageha.sw.program import Program
@@ -64,19 +65,78 @@ def test_verilog_run(command, tmp_path, capsys):
     assert sum(product.ideal_cycles for product in case.products) >= case.ideal_cycles
 
 
-def test_difference_is_a_wrong_result(command, monkeypatch, capsys):
-    from ageha.cli.commands import run
+def test_whole_model_in_one_program(command, tmp_path, capsys):
+    arguments = [*command, "--device", "golden", "--layers", "all", "--text", "Loud", "--batch"]
+    assert main([str(argument) for argument in [*arguments, "--json", tmp_path / "x.json"]]) == 0
+    record = RunRecord.from_json((tmp_path / "run" / "run.json").read_text())
+    assert record.title == "model, encoder layers 0-1"
+    (case,) = record.cases
+    assert len(case.tokens) == 5 + 3
+    assert [item.text for item in case.embeddings] == ["A dog barks", "Loud"]
+    assert all(item.cosine > 0.99 for item in case.embeddings)
+    (stored,) = json.loads((tmp_path / "x.json").read_text())
+    assert [item["tokens"] for item in stored["embeddings"]] == [5, 3]
+    assert "embedding of" in capsys.readouterr().out
 
-    golden = run.run_golden
+
+@pytest.mark.parametrize(
+    ("text", "layers"), [("all", [0, 1, 2, 3]), ("3", [3]), ("0,2-3", [0, 2, 3])]
+)
+def test_layers_as_text(text, layers):
+    assert parse_layers(text, 4) == layers
+
+
+def test_embed(model, tmp_path, capsys):
+    lines = tmp_path / "lines.txt"
+    lines.write_text("A dog barks\n\nA loud dog\n a dog \n")
+    for options in ([], ["--batch", "0"], ["--batch", "9"]):
+        arguments = ["embed", "--file", lines, "--model", model, "--device", "golden", *MACHINE]
+        arguments += ["--json", tmp_path / "x.json", *options]
+        assert main([str(argument) for argument in arguments]) == 0
+        assert "A loud dog" in capsys.readouterr().out
+        record = json.loads((tmp_path / "x.json").read_text())
+        assert [item["text"] for item in record["embeddings"]] == [
+            "A dog barks",
+            "A loud dog",
+            "a dog",
+        ]
+        found, expected = np.array(record["similarity"]), np.array(record["float_similarity"])
+        assert found.shape == (3, 3)
+        np.testing.assert_allclose(np.diag(found), 1, atol=1e-5)
+        assert np.abs(found - expected).max() < 0.05
+
+
+def test_many_sentences_show_their_neighbour(model, capsys):
+    texts = ["dog " * count for count in range(1, 9)]
+    arguments = ["embed", *texts, "--model", model, "--device", "golden", *MACHINE]
+    assert main([str(argument) for argument in [*arguments, "--batch", "16"]]) == 0
+    assert "most like it" in capsys.readouterr().out
+
+
+def test_wrong_embedding_is_refused(model, tmp_path, refused):
+    command = ["embed", "--model", model, *MACHINE]
+    empty = tmp_path / "empty.txt"
+    empty.write_text("\n \n")
+    refused([*command, "--file", empty], "empty.txt: must have at least one line of text")
+    refused([*command, "--file", empty, "A dog"], "TEXT and --file exclude each other")
+    refused([*command, "--file", tmp_path / "no.txt"], "no.txt: cannot be read")
+    refused([*command, "a", "--batch", "-1"], "--batch must be at least 0, not -1")
+    refused([*command, " "], "text must not be empty")
+
+
+def test_difference_is_a_wrong_result(command, monkeypatch, capsys):
+    from ageha.cli import jobs
+
+    golden = jobs.run_golden
 
     def spoiled(program, inputs):
         execution = golden(program, inputs)
         execution.outputs["output"][2, 3] ^= 1
         return execution
 
-    monkeypatch.setattr(run, "run_golden", spoiled)
-    monkeypatch.setattr(run, "run_rtl", lambda program, inputs, *_: golden(program, inputs))
-    monkeypatch.setattr(run, "build_library", lambda config: None)
+    monkeypatch.setattr(jobs, "run_golden", spoiled)
+    monkeypatch.setattr(jobs, "run_rtl", lambda program, inputs, *_: golden(program, inputs))
+    monkeypatch.setattr(jobs, "build_library", lambda config: None)
     assert main([str(argument) for argument in command]) == 1
     printed = capsys.readouterr()
     assert "no: 1 of 160 differ" in printed.out
@@ -134,6 +194,9 @@ def test_simulate(model, tmp_path, capsys):
         (["--bandwidth", "2"], ["--bandwidth must be", "not 2"]),
         (["--device", "fpga"], ["fpga", "golden", "rtl", "both"]),
         (["--workload", "gpt"], ["gpt", "minilm"]),
+        (["--layers", "2"], ["--layers must be from 0 to 1, not 2"]),
+        (["--layers", "most"], ["--layers must be numbers such as 0, 0,2 or 0-5, not 'most'"]),
+        (["--layers", "1-0"], ["--layers must name at least one layer, not '1-0'"]),
         (["--set", "scratchpad.bytes=4096"], ["scratchpad", "4096"]),
     ],
 )
