@@ -87,7 +87,7 @@ class Matmul(wiring.Component):
             grid.last.eq(dense.last),
             dense.ready.eq(grid.ready),
             grid.weights.eq(dense.columns.weights),
-            [grid.activations[row].eq(block[0]) for row, block in enumerate(dense.activations)],
+            grid.activations.eq(dense.activations),
             # Both take an instruction in the same cycle.
             dense.product.valid.eq(check.checked.valid & drain.instruction.ready),
             drain.instruction.valid.eq(check.checked.valid & dense.product.ready),

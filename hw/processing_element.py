@@ -1,7 +1,9 @@
 """One processing element of the array: multiply, accumulate, hand over."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import wiring
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import ArrayConfig
@@ -16,47 +18,86 @@ class ProcessingElement(wiring.Component):
     Operands are registered in front of the multiplier and its product behind it: the operands of
     cycle t are in the accumulator from cycle t + `LATENCY` on. One multiply-add a cycle.
 
+    An element for stationary flows keeps a weight while activations pass, and adds to what the
+    element above has: its next weight waits in a register of its own.
+
     Parameters
     ----------
     accumulator_width : int
         Bits of the accumulator, which wraps; 24 to 48.
+    block : int
+        Activations to choose from: 1, 4, 8 or 16.
+    stationary : bool
+        Whether the element serves stationary flows as well.
 
     Members
     -------
-    activation, weight : signed(8), in
+    activations : signed(8) [block], in
+    index : in; which of the activations is multiplied. No bits if `block` is 1.
+    weight : signed(8), in
     accumulate : in; add the product of the operands of two cycles ago.
     clear : in; with `accumulate`, forget the sum before it.
     capture : in; copy the accumulator to `result`.
     shift : in; copy `below`, the result of the row below, to `result`.
     result : signed(accumulator_width), out
 
+    Only if `stationary`:
+
+    hold : in; keep the weight, and add the product to `above` in every cycle.
+    load : in; `weight` is the next one to be kept.
+    swap : in; with `hold`, what was loaded is multiplied from the activation of this cycle on.
+    above : signed(accumulator_width), in; the sum of the element above.
+    sum : signed(accumulator_width), out; the accumulator.
+
     Raises
     ------
     ConfigError
-        If `accumulator_width` is out of range.
+        If `accumulator_width` or `block` is out of range.
     """
 
     LATENCY = 3
 
-    def __init__(self, accumulator_width: int) -> None:
-        self._accumulator_width = ArrayConfig(accumulator_width=accumulator_width).accumulator_width
-        super().__init__(
-            {
-                "activation": In(signed(OPERAND_BITS)),
-                "weight": In(signed(OPERAND_BITS)),
-                "accumulate": In(1),
-                "clear": In(1),
-                "capture": In(1),
-                "shift": In(1),
-                "below": In(signed(accumulator_width)),
-                "result": Out(signed(accumulator_width), init=0),
+    def __init__(self, accumulator_width: int, block: int = 1, *, stationary: bool = False) -> None:
+        array = ArrayConfig(accumulator_width=accumulator_width, block=block)
+        self._accumulator_width = array.accumulator_width
+        self._block = array.block
+        self._stationary = stationary
+        total = signed(accumulator_width)
+        members: dict[str, Any] = {
+            "activations": In(data.ArrayLayout(signed(OPERAND_BITS), block)),
+            "index": In(range(block)),
+            "weight": In(signed(OPERAND_BITS)),
+            "accumulate": In(1),
+            "clear": In(1),
+            "capture": In(1),
+            "shift": In(1),
+            "below": In(total),
+            "result": Out(total, init=0),
+        }
+        if stationary:
+            members |= {
+                "hold": In(1),
+                "load": In(1),
+                "swap": In(1),
+                "above": In(total),
+                "sum": Out(total),
             }
-        )
+        super().__init__(members)
 
     @property
     def accumulator_width(self) -> int:
         """Bits of the accumulator."""
         return self._accumulator_width
+
+    @property
+    def block(self) -> int:
+        """Activations to choose from."""
+        return self._block
+
+    @property
+    def stationary(self) -> bool:
+        """Whether the element serves stationary flows as well."""
+        return self._stationary
 
     def elaborate(self, platform: object) -> Module:
         """Return the element. Its registers hold data only, so none is reset."""
@@ -67,15 +108,38 @@ class ProcessingElement(wiring.Component):
         accumulator = Signal(signed(self.accumulator_width), reset_less=True)
         result = Signal(signed(self.accumulator_width), reset_less=True)
         m.d.comb += self.result.eq(result)
-        m.d.sync += [
-            activation.eq(self.activation),
-            weight.eq(self.weight),
-            product.eq(activation * weight),
-        ]
-        with m.If(self.accumulate):
-            m.d.sync += accumulator.eq(Mux(self.clear, 0, accumulator) + product)
+        m.d.sync += [activation.eq(self._chosen()), product.eq(activation * weight)]
+        before = Mux(self.clear, 0, accumulator)
+        adds = self.accumulate
+        if self.stationary:
+            before = Mux(self.hold, self.above, before)
+            adds = self.accumulate | self.hold
+            m.d.comb += self.sum.eq(accumulator)
+            self._keep(m, weight)
+        else:
+            m.d.sync += weight.eq(self.weight)
+        with m.If(adds):
+            m.d.sync += accumulator.eq(before + product)
         with m.If(self.capture):
             m.d.sync += result.eq(accumulator)
         with m.Elif(self.shift):
             m.d.sync += result.eq(self.below)
         return m
+
+    def _chosen(self) -> Value:
+        """Return the activation at `index`. A tree of halves simulates faster than a shift."""
+        chosen = Value.cast(self.activations)
+        for bit in reversed(self.index):
+            half = len(chosen) // 2
+            chosen = Mux(bit, chosen[half:], chosen[:half])
+        return chosen
+
+    def _keep(self, m: Module, weight: Signal) -> None:
+        """Add the register of the next weight; `weight` changes with `swap` if it is held."""
+        pending = Signal.like(weight, name="pending", reset_less=True)
+        with m.If(self.load):
+            m.d.sync += pending.eq(self.weight)
+        with m.If(~self.hold):
+            m.d.sync += weight.eq(self.weight)
+        with m.Elif(self.swap):
+            m.d.sync += weight.eq(pending)

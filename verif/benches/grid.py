@@ -6,11 +6,13 @@ import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, Timer
 
-from ...hw.grid import CLOSING_ROWS
-from ..golden.matmul import accumulate
+from ...hw.grid import CLOSING_ROWS, stream_latency
+from ..golden.grid import chain, select
 from ..parameters import generator, parameters
 from .requantise import pack
 from .unit import configuration, reset
+
+STATIONARY = ("stationary", "load", "stream", "swap")
 
 
 class Bench:
@@ -26,8 +28,9 @@ class Bench:
 
     async def start(self):
         """Reset the grid; nothing is offered and nothing is taken."""
-        for name in ("step", "first", "last", "shift", "release", "closing"):
-            getattr(self.dut, name).value = 0
+        for name in ("step", "first", "last", "shift", "release", "closing", *STATIONARY):
+            if hasattr(self.dut, name):
+                getattr(self.dut, name).value = 0
         await reset(self.dut)
         await FallingEdge(self.dut.clk)
 
@@ -65,15 +68,19 @@ class Bench:
         """Give the steps of a tile, `rows` of which will be taken."""
         array = self.config.array
         random_numbers = np.random.default_rng(self.random.getrandbits(32))
-        a = random_numbers.integers(-128, 128, (array.rows, steps)).astype(np.int8)
-        b = random_numbers.integers(-128, 128, (array.columns, steps)).astype(np.int8)
+        shape = (steps, array.rows, array.block)
+        a = random_numbers.integers(-128, 128, shape).astype(np.int8)
+        b = random_numbers.integers(-128, 128, (steps, array.columns)).astype(np.int8)
+        indices = random_numbers.integers(0, array.block, (steps, array.columns))
         for step in range(steps):
             inputs = {
                 "first": step == 0,
                 "last": step == steps - 1,
-                "activations": pack(a[:, step], 8),
-                "weights": pack(b[:, step], 8),
+                "activations": pack(a[step].reshape(-1), 8),
+                "weights": pack(b[step], 8),
             }
+            if array.block > 1:
+                inputs["indices"] = pack(indices[step], (array.block - 1).bit_length())
             while self.random.random() < pause:
                 await self.cycle()
             for _ in range(1000):
@@ -81,7 +88,7 @@ class Bench:
                     break
             else:
                 raise AssertionError("the grid does not take another tile")
-        self.expected.append((rows, accumulate(a, b, array.accumulator_width)))
+        self.expected.append((rows, select(a, b, indices, array.accumulator_width)))
 
     async def finish(self):
         """Take what is left."""
@@ -104,3 +111,81 @@ async def accumulates(dut):
         bench.patience = bench.random.choice((0.0, 0.5, 0.95))
         await bench.tile(steps, bench.random.randint(1, rows), bench.random.choice((0, 0, 0.5)))
     await bench.finish()
+
+
+class Stream:
+    """Stationary tiles that vectors pass, each loaded while vectors pass the one before."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.dut = bench.dut
+        self.config = bench.config
+        self.numbers = np.random.default_rng(bench.random.getrandbits(32))
+        self.to_load = deque()
+        self.given = deque([None] * (stream_latency(self.config) - 1))
+
+    async def cycle(self, vector=None, swap=False):
+        """Give a vector, or none, load a row, and look at the sums that leave."""
+        array, dut = self.config.array, self.dut
+        load = bool(self.to_load) and self.bench.random.random() < 0.8
+        dut.load.value = load
+        if load:
+            row, weights = self.to_load.popleft()
+            dut.load_row.value = row
+            dut.weights.value = pack(weights, 8)
+        dut.stream.value = vector is not None
+        dut.swap.value = swap
+        activations = np.zeros((array.rows, array.block), dtype=np.int8)
+        if vector is not None:
+            activations[:, 0] = vector
+        dut.activations.value = pack(activations.reshape(-1), 8)
+        expected = None
+        if vector is not None:
+            expected = chain(vector, self.weights, array.accumulator_width)
+        self.given.append(expected)
+        await FallingEdge(dut.clk)
+        expected = self.given.popleft()
+        if expected is not None:
+            # Sums are shown in the cycle that this edge lies in.
+            assert int(dut.sums.value) == pack(expected, array.accumulator_width)
+
+    async def load(self):
+        """Queue the rows of the next tile; return its weights."""
+        array = self.config.array
+        weights = self.numbers.integers(-128, 128, (array.rows, array.columns)).astype(np.int8)
+        self.to_load.extend(enumerate(weights))
+        return weights
+
+    async def run(self, tiles):
+        """Let vectors pass so many tiles."""
+        random = self.bench.random
+        following = await self.load()
+        for _ in range(tiles):
+            while self.to_load:
+                await self.cycle()
+            self.weights = following
+            count = random.choice((1, 2, self.config.array.rows, random.randint(1, 30)))
+            for place in range(count):
+                while random.random() < 0.2:
+                    await self.cycle()
+                vector = self.numbers.integers(-128, 128, self.config.array.rows).astype(np.int8)
+                await self.cycle(vector, swap=place == 0)
+                if place == 0:
+                    following = await self.load()
+        for _ in range(stream_latency(self.config) + 1):
+            await self.cycle()
+
+
+@cocotb.test()
+async def streams(dut):
+    """Vectors that pass a stationary tile leave as its sums, between output stationary tiles."""
+    bench = Bench(dut, "streams")
+    await bench.start()
+    for _ in range(3):
+        await bench.tile(bench.random.randint(1, 20), bench.config.array.rows, 0.2)
+        await bench.finish()
+        dut.stationary.value = 1
+        if bench.config.array.block > 1:
+            dut.indices.value = 0
+        await Stream(bench).run(parameters()["tiles"] // 8)
+        dut.stationary.value = 0
