@@ -12,6 +12,7 @@ from ...bench.record import Case, RunRecord
 from ...hw.config import AcceleratorConfig
 from ...sw.errors import CompileError, FrontendError
 from ...sw.frontend.bert import model_folder, read_config
+from ...sw.frontend.digits import TEST_IMAGES
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors
 from ..jobs import Device, DeviceChoice, Devices, ModelFolder
@@ -31,6 +32,7 @@ from ..options import (
 from ..output import require_writable, require_writable_folder, staged_folder, write_json
 from ..page.page import render_page
 from ..tables import case_table, embedding_table
+from .run_digits import run_digits
 from .run_program import run_program_file
 
 
@@ -38,6 +40,7 @@ class WorkloadChoice(Enum):
     """What a run computes."""
 
     MINILM = "minilm"
+    DIGITS = "digits"
 
 
 def run(
@@ -54,7 +57,11 @@ def run(
         typer.Option(help="A sentence. Repeatable; two are built in.", metavar="SENTENCE"),
     ] = None,
     workload: Annotated[
-        WorkloadChoice, typer.Option(help="The model.", metavar="NAME")
+        WorkloadChoice,
+        typer.Option(
+            help="minilm: sentences; digits: a butterfly network on images.",
+            metavar="minilm|digits",
+        ),
     ] = WorkloadChoice.MINILM,
     layers: Annotated[
         str,
@@ -65,6 +72,9 @@ def run(
     ] = False,
     device: Device = DeviceChoice.BOTH,
     model: ModelFolder = None,
+    images: Annotated[
+        int, typer.Option(help="Test images of the workload digits.", metavar="COUNT")
+    ] = TEST_IMAGES,
     target: Annotated[
         Path,
         typer.Option("-o", "--output", metavar="FOLDER", help="Where run.json and the report go."),
@@ -88,10 +98,15 @@ def run(
     memory_settings = memory(latency, bandwidth, stalls, seed)
     require_writable_folder("--output", target)
     require_writable("--json", json_file)
+    used = device is not DeviceChoice.RTL, device is not DeviceChoice.GOLDEN
+    if workload is WorkloadChoice.DIGITS:
+        if text or model or program:
+            raise InputError("--workload digits takes no PROGRAM, --text or --model")
+        run_digits(parameters, used, memory_settings, images, target, json_file)
+        return
     if program is not None:
         if text or model:
             raise InputError("PROGRAM has its own input: --text and --model go without one")
-        used = device is not DeviceChoice.RTL, device is not DeviceChoice.GOLDEN
         run_program_file(program, used, memory_settings, target, json_file)
         return
     with step("Reading the model"):
