@@ -5,9 +5,14 @@ import pytest
 from ageha.hw.config import override, preset
 from ageha.hw.isa import COMPRESSED_A_FLOWS, COMPRESSED_B_FLOWS, Flow
 from ageha.hw.matmul import Matmul
+from ageha.hw.matmul_check import supported_flows
 from ageha.verif.simulator import run_bench
 
-FLOWS_BUILT = [Flow.DENSE_OUTPUT_STATIONARY]
+FLOWS_BUILT = [
+    Flow.DENSE_OUTPUT_STATIONARY,
+    Flow.SPARSE_OUTPUT_STATIONARY,
+    Flow.COLUMN_SPARSE_OUTPUT_STATIONARY,
+]
 SPARSE_FLOWS = [flow for flow in FLOWS_BUILT if flow in COMPRESSED_A_FLOWS + COMPRESSED_B_FLOWS]
 
 CONFIGS = {
@@ -31,8 +36,8 @@ CONFIGS = {
 
 
 def check(config, testcase, **values):
-    """Run `testcase` of the bench on the array of `config`."""
-    flows = [flow.name for flow in values.pop("flows")]
+    """Run `testcase` of the bench on the array of `config`, with those of `flows` that it has."""
+    flows = [flow.name for flow in values.pop("flows") if flow in supported_flows(config)]
     values |= {"config": config.to_dict(), "flows": flows}
     run_bench(Matmul(config), "matmul", parameters=values, testcase=testcase)
 
@@ -40,8 +45,15 @@ def check(config, testcase, **values):
 @pytest.mark.parametrize("refusals", [0.0, 0.5])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_flows_after_each_other(name, refusals):
-    tests = ("multiplies", "adds_to_the_result_before", "refuses", "refuses_unknown_flows", "halts")
+    tests = ("multiplies", "adds_to_the_result_before", "refuses", "refuses_other_flows", "halts")
     check(CONFIGS[name], tests, flows=FLOWS_BUILT, refusals=refusals, cases=24, rounds=6)
+
+
+@pytest.mark.parametrize("left_out", [{"array.block": 1}, {"array.partial_rows": 0}], ids=str)
+def test_flows_that_are_left_out(left_out):
+    config = override(preset("tiny"), left_out)
+    tests = ("multiplies", "refuses_other_flows")
+    check(config, tests, flows=FLOWS_BUILT, refusals=0.1, cases=12)
 
 
 @pytest.mark.parametrize("name", ["tiny", "ecp5"])

@@ -6,7 +6,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from ...hw.config import INSTRUCTION_BYTES, AcceleratorConfig
-from ...hw.isa import ErrorCode, Flow, Opcode
+from ...hw.isa import ErrorCode, Flow, Matmul, Opcode
 from ...hw.matmul_check import MatmulCheck, checked_layout
 from ...hw.ports import fault_layout
 from ...sw.instruction import Instruction, InstructionError, decode
@@ -16,8 +16,7 @@ from ..golden.scratchpad import Scratchpad
 from ..parameters import generator, parameters
 from .unit import configuration, reset
 
-FLOW_BIT = 96
-"""Place of the flow in an instruction word."""
+FLOW_BIT = Matmul.as_shape()["flow"].offset
 
 
 def random_legal(generator: random.Random, config: AcceleratorConfig) -> dict:
