@@ -1,6 +1,6 @@
 """Finds the useful vectors of a strip."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -76,7 +76,7 @@ class BitmapPlaces(wiring.Component):
         miscounted = Mux(empty, ~none, none | (last != counted))
         with m.If(give):
             m.d.sync += [
-                place.place.eq(Cat(_lowest(using.bits & -using.bits), using.number)),
+                place.place.eq(Cat(_number((using.bits & -using.bits)[:WORD_BITS]), using.number)),
                 place.bitmap.eq(1),
                 place.last.eq(last),
                 place.empty.eq(empty),
@@ -89,7 +89,7 @@ class BitmapPlaces(wiring.Component):
         return m
 
 
-def _lowest(single):
+def _number(single: Value) -> Value:
     """Return the number of the only bit that is set in `single`; 0 if there is none."""
     bits = (len(single) - 1).bit_length()
     return Cat(

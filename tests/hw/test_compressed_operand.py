@@ -13,7 +13,12 @@ CONFIGURATIONS = {
 }
 
 THROUGHPUT = {
-    "64 128 slots 1:8": 0.9,
+    "64 128 slots 1:8": 0.95,
+    "16 128 slots 2:4": 0.99,
+    "64 60 slots 0.1": 0.8,
+    "16 128 columns 0.1": 0.97,
+    "16 128 columns 1.0": 0.99,
+    "128 32 rows 0.3": 0.97,
 }
 
 
@@ -23,7 +28,7 @@ def test_bench(name):
     parameters = {
         "config": config.to_dict(),
         "rounds": 40,
-        "longest": 50,
+        "longest": 200,
         "spoilt": 150,
         "forms": ["slots", "columns", "rows"],
         "throughput": THROUGHPUT,
