@@ -17,7 +17,8 @@ from .fabnet_compiler import describe_fabnet, run_butterfly_passes
 from .gir import Graph, Node
 from .package import package
 from .passes.build import load, part, store
-from .passes.butterfly import ButterflyLowering, Matrix
+from .passes.butterfly import Matrix
+from .passes.butterfly_layers import ButterflyLowering
 from .passes.memory import INPUT_WINDOW, OUTPUT_WINDOW, Memory
 from .program import Program
 
@@ -96,7 +97,7 @@ def compile_butterfly(
     target = memory.dram("output", "int16", tokens_out, features_out, OUTPUT_WINDOW)
     body: list[Node] = [
         load(part(source), x.whole(), "input"),
-        *lower_operator(operator, lowering, x, y),
+        *lowering.with_loads(lower_operator(operator, lowering, x, y)),
         store(y.whole(), part(target), "output"),
     ]
     graph = run_butterfly_passes(Graph("butterfly", tuple(memory.buffers), tuple(body)), config)

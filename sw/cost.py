@@ -10,6 +10,7 @@ from operator import index
 from ..hw.config import AcceleratorConfig
 from ..hw.isa import UNITS, Opcode, Unit
 from .gir import WORD, Buffer, Graph, Operation, words
+from .gir_butterfly import butterfly_cycles
 
 ISSUE_CYCLES = 4
 """From a signal to the start of the instruction that waits for it."""
@@ -35,6 +36,8 @@ def cycles(operation: Operation, buffers: Mapping[str, Buffer], config: Accelera
         return _matmul(operation, config)
     if operation.unit == Unit.VECTOR:
         return _vector(operation, config)
+    if operation.unit == Unit.BUTTERFLY:
+        return butterfly_cycles(operation, config)
     source = operation.reads["source"]
     row_bytes = words(index(source.columns), buffers[source.buffer].dtype) * WORD
     return index(source.rows) * -(-row_bytes // config.axi_bytes)

@@ -25,7 +25,8 @@ from ..gir import WORD, Buffer, Graph, Node, Slice
 from ..quantise import quantise_norm
 from ..scale import ScaleVector
 from .build import load, matmul, normalise, part, quantise, softmax, store
-from .butterfly import ButterflyLowering, Matrix
+from .butterfly import Matrix
+from .butterfly_layers import ButterflyLowering
 from .layer import Operand
 from .memory import INPUT_WINDOW, OUTPUT_WINDOW, Memory
 
@@ -83,24 +84,17 @@ class _FabnetLowering:
         for number, block in enumerate(self.model.blocks):
             self._block(str(number), block, self.quantised.blocks[number], residual)
         self._classify(residual)
-        graph = Graph("fabnet", tuple(self.memory.buffers), tuple(self.nodes))
+        nodes = self.butterfly.with_loads(self.nodes)
+        graph = Graph("fabnet", tuple(self.memory.buffers), tuple(nodes))
         return graph, self.butterfly.constants
-
-    def _constant(self, name: str, dtype: str, values: NDArray, target: Buffer) -> Buffer:
-        """Load a constant, [rows, columns], to a buffer that is declared here."""
-        source = self.memory.dram(name, dtype, *values.shape)
-        self.butterfly.constants[name] = values
-        self.memory.declare(target)
-        self.nodes.append(load(part(source), part(target), name))
-        return target
 
     def _scale_constant(self, name: str, scales: ScaleVector) -> Slice:
         target = self.memory.scales(f"{name}.copy", 1, len(scales))
-        return part(self._constant(name, "scale", scales.pack()[None], target))
+        return part(self.butterfly.constant(name, "scale", scales.pack()[None], target))
 
     def _operand_constant(self, name: str, values: NDArray[np.int8]) -> Buffer:
         target = self.memory.operand(f"{name}.copy", *values.shape)
-        return self._constant(name, "int8", values, target)
+        return self.butterfly.constant(name, "int8", values, target)
 
     def _operand(self, name: str, rows: int, columns: int) -> Operand:
         """Declare an int8 matrix and its scales."""
@@ -117,7 +111,7 @@ class _FabnetLowering:
         self.identity = self._operand_constant("identity", values)
         ones = ScaleVector.from_float(np.ones(self.step))
         target = self.memory.scales("ones.copy", 1, self.step)
-        self.ones = self._constant("ones", "scale", ones.pack()[None], target)
+        self.ones = self.butterfly.constant("ones", "scale", ones.pack()[None], target)
 
     def _unit(self, count: int) -> tuple[Slice, Slice]:
         """Return an identity of `count` rows as an operand of the array."""
@@ -150,7 +144,7 @@ class _FabnetLowering:
         parameters = quantise_norm(norm, after, name)
         values = np.stack([parameters.gain, parameters.bias])
         target = self.memory.results(f"{name}.norm.copy", 2, self.features)
-        copy = self._constant(f"{name}.norm", "int16", values, target)
+        copy = self.butterfly.constant(f"{name}.norm", "int16", values, target)
         epsilon = round(math.ldexp(self.model.epsilon, 2 * before))
         rows = residual.whole()
         self.nodes.append(normalise(rows, part(copy), rows, after, epsilon, name))
@@ -158,14 +152,14 @@ class _FabnetLowering:
     def _block(
         self, name: str, block: FabnetBlock, fractions: BlockFractions, residual: Matrix
     ) -> None:
-        x = _at(residual, fractions.input)
+        x = residual.at(fractions.input)
         if block.attention is None:
             scale = -round(math.log2(mixing_scale(self.tokens, self.features)))
             self.nodes += self.butterfly.mix(f"{name}.mixing", x, x, fractions.spectrum, scale)
         else:
             self._attend(f"{name}.mixing", block.attention, fractions, x)
         self._norm(f"{name}.mixing", block.mixing_norm, x, fractions.input, fractions.hidden)
-        hidden = _at(residual, fractions.hidden)
+        hidden = residual.at(fractions.hidden)
         self._feed_forward(f"{name}.feed_forward", block, fractions, hidden)
         self._norm(
             f"{name}.feed_forward", block.output_norm, hidden, fractions.hidden, fractions.output
@@ -292,11 +286,6 @@ class _FabnetLowering:
         )
         output = self.memory.dram("output", "int16", 1, classes, OUTPUT_WINDOW)
         self.nodes.append(store(part(mean), part(output), "pool"))
-
-
-def _at(matrix: Matrix, fraction: int) -> Matrix:
-    """Return the matrix with other fraction bits."""
-    return Matrix(matrix.values, fraction, matrix.tokens, matrix.features)
 
 
 def _points(layer: AnyLinear) -> int:

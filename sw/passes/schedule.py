@@ -17,6 +17,9 @@ from ..cost import ISSUE_CYCLES, cycles, latency
 from ..gir import Buffer, Graph, Operation
 from .dependencies import dependencies
 
+PACING = (Unit.ARRAY, Unit.BUTTERFLY)
+"""The units whose work tells how far a program has come."""
+
 
 def schedule(graph: Graph, config: AcceleratorConfig, horizon: int) -> Graph:
     """Return `graph` in the order of the predicted starts, which the operations then carry.
@@ -47,8 +50,8 @@ class _Scheduler:
         self.earliest = [0] * len(self.operations)
         self.free = dict.fromkeys(UNITS, 0)
         self.ready: dict[Unit, list[int]] = {unit: [] for unit in UNITS}
-        self.array_done = 0
-        self.array_start = 0
+        self.work_done = 0
+        self.work_start = 0
 
     def _add_edges(self, buffers: dict[str, Buffer]) -> None:
         edges = {
@@ -61,12 +64,12 @@ class _Scheduler:
             self.missing[later] += 1
 
     def _due(self) -> list[int]:
-        """Return the array work before the first operation that needs each LOAD."""
+        """Return the work of `PACING` before the first operation that needs each LOAD."""
         before = []
         total = 0
         for operation, work in zip(self.operations, self.work, strict=True):
             before.append(total)
-            total += work if operation.unit == Unit.ARRAY else 0
+            total += work if operation.unit in PACING else 0
         return [
             min((before[later] for later in self.followers[number]), default=0)
             if operation.opcode == Opcode.LOAD
@@ -91,11 +94,11 @@ class _Scheduler:
         for unit, numbers in self.ready.items():
             for number in numbers:
                 start = max(self.free[unit], self.earliest[number])
-                if self.due[number] > self.array_done + self.horizon:
+                if self.due[number] > self.work_done + self.horizon:
                     blocked = min(blocked or (number, start), (number, start))
                     continue
                 if self.due[number]:
-                    start = max(start, self.array_start - self.horizon)
+                    start = max(start, self.work_start - self.horizon)
                 best = min(best or (start, number), (start, number))
         if best is None:
             assert blocked is not None
@@ -108,9 +111,9 @@ class _Scheduler:
         end = start + self.work[number]
         self.ready[unit].remove(number)
         self.free[unit] = end
-        if unit == Unit.ARRAY:
-            self.array_done += self.work[number]
-            self.array_start = start
+        if unit in PACING:
+            self.work_done += self.work[number]
+            self.work_start = start
         visible = end + self.latency[unit]
         for later in self.followers[number]:
             self.earliest[later] = max(self.earliest[later], visible)
