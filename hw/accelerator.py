@@ -8,6 +8,7 @@ from .axi import Axi4Signature, AxiLiteSignature
 from .config import AcceleratorConfig
 from .controller import Controller, TraceSignature, unit_name
 from .counters import Counters
+from .dataflows import operand_ports
 from .isa import UNITS
 from .load import Load
 from .matmul import Matmul
@@ -57,7 +58,6 @@ class Accelerator(wiring.Component):
         config = self.config
         m.submodules.registers = registers = RegisterFile(config)
         m.submodules.controller = controller = Controller(config)
-        m.submodules.scratchpad = scratchpad = Scratchpad(config, readers=4, writers=3)
         m.submodules.load = load = Load(config)
         m.submodules.array = array = Matmul(config)
         m.submodules.vector = vector = Vector(config)
@@ -71,10 +71,15 @@ class Accelerator(wiring.Component):
             wiring.connect(m, getattr(controller, unit_name(unit)), control)
         # Who must not wait comes first: the array starves without operands and stops when a tile
         # is not drained.
-        for place, port in enumerate((array.operands, array.drain_read, store.scratchpad)):
+        operands = [getattr(array, name) for name in operand_ports(config)]
+        readers = (*operands, array.drain_read, store.scratchpad, vector.read)
+        writers = (array.drain_write, load.scratchpad, vector.write)
+        m.submodules.scratchpad = scratchpad = Scratchpad(
+            config, readers=len(readers), writers=len(writers)
+        )
+        for place, port in enumerate(readers):
             wiring.connect(m, port, scratchpad.read[place])
-        wiring.connect(m, vector.read, scratchpad.read[3])
-        for place, port in enumerate((array.drain_write, load.scratchpad, vector.write)):
+        for place, port in enumerate(writers):
             wiring.connect(m, port, scratchpad.write[place])
 
         wiring.connect(m, controller.axi, arbiter.masters[0])

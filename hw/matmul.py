@@ -4,26 +4,30 @@ from dataclasses import replace
 
 from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import Out
 
 from .config import AcceleratorConfig
-from .dense_output import DenseOutput
+from .dataflows import Dataflows, operand_ports
 from .drain import Drain
-from .grid import Grid
 from .matmul_check import MatmulCheck
 from .matmul_events import matmul_events_layout
-from .operand_reader import OperandReader
-from .ports import ReadPortSignature, UnitSignature, WritePortSignature
+from .ports import INDEX_BITS, ReadPortSignature, UnitSignature, WritePortSignature
 
-_IN_FLIGHT_BITS = 8  # The drain alone holds fewer than 128 instructions.
+UNFINISHED = 32
+"""Products that may have left the check and are not done."""
+
+_IN_FLIGHT_BITS = UNFINISHED.bit_length() + 1
 
 
 class Matmul(wiring.Component):
-    """Products of int8 matrices in the scratchpad, requantised to int16.
+    """Products of int8 matrices in the scratchpad, requantised to int16, in seven dataflows.
 
-    The arithmetic is that of `verif.golden.matmul`. Reading operands, computing and draining
-    overlap between the chunks of a tile, between tiles and between instructions: the array makes
-    a step every cycle if tiles have at least as many steps as rows and no access is refused.
+    The arithmetic is that of `verif.golden.matmul`, the dataflows are those of
+    `docs/dataflows.md`. Reading operands, computing and draining overlap between the chunks of a
+    tile, between tiles and between instructions: the array makes a step every cycle if tiles have
+    at least as many steps as rows and no access is refused. A product of another family of
+    dataflows waits until the array is empty.
     A fault is reported once all instructions before it are done.
 
     Parameters
@@ -33,18 +37,18 @@ class Matmul(wiring.Component):
     Members
     -------
     control : `UnitSignature`
-    operands : read port of the scratchpad, for A and B
+    operands, compressed, gather : read ports of the scratchpad, as of `Dataflows`
     drain_read, drain_write : ports of the scratchpad, for scales, residual and Y
     events : `matmul_events_layout`, out; two cycles late.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self._config = config
+        ports = (*operand_ports(config), "drain_read")
         super().__init__(
             {
                 "control": Out(UnitSignature()),
-                "operands": Out(ReadPortSignature(config)),
-                "drain_read": Out(ReadPortSignature(config)),
+                **{name: Out(ReadPortSignature(config)) for name in ports},
                 "drain_write": Out(WritePortSignature(config)),
                 "events": Out(matmul_events_layout(config)),
             }
@@ -56,51 +60,50 @@ class Matmul(wiring.Component):
         return self._config
 
     def elaborate(self, platform: object) -> Module:
-        """Return check, families, operands, grid and drain; `halt` resets them all."""
+        """Return check, dataflows and drain; `halt` resets them all."""
         m = Module()
         reset = ResetInserter(self.control.halt)
-        # Only the dense output stationary family is connected.
-        connected = replace(self.config.array, block=1, partial_rows=0)
+        # The stationary family is not connected.
+        connected = replace(self.config.array, partial_rows=0)
         check = MatmulCheck(replace(self.config, array=connected))
-        dense = DenseOutput(self.config)
-        reader = OperandReader(self.config)
-        grid = Grid(self.config)
+        dataflows = Dataflows(self.config)
         drain = Drain(self.config)
         m.submodules.check = reset(check)
-        m.submodules.dense_output = reset(dense)
-        m.submodules.reader = reset(reader)
-        m.submodules.grid = reset(grid)
+        m.submodules.dataflows = reset(dataflows)
         m.submodules.drain = reset(drain)
-        wiring.connect(m, dense.a, reader.a)
-        wiring.connect(m, dense.b, reader.b)
-        wiring.connect(m, reader.read, wiring.flipped(self.operands))
+        unfinished = SyncFIFOBuffered(width=INDEX_BITS, depth=UNFINISHED)
+        m.submodules.unfinished = reset(unfinished)
+        for name in operand_ports(self.config):
+            wiring.connect(m, getattr(dataflows, name), wiring.flipped(getattr(self, name)))
         wiring.connect(m, drain.read, wiring.flipped(self.drain_read))
         wiring.connect(m, drain.write, wiring.flipped(self.drain_write))
+        checked, taken = check.checked, Signal()
         m.d.comb += [
-            drain.full.eq(grid.full),
-            drain.row.eq(grid.row),
-            grid.shift.eq(drain.shift),
-            grid.release.eq(drain.release),
-            grid.closing.eq(drain.closing),
-            grid.step.eq(dense.step),
-            grid.first.eq(dense.first),
-            grid.last.eq(dense.last),
-            dense.ready.eq(grid.ready),
-            grid.weights.eq(dense.columns.weights),
-            grid.activations.eq(dense.activations),
-            # Both take an instruction in the same cycle.
-            dense.product.valid.eq(check.checked.valid & drain.instruction.ready),
-            drain.instruction.valid.eq(check.checked.valid & dense.product.ready),
-            check.checked.ready.eq(drain.instruction.ready & dense.product.ready),
-            dense.product.payload.eq(check.checked.payload),
-            drain.instruction.payload.eq(check.checked.payload.word),
+            drain.full.eq(dataflows.full),
+            drain.row.eq(dataflows.row),
+            dataflows.shift.eq(drain.shift),
+            dataflows.release.eq(drain.release),
+            dataflows.closing.eq(drain.closing),
+            # All take an instruction in the same cycle.
+            taken.eq(dataflows.product.valid & dataflows.product.ready),
+            dataflows.product.valid.eq(
+                checked.valid & drain.instruction.ready & unfinished.w_rdy
+            ),
+            dataflows.product.payload.eq(checked.payload),
+            drain.instruction.valid.eq(taken),
+            drain.instruction.payload.eq(checked.payload.word),
+            unfinished.w_en.eq(taken),
+            unfinished.w_data.eq(checked.payload.index),
+            unfinished.r_en.eq(drain.done),
+            checked.ready.eq(taken),
         ]
         self._control(m, check, drain)
-        self._count(m, dense.events)
+        self._fault(m, check, dataflows, unfinished)
+        self._count(m, dataflows.events)
         return m
 
     def _control(self, m: Module, check: MatmulCheck, drain: Drain) -> None:
-        """Count instructions; a fault waits until it is the only one left."""
+        """Count instructions from their acceptance until they are done."""
         control = self.control
         accepted = Signal()
         in_flight = Signal(_IN_FLIGHT_BITS)
@@ -111,12 +114,27 @@ class Matmul(wiring.Component):
             accepted.eq(control.instruction.valid & control.instruction.ready),
             control.done.eq(drain.done),
             control.busy.eq(in_flight != 0),
-            control.fault.eq(check.fault),
-            control.fault.valid.eq(check.fault.valid & (in_flight == 1)),
         ]
         m.d.sync += in_flight.eq(in_flight + accepted - drain.done)
         with m.If(control.halt):
             m.d.sync += in_flight.eq(0)
+
+    def _fault(
+        self, m: Module, check: MatmulCheck, dataflows: Dataflows, unfinished: SyncFIFOBuffered
+    ) -> None:
+        """Report a fault when its instruction is the oldest that is not done."""
+        fault = self.control.fault
+        malformed = dataflows.fault
+        m.d.comb += [
+            fault.eq(Mux(malformed.valid, malformed, check.fault)),
+            fault.valid.eq(
+                Mux(
+                    malformed.valid,
+                    unfinished.r_rdy & (unfinished.r_data == malformed.index),
+                    check.fault.valid & (unfinished.level == 0),
+                )
+            ),
+        ]
 
     def _count(self, m: Module, did) -> None:
         """Report what the family at work did."""

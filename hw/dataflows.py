@@ -1,0 +1,167 @@
+"""Seven dataflows on one grid: from checked products to rows of sums."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .compressed_operand import CompressedOperand
+from .config import AcceleratorConfig
+from .dense_output import DenseOutput
+from .family import Family
+from .flow_gate import FlowGate
+from .grid import Grid
+from .matmul_check import checked_layout
+from .matmul_events import step_events_layout
+from .operand_reader import OperandReader
+from .ports import ReadPortSignature, fault_layout
+from .sparse_output import SparseOutput
+
+_TO_OPERAND = ("take", "take_early", "step", "step_block")
+_TO_GRID = ("step", "first", "last")
+
+
+def operand_ports(config: AcceleratorConfig) -> tuple[str, ...]:
+    """Return the names of the read ports that the dataflows of `config` have."""
+    if config.array.block == 1:
+        return ("operands",)
+    return ("operands", "compressed")
+
+
+class Dataflows(wiring.Component):
+    """Families of dataflows that share operand buffers, grid and drain, one at a time.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+        ``array.block`` = 1 leaves out the sparse flows, ``array.partial_rows`` = 0 the stationary
+        ones.
+
+    Members
+    -------
+    product : stream of `checked_layout`, in
+    operands : read port of the scratchpad, for dense operands
+    compressed : read port, for compressed operands
+    gather : read port, for the places of A that sWS wants
+    full, row, shift, release, closing : towards the drain, as of `Grid`
+    fault : `fault_layout`, out; a compressed operand is malformed. Stays until reset.
+    events : `step_events_layout`, out; one cycle late.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        array = config.array
+        members: dict[str, Any] = {
+            name: Out(ReadPortSignature(config)) for name in operand_ports(config)
+        }
+        super().__init__(
+            members
+            | {
+                "product": In(stream.Signature(checked_layout)),
+                "full": Out(1),
+                "row": Out(data.ArrayLayout(signed(array.accumulator_width), array.columns)),
+                "shift": In(1),
+                "release": In(1),
+                "closing": In(1),
+                "fault": Out(fault_layout),
+                "events": Out(step_events_layout(config)),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """Parameters of the accelerator."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the families and what they share."""
+        m = Module()
+        config = self.config
+        m.submodules.gate = gate = FlowGate()
+        m.submodules.reader = reader = OperandReader(config)
+        m.submodules.grid = grid = Grid(config)
+        m.submodules.dense_output = dense = DenseOutput(config)
+        families: dict[Family, Any] = {Family.DENSE_OUTPUT: dense}
+        sources: dict[Family, Any] = {Family.DENSE_OUTPUT: grid}
+        if config.array.block > 1:
+            m.submodules.sparse_output = families[Family.SPARSE_OUTPUT] = SparseOutput(config)
+        wiring.connect(m, wiring.flipped(self.product), gate.checked)
+        wiring.connect(m, reader.read, wiring.flipped(self.operands))
+        quiet = [each.idle for each in (*families.values(), *sources.values())]
+        m.d.comb += gate.quiet.eq(Cat(quiet).all())
+        for family, user in families.items():
+            at_work = gate.family == family
+            wiring.connect(m, gate.products[family.value], user.product)
+            self._give_operand(m, at_work, reader.a, user.a)
+            self._give_operand(m, at_work, reader.b, user.b)
+            self._give_grid(m, at_work, grid, user)
+        if config.array.block > 1:
+            self._decompress(m, gate, reader, families)
+        self._hand_over(m, gate, sources)
+        return m
+
+    def _give_operand(self, m: Module, at_work: Value, shared: Any, user: Any) -> None:
+        """Let the family at work ask for chunks of an operand and use them."""
+        with m.If(at_work):
+            m.d.comb += [
+                shared.bursts.valid.eq(user.bursts.valid),
+                shared.bursts.payload.eq(user.bursts.payload),
+            ]
+            m.d.comb += [getattr(shared, name).eq(getattr(user, name)) for name in _TO_OPERAND]
+        m.d.comb += [
+            user.bursts.ready.eq(shared.bursts.ready & at_work),
+            user.available.eq(shared.available & at_work),
+            user.elements.eq(shared.elements),
+            user.blocks.eq(shared.blocks),
+        ]
+
+    def _give_grid(self, m: Module, at_work: Value, grid: Grid, user: Any) -> None:
+        """Let the family at work give rows and columns to the grid."""
+        with m.If(at_work):
+            m.d.comb += [
+                grid.activations.eq(user.activations),
+                grid.weights.eq(user.columns.weights),
+                grid.indices.eq(user.columns.indices),
+                self.events.eq(user.events),
+            ]
+        if True:
+            with m.If(at_work):
+                m.d.comb += [getattr(grid, name).eq(getattr(user, name)) for name in _TO_GRID]
+            m.d.comb += user.ready.eq(grid.ready)
+
+    def _decompress(
+        self, m: Module, gate: FlowGate, reader: OperandReader, families: dict[Family, Any]
+    ) -> None:
+        """Give vectors of the compressed operand to the family at work."""
+        m.submodules.compressed_operand = operand = CompressedOperand(self.config)
+        wiring.connect(m, operand.read, wiring.flipped(self.compressed))
+        m.d.comb += self.fault.eq(operand.fault)
+        for family, user in families.items():
+            if family is Family.DENSE_OUTPUT:
+                continue
+            at_work = gate.family == family
+            with m.If(at_work):
+                m.d.comb += [
+                    operand.matrix.valid.eq(user.matrices.valid),
+                    operand.matrix.payload.eq(user.matrices.payload),
+                    operand.vectors.ready.eq(user.vectors.ready),
+                ]
+            m.d.comb += [
+                user.matrices.ready.eq(operand.matrix.ready & at_work),
+                user.vectors.valid.eq(operand.vectors.valid & at_work),
+                user.vectors.payload.eq(operand.vectors.payload),
+            ]
+
+    def _hand_over(self, m: Module, gate: FlowGate, sources: dict[Family, Any]) -> None:
+        """Show the drain the rows of the family at work."""
+        grid = sources[Family.DENSE_OUTPUT]
+        stationary = Signal()
+        m.d.comb += [
+            stationary.eq(gate.family == Family.STATIONARY),
+            self.full.eq(grid.full),
+            self.row.eq(grid.row),
+            grid.shift.eq(self.shift & ~stationary),
+            grid.release.eq(self.release & ~stationary),
+            grid.closing.eq(self.closing & ~stationary),
+        ]

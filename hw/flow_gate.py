@@ -1,0 +1,59 @@
+"""Gives products to the families of dataflows, one family at a time."""
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .family import Family
+from .isa import SPARSE_OUTPUT_FLOWS, STATIONARY_FLOWS
+from .matmul_check import checked_layout
+
+
+class FlowGate(wiring.Component):
+    """Holds a product of another family back until the array has given away all sums.
+
+    Members
+    -------
+    checked : stream of `checked_layout`, in
+    products : [stream of `checked_layout`] by `Family`, out
+    quiet : in; no family works and no sum is left in the array.
+    family : out; the family at work.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "checked": In(stream.Signature(checked_layout)),
+                "products": Out(stream.Signature(checked_layout)).array(len(Family)),
+                "quiet": In(1),
+                "family": Out(Family),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the family of the product and that of the array."""
+        m = Module()
+        flow = Value.cast(self.checked.payload.word.flow)
+        wanted = Signal(Family)
+        m.d.comb += wanted.eq(
+            Mux(
+                flow.matches(*(member.value for member in SPARSE_OUTPUT_FLOWS)),
+                Family.SPARSE_OUTPUT,
+                Mux(
+                    flow.matches(*(member.value for member in STATIONARY_FLOWS)),
+                    Family.STATIONARY,
+                    Family.DENSE_OUTPUT,
+                ),
+            )
+        )
+        for family, product in zip(Family, self.products, strict=True):
+            chosen = (wanted == family) & (self.family == family)
+            m.d.comb += [
+                product.valid.eq(self.checked.valid & chosen),
+                product.payload.eq(self.checked.payload),
+            ]
+            with m.If(chosen):
+                m.d.comb += self.checked.ready.eq(product.ready)
+        with m.If(self.checked.valid & self.quiet):
+            m.d.sync += self.family.eq(wanted)
+        return m
