@@ -10,8 +10,9 @@ READY := $(VENV)/ready-$(shell pwd | cksum | cut -d' ' -f1)
 LOCKS := requirements.txt requirements-dev.txt requirements-model.txt
 PACKAGES := hw gen sw verif bench cli
 TYPECHECK := build/typecheck
+SCALE_SIM := build/scale-sim/.venv
 
-.PHONY: run test test-all lint clean install tools
+.PHONY: run test test-all lint clean install tools scale-sim
 
 run: install
 	$(BIN)/ageha run
@@ -28,6 +29,14 @@ lint: install
 	@mkdir -p $(TYPECHECK)/ageha
 	@for name in $(PACKAGES); do ln -sfn "$(CURDIR)/$$name" $(TYPECHECK)/ageha/$$name; done
 	MYPYPATH=$(TYPECHECK):tests/support/stubs $(BIN)/python -m mypy $(PACKAGES:%=-p ageha.%)
+
+# The reference of `ageha bench gemm`; it needs an older NumPy than Ageha.
+scale-sim: $(SCALE_SIM)/ready
+
+$(SCALE_SIM)/ready: requirements-scale-sim.txt | tools
+	$(PYTHON) -m venv $(SCALE_SIM)
+	$(SCALE_SIM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

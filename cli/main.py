@@ -10,6 +10,8 @@ import typer
 
 from .commands.assemble import asm, disasm
 from .commands.bench import bench
+from .commands.bench_products import gemm as bench_gemm
+from .commands.bench_products import sparse as bench_sparse
 from .commands.compile import compile_command
 from .commands.compile_gemm import gemm
 from .commands.embed import embed
@@ -76,6 +78,8 @@ _add(disasm, "disasm build/prog/minilm.prog")
 _add(simulate, "simulate build/prog/minilm.prog --input input.npy --latency 100")
 _add(verify, "verify scratchpad matmul")
 _add(report, "report build/run/run.json -o build/run/report.html")
+_add(bench_gemm, "bench gemm --json build/gemm.json", "gemm", to=bench)
+_add(bench_sparse, "bench sparse --all --json build/sparse.json", "sparse", to=bench)
 app.add_typer(bench, name="bench", epilog="Example: `ageha bench attention --sequence 128`")
 
 

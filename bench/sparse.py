@@ -1,0 +1,237 @@
+"""Sparse products on real weights: how much of what a flow may skip is time that is saved.
+
+The feed-forward weights of all-MiniLM-L6-v2, pruned for a flow, on activations of random numbers.
+Each matrix is multiplied twice: tile by tile with resident operands, where the hardware's counter
+`array_busy` holds the cycles of the array and nothing else; and from DRAM with loads and stores
+beside the array, where all cycles count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..hw.config import AcceleratorConfig
+from ..sw.frontend.bert import BertModel
+from ..sw.gemm.compiler import CompiledGemm, compile_gemm
+from ..sw.gemm.flows import DENSE_TWIN, SPARSE_FLOWS
+from ..sw.gemm.matrices import random_activations
+from ..sw.gemm.prune import Pruning, prune
+from ..sw.sparsity.dataflow import Dataflow
+from ..sw.sparsity.order import fullest_first
+from ..sw.sparsity.prune import prune_unstructured
+from ..sw.sparsity.steps import ideal_cycles
+from ..sw.sparsity.tasd import parse_series
+from ..verif.devices.library import MemorySettings
+from .execute import Execution, run_golden, run_rtl
+from .measure import mismatches
+
+COLUMN_SPARSE = Dataflow.COLUMN_SPARSE_OUTPUT
+
+TOKENS = 128
+QUICK_DENSITIES = (0.1, 0.5)
+DENSITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+PATTERNS = ("1:8", "1:4", "2:4", "4:8")
+SERIES = ("4:8+1:8", "2:4+1:8", "2:4+2:8")
+UNSTRUCTURED = (0.1, 0.05)
+"""Shares of weights that stay, without any structure."""
+
+MATRICES = ("expand", "contract")
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How a matrix is made sparse, and the flow that uses it.
+
+    Parameters
+    ----------
+    flow : Dataflow
+    name : str
+        ``magnitude``, shaped to the flow; ``unstructured``; or a series of N:M terms.
+    density : float, optional
+        Share that stays; a series has none.
+    """
+
+    flow: Dataflow
+    name: str
+    density: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The name, with the density if there is one."""
+        return self.name if self.density is None else f"{self.name} {self.density:g}"
+
+    def apply(self, weights: NDArray, config: AcceleratorConfig) -> NDArray:
+        """Return `weights` [n, k] with zeros.
+
+        Unstructured weights come in falling order of the fullness of their outputs.
+        """
+        if self.name == "unstructured":
+            assert self.density is not None
+            pruned = prune_unstructured(weights, self.density)
+            return pruned[fullest_first(pruned)]
+        series = () if self.density is not None else parse_series(self.name)
+        return prune(weights, self.flow, Pruning(self.density, series), config.array)
+
+    def reference(self, weights: NDArray, config: AcceleratorConfig) -> NDArray:
+        """Return `weights` in the order of outputs that `apply` gives."""
+        if self.name == "unstructured":
+            assert self.density is not None
+            return weights[fullest_first(prune_unstructured(weights, self.density))]
+        return weights
+
+
+def schemes(*, complete: bool, block: int) -> Iterator[Scheme]:
+    """Yield what is measured on each matrix; `block` is the array's, which bounds N:M terms."""
+    for density in DENSITIES if complete else QUICK_DENSITIES:
+        for flow in SPARSE_FLOWS:
+            yield Scheme(flow, "magnitude", density)
+    for name in (*PATTERNS, *SERIES):
+        if all(block % term.m == 0 for term in parse_series(name)):
+            yield Scheme(COLUMN_SPARSE, name)
+    for density in UNSTRUCTURED:
+        yield Scheme(COLUMN_SPARSE, "unstructured", density)
+
+
+@dataclass(frozen=True)
+class SparseCase:
+    """One matrix of a model.
+
+    Parameters
+    ----------
+    name : str
+    weights : float [n, k]
+    """
+
+    name: str
+    weights: NDArray
+
+
+def cases(model: BertModel, *, complete: bool) -> list[SparseCase]:
+    """Return the feed-forward weights of all layers, or the first matrix of layer 0."""
+    layers = range(len(model.layers)) if complete else range(1)
+    names = MATRICES if complete else MATRICES[:1]
+    return [
+        SparseCase(f"minilm {layer}.{name}", getattr(model.layers[layer], name).weight)
+        for layer in layers
+        for name in names
+    ]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What the hardware counted.
+
+    Parameters
+    ----------
+    array : int
+        Cycles of the array alone, operands resident.
+    layer : int
+        All cycles from DRAM to DRAM.
+    mismatches : int
+        Elements of both runs that differ from the golden model's.
+    """
+
+    array: int
+    layer: int
+    mismatches: int
+
+
+class SparseBench:
+    """Measures schemes on one machine; dense products are measured once a matrix and flow.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    library : Path
+        From `execute.build_library`.
+    tokens : int
+        Rows of activations.
+    """
+
+    def __init__(self, config: AcceleratorConfig, library: Path, tokens: int = TOKENS) -> None:
+        self.config, self.library, self.tokens = config, library, tokens
+        self._dense = cache(self._time_dense)
+        self._weights: dict[str, NDArray] = {}
+
+    def measure(self, case: SparseCase, scheme: Scheme) -> dict[str, Any]:
+        """Return the record of one matrix and scheme.
+
+        Returns
+        -------
+        dict
+            ``bench, preset, case, flow, scheme, density, cycles, ideal_cycles, utilization,
+            dense_cycles, speedup, ideal_speedup, layer_cycles, dense_layer_cycles,
+            layer_speedup, compressed_bytes, dense_bytes, relative_error, mismatches``.
+            `ideal_cycles` is what the flow's own skip rule leaves, `dense_cycles` the measured
+            time of its dense twin, `layer_` stands for whole products from DRAM to DRAM, and
+            `relative_error` is that of the product, pruning and quantisation together.
+
+        Raises
+        ------
+        CompileError, DeviceError, DriverError, SimulationError
+        """
+        self._weights[case.name] = case.weights
+        weights = scheme.apply(case.weights, self.config)
+        timing, compiled = self._time(weights, scheme.flow)
+        twin = DENSE_TWIN[scheme.flow]
+        dense = self._dense(case.name, twin)
+        metadata = compiled.program.metadata
+        ideal = metadata["ideal_cycles"]
+        array = self.config.array
+        ideal_dense = ideal_cycles(
+            twin, compiled.gemm.weights, self.tokens, array.rows, array.columns, array.block
+        )
+        return {
+            "bench": "sparse",
+            "preset": self.config.name,
+            "case": case.name,
+            "flow": scheme.flow.value,
+            "scheme": scheme.text,
+            "density": metadata["density"],
+            "cycles": timing.array,
+            "ideal_cycles": ideal,
+            "utilization": round(ideal / timing.array, 4),
+            "dense_cycles": dense.array,
+            "speedup": round(dense.array / timing.array, 4),
+            "ideal_speedup": round(ideal_dense / ideal, 4),
+            "layer_cycles": timing.layer,
+            "dense_layer_cycles": dense.layer,
+            "layer_speedup": round(dense.layer / timing.layer, 4),
+            "compressed_bytes": metadata["compressed_bytes"],
+            "dense_bytes": metadata["dense_bytes"],
+            "relative_error": self._error(compiled, scheme.reference(case.weights, self.config)),
+            "mismatches": timing.mismatches + dense.mismatches,
+        }
+
+    def _time_dense(self, name: str, flow: Dataflow) -> Timing:
+        return self._time(self._weights[name], flow)[0]
+
+    def _time(self, weights: NDArray, flow: Dataflow) -> tuple[Timing, CompiledGemm]:
+        activations = random_activations(self.tokens, weights.shape[1], SEED)
+        alone = compile_gemm(weights, activations, self.config, flows=[flow], depths=(1,))
+        streamed = compile_gemm(weights, activations, self.config, flows=[flow])
+        first, wrong = self._run(alone)
+        second, also_wrong = self._run(streamed)
+        timing = Timing(first.counters["array_busy"], second.counters["cycles"], wrong + also_wrong)
+        return timing, alone
+
+    def _run(self, compiled: CompiledGemm) -> tuple[Execution, int]:
+        program, inputs = compiled.program, compiled.inputs
+        rtl = run_rtl(program, inputs, MemorySettings(), self.library)
+        return rtl, mismatches(rtl.outputs, run_golden(program, inputs).outputs)[0]
+
+    @staticmethod
+    def _error(compiled: CompiledGemm, reference: NDArray) -> float:
+        product = compiled.gemm
+        exact = product.activations.astype(np.float64)
+        wanted = exact @ reference.astype(np.float64).T
+        found = exact @ (product.weights * product.weight_scales[:, None]).T
+        return round(float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted)), 6)

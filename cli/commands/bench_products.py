@@ -1,0 +1,118 @@
+"""`ageha bench gemm` and `ageha bench sparse`: single products on the simulated Verilog."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from ...bench.execute import build_library
+from ...bench.gemm import CASES, LARGE_CASES, measure_gemm
+from ...bench.scale_sim import ScaleSimError, reference_cycles
+from ...bench.sparse import SparseBench, cases, schemes
+from ...hw.config import AcceleratorConfig
+from ...sw.errors import CompileError, FrontendError
+from ...sw.frontend.bert import load
+from ...sw.gemm.flows import DENSE_FLOWS
+from ...verif.verilator import VerilatorError
+from ..console import output, step
+from ..errors import InputError, ResultError, input_errors, machine_errors
+from ..options import ConfigFile, JsonFile, Preset, Settings, machine
+from ..output import require_writable, write_json
+
+GEMM_COLUMNS = ("case", "flow", "cycles", "utilization", "folds", "reference_cycles", "speedup")
+SPARSE_COLUMNS = (
+    "case",
+    "flow",
+    "scheme",
+    "density",
+    "cycles",
+    "dense_cycles",
+    "speedup",
+    "ideal_speedup",
+    "layer_speedup",
+    "relative_error",
+)
+
+Complete = Annotated[
+    bool, typer.Option("--all", help="Everything, which takes long, and not a choice of minutes.")
+]
+
+
+def gemm(
+    complete: Complete = False,
+    preset: Preset = "base",
+    config: ConfigFile = None,
+    settings: Settings = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Measure dense products with resident operands on three flows, next to SCALE-Sim.
+
+    Without SCALE-Sim (`make scale-sim`) its closed formulas count.
+    """
+    parameters = machine(preset, config, settings)
+    if not parameters.array.partial_rows:
+        raise InputError("array.partial_rows must be at least 16 for three dense flows, not 0")
+    require_writable("--json", json_file)
+    library = _library(parameters)
+    chosen = (*CASES, *LARGE_CASES) if complete else CASES
+    records = []
+    for flow in DENSE_FLOWS:
+        with input_errors(ScaleSimError), step(f"Reference, {flow}"):
+            cycles, name = reference_cycles(flow, [case.shape for case in chosen], parameters.array)
+        for case, reference in zip(chosen, cycles, strict=True):
+            with input_errors(ValueError), machine_errors(), step(f"{case.text}, {flow}"):
+                records.append(measure_gemm(case, flow, parameters, library, (reference, name)))
+    _finish(records, GEMM_COLUMNS, json_file)
+
+
+def sparse(
+    complete: Complete = False,
+    preset: Preset = "base",
+    config: ConfigFile = None,
+    settings: Settings = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Measure sparse products of feed-forward weights of all-MiniLM-L6-v2 on four flows.
+
+    Speed-up is over the dense flow that keeps the same operand in the array, both measured.
+    """
+    parameters = machine(preset, config, settings)
+    if parameters.array.block == 1 or not parameters.array.partial_rows:
+        raise InputError("array.block and array.partial_rows must allow all flows")
+    require_writable("--json", json_file)
+    with input_errors(FrontendError), step("Reading the model"):
+        model = load(None)
+    bench = SparseBench(parameters, _library(parameters))
+    records = []
+    for case in cases(model, complete=complete):
+        for scheme in schemes(complete=complete, block=parameters.array.block):
+            description = f"{case.name}, {scheme.flow}, {scheme.text}"
+            with input_errors(CompileError), machine_errors(), step(description):
+                records.append(bench.measure(case, scheme))
+    _finish(records, SPARSE_COLUMNS, json_file)
+
+
+def _library(config: AcceleratorConfig) -> Path:
+    with input_errors(VerilatorError), step(f"Building the simulator of {config.name}"):
+        return build_library(config)
+
+
+def _finish(
+    records: Sequence[dict[str, Any]], columns: Sequence[str], json_file: Path | None
+) -> None:
+    table = Table(*columns)
+    for record in records:
+        table.add_row(*(_text(record[name]) for name in columns))
+    output.print(table)
+    if records and "reference" in records[0]:
+        output.print(f"reference: {records[0]['reference']}", markup=False)
+    write_json("--json", json_file, records)
+    wrong = [record["case"] for record in records if record["mismatches"]]
+    if wrong:
+        raise ResultError(f"the Verilog differs from the golden model in {', '.join(wrong)}")
+
+
+def _text(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,59 @@
+"""Schemes and matrices of the sparse measurement."""
+
+import numpy as np
+import pytest
+
+from ageha.bench.sparse import Scheme, cases, schemes
+from ageha.hw.config import preset
+from ageha.sw.frontend.bert import load
+from ageha.sw.gemm.flows import SPARSE_FLOWS
+from ageha.sw.sparsity.dataflow import Dataflow
+
+BASE = preset("base")
+COLUMN_SPARSE = Dataflow.COLUMN_SPARSE_OUTPUT
+
+
+def test_everything_is_measured():
+    chosen = list(schemes(complete=True, block=16))
+    for flow in SPARSE_FLOWS:
+        densities = [item.density for item in chosen if item.flow == flow]
+        assert [round(0.1 * step, 1) for step in range(1, 10)] == densities[:9]
+    names = {item.text for item in chosen}
+    assert {"1:4", "2:4", "1:8", "4:8", "4:8+1:8", "2:4+1:8", "2:4+2:8"} <= names
+    assert {"unstructured 0.1", "unstructured 0.05"} <= names
+    assert {item.flow for item in chosen if item.name != "magnitude"} == {COLUMN_SPARSE}
+
+
+def test_the_choice_is_part_of_everything():
+    chosen = set(schemes(complete=False, block=16))
+    assert chosen < set(schemes(complete=True, block=16))
+    assert {item.flow for item in chosen} == set(SPARSE_FLOWS)
+
+
+def test_terms_fit_the_block():
+    names = {item.name for item in schemes(complete=True, block=4)}
+    assert "2:4" in names
+    assert "4:8" not in names
+
+
+def test_matrices():
+    model = load()
+    (one,) = cases(model, complete=False)
+    assert one.weights.shape == (1536, 384)
+    assert len(cases(model, complete=True)) == 12
+
+
+@pytest.mark.parametrize(
+    ("scheme", "share"),
+    [
+        (Scheme(Dataflow.SPARSE_OUTPUT, "magnitude", 0.3), 0.3),
+        (Scheme(COLUMN_SPARSE, "1:4"), 0.25),
+        (Scheme(COLUMN_SPARSE, "unstructured", 0.1), 0.1),
+    ],
+)
+def test_schemes_prune(scheme, share):
+    weights = np.random.default_rng(1).normal(size=(48, 64))
+    pruned = scheme.apply(weights, BASE)
+    assert np.count_nonzero(pruned) == pytest.approx(share * weights.size, rel=0.05)
+    reference = scheme.reference(weights, BASE)
+    np.testing.assert_array_equal(pruned, np.where(pruned != 0, reference, 0))
