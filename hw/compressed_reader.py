@@ -20,9 +20,6 @@ SIZE_BITS = 16
 VECTOR_COUNT_BITS = 16
 """Bits of a strip's header that count useful vectors; the number of values follows."""
 
-VALUE_LINES = 2
-"""Lines of values that are kept; they are used up fastest."""
-
 
 class Kind(hw_enum.Enum, shape=2):
     """Formats, as far as they have sections of different items."""
@@ -157,8 +154,7 @@ class CompressedReader(wiring.Component):
         m.submodules.tags = tags = ResponseTags(Section)
         sections = []
         for section, widths in zip(Section, section_widths(self.config), strict=False):
-            lines = VALUE_LINES if section is Section.VALUES else 2
-            reader = SectionReader(self.config, widths, lines)
+            reader = SectionReader(self.config, widths)
             m.submodules[section.name.lower()] = reader
             items = getattr(self, section.name.lower())
             m.d.comb += [

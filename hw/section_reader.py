@@ -37,7 +37,8 @@ class SectionReader(wiring.Component):
     widths : tuple of int
         Bits of an item, one a kind of section: powers of two, at most half a line.
     lines : int
-        Lines that are kept, 2 to 16.
+        Lines that are kept, 2 to 16. One is in use, and three hide the latency of a line also
+        where the one in use holds a single item. FPGAs have no memories of fewer places.
 
     Members
     -------
@@ -58,7 +59,7 @@ class SectionReader(wiring.Component):
         If a width or the number of lines is out of range.
     """
 
-    def __init__(self, config: AcceleratorConfig, widths: tuple[int, ...], lines: int = 2) -> None:
+    def __init__(self, config: AcceleratorConfig, widths: tuple[int, ...], lines: int = 4) -> None:
         limit = config.lanes * WORD_BITS // 2
         for width in widths:
             if not 1 <= width <= limit or width & (width - 1):

@@ -12,8 +12,8 @@ place_layout = data.StructLayout(
 )
 """Where a vector belongs: block, or number in its strip.
 
-`last` of its piece; `empty`: the piece has no vector, `place` is 0; `wrong`: the piece is wrong here,
-and what follows means nothing.
+`last` of its piece; `empty`: the piece has no vector, `place` is 0; `wrong`: here the piece is
+wrong, and what follows means nothing.
 """
 
 
