@@ -59,8 +59,11 @@ def run_block(block: FabnetBlock, x: NDArray[np.floating], epsilon: float) -> Va
     """Return every intermediate result of a block on `x` [batch, tokens, features], by name."""
     values: Values = {}
     if block.attention is None:
-        scale = mixing_scale(*x.shape[1:])
-        values["spectrum"] = np.fft.fft(x, axis=2)
+        features = x.shape[2]
+        points = 1 << (features - 1).bit_length()
+        scale = mixing_scale(x.shape[1], features)
+        # Rows are padded to a power of two; as many frequencies as features are kept.
+        values["spectrum"] = np.fft.fft(x, n=points, axis=2)[..., :features]
         values["mixed"] = np.fft.fft(values["spectrum"], axis=1).real * scale
     else:
         values = _attend(block.attention, x)

@@ -125,14 +125,16 @@ class ButterflyBuilder:
         """Return a loop over tiles of `step`, behind what loads its constants.
 
         `body` takes where a tile begins and how much it covers; what it declares is private to an
-        iteration, `depth` of which may be under way.
+        iteration, `depth` of which may be under way. Constants of a loop in a loop are loaded
+        before the outer one.
         """
-        self._private = []
+        outer, self._private = self._private, []
         number, extent = block(loop)
         nodes = body(number * step, extent)
         buffers = tuple(replace(buffer, depth=depth) for buffer in self._private)
-        self._private = None
-        return self.with_loads([Parallel(loop, 0, stop, step, buffers, tuple(nodes))])
+        self._private = outer
+        tiles: list[Node] = [Parallel(loop, 0, stop, step, buffers, tuple(nodes))]
+        return tiles if outer is not None else self.with_loads(tiles)
 
     def constant(self, name: str, dtype: str, values: NDArray, target: Buffer) -> Buffer:
         """Keep [rows, columns] in DRAM, and load them to `target` before anything else."""
@@ -230,14 +232,14 @@ class ButterflyBuilder:
     def _node(
         self,
         name: str,
-        reads: Mapping[str, Slice],
+        reads: dict[str, Slice],
         x: Matrix,
         y: Matrix,
         attributes: dict[str, int],
         axis: Axis,
     ) -> Node:
         attributes |= {"axis": axis.value, "y_exponent": -y.fraction}
-        reads, writes = x.slices("x") | reads, y.slices("y")
+        reads, writes = {**x.slices("x"), **reads}, y.slices("y")
         if x.exponents is not None:
             attributes["x_blocks"] = 1
             reads["exponent"] = part(x.exponents)
@@ -258,9 +260,15 @@ class ButterflyBuilder:
         axis: Axis,
         is_complex: bool,
     ) -> Matrix:
-        """Declare the work area: as many vectors as X, all points, the pitch of Y."""
+        """Return the work area: as many vectors as X, all points, the pitch of Y.
+
+        It is Y itself where nothing is added to that and it has all points: passes are in place.
+        """
         points = attributes["blocks"] << attributes["log_points"]
         pitch = y.values.pitch
+        has_all = y.first_feature == 0 and y.values.columns >= points and axis == Axis.HIDDEN
+        if has_all and not is_complex and not attributes["accumulate"]:
+            return replace(y, features=points, exponents=None)
         if axis == Axis.TOKENS:
             tokens, features = points, y.values.columns
         else:

@@ -51,8 +51,8 @@ class ButterflyLowering(ButterflyBuilder):
         _require_real(name, twiddle.coefficients)
         size = twiddle.size
         if words(size, "int16") > y.values.pitch:
-            room = self.matrix(f"{name}.wide", y.room, layer.out_features, y.fraction, size)
-            room = room.rows(0, y.tokens)
+            room = self.matrix(f"{name}.wide", y.room, max(size, layer.out_features), y.fraction)
+            room = replace(room, tokens=y.tokens, features=layer.out_features)
             nodes = self.linear(name, layer, x, room)
             return [*nodes, self.add(name, room, y, layer.out_features, accumulate=accumulate)]
         nodes = self._bias(name, layer.bias, y, accumulate)
