@@ -157,9 +157,9 @@ def _operands(
             a_limit = _half(a_limit, config.array.rows)
         else:
             b_limit = _half(b_limit, config.array.columns)
-    return tuple(
-        _Operand(rows, limit, case.k, case.count)
-        for rows, limit in zip(sizes, (a_limit, b_limit), strict=True)
+    return (
+        _Operand(sizes[0], a_limit, case.k, case.count),
+        _Operand(sizes[1], b_limit, case.k, case.count),
     )
 
 

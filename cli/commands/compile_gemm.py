@@ -13,6 +13,7 @@ from ...hw.config import AcceleratorConfig
 from ...sw.errors import CompileError
 from ...sw.gemm.compiler import CompiledGemm, compile_gemm
 from ...sw.gemm.matrices import check_sizes, check_values, random_activations
+from ...sw.gemm.problem import Role
 from ...sw.gemm.prune import pruning_of
 from ...sw.sparsity.dataflow import Dataflow
 from ...verif.golden.matmul import matmul
@@ -149,12 +150,12 @@ def gemm(
 def expected(compiled: CompiledGemm, config: AcceleratorConfig) -> NDArray[np.int16]:
     """Return the result that the program is to give, computed without it."""
     product = compiled.gemm
-    rows, columns = ("b", "a") if product.weights_role == "a" else ("a", "b")
+    activations: Role = "b" if product.weights_role == "a" else "a"
     return matmul(
         product.activations,
         product.weights,
-        product.scales(rows),
-        product.scales(columns),
+        product.scales(activations),
+        product.scales(product.weights_role),
         product.fraction,
         accumulator_width=config.array.accumulator_width,
     )

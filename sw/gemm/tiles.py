@@ -175,7 +175,7 @@ class Planner:
         array = self._array(tiling)
         ends = first // beat + last + 2 * MEMORY_LATENCY
         if tiling.depth == 1:
-            return array + load + store + ends
+            return array + load + store + 2 * MEMORY_LATENCY
         return max(array + ends, load + last + ends, store + ends)
 
     def _bytes(self, role: Role) -> int:
