@@ -125,7 +125,7 @@ class CompressedReader(wiring.Component):
         The same pieces, for who comes later.
     places, selections, values : streams of the items of `section_widths`, out
 
-    A piece takes 10 cycles if it has nothing; what has 16 vectors or more is hidden.
+    Where no access is refused, a piece takes a cycle for each of its vectors, but at least 9.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:

@@ -30,9 +30,9 @@ def test_bench(name):
     config = override(preset("tiny"), CONFIGURATIONS[name])
     parameters = {
         "config": config.to_dict(),
-        "rounds": 40,
+        "rounds": 25,
         "longest": 200,
-        "spoilt": 150,
+        "spoilt": 100,
         "forms": ["slots", "columns", "rows"],
         "throughput": THROUGHPUT,
     }

@@ -66,8 +66,8 @@ def compress(weights: np.ndarray, form: str, config: AcceleratorConfig) -> Compr
     if form == SLOTS:
         tiles = slots.encode(weights, array.columns, array.block)
         return Compressed(tiles.pack(), form, len(tiles.tiles), tiles.blocks)
-    vector, axis = (array.rows, "k") if form == ROWS else (array.columns, "n")
-    strips = bitmap.encode(weights, vector, axis)
+    axis: bitmap.Axis = "k" if form == ROWS else "n"
+    strips = bitmap.encode(weights, array.rows if form == ROWS else array.columns, axis)
     return Compressed(strips.pack(), form, len(strips.strips), strips.length)
 
 
