@@ -1,5 +1,7 @@
 """One operand of the array: chunks of lines in, a vector of bytes a step out."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -39,6 +41,53 @@ def write_layout(config: AcceleratorConfig, vector: int) -> data.StructLayout:
     )
 
 
+def is_gathered(config: AcceleratorConfig) -> bool:
+    """Return whether there is a flow that gathers places of K, with operand A."""
+    return config.array.block > 1 and config.array.partial_rows > 0
+
+
+def fill_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Where the steps of one element belong that are given at once.
+
+    They are ``part``·lanes and following of the chunk, or all where a chunk is as long as there
+    are lanes. `last`: the chunk is complete.
+    """
+    return data.StructLayout(
+        {
+            "element": range(config.array.rows),
+            "part": range(config.chunk // config.lanes),
+            "last": 1,
+        }
+    )
+
+
+class FillSignature(wiring.Signature):
+    """Steps of single elements, seen from who gives them.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    room : a chunk may be begun.
+    begin : a chunk is begun; the next cycle that has room has it for another one.
+    write : `steps` belong to `place`, a `fill_layout`, of the chunk that was begun first.
+    place, steps
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        super().__init__(
+            {
+                "room": In(1),
+                "begin": Out(1),
+                "write": Out(1),
+                "place": Out(fill_layout(config)),
+                "steps": Out(data.ArrayLayout(OPERAND_BITS, config.lanes)),
+            }
+        )
+
+
 class Operand(wiring.Component):
     """Gathers chunks of K in either orientation and hands them out step by step.
 
@@ -51,6 +100,8 @@ class Operand(wiring.Component):
     config : AcceleratorConfig
     vector : int
         Elements of a step: rows or columns of the array, a power of two from 2 to the lanes.
+    gathered : bool
+        Whether steps of single elements are written as well; `vector` is the rows of the array.
 
     Members
     -------
@@ -61,35 +112,47 @@ class Operand(wiring.Component):
     elements : signed(8) [vector], out
     step_block : in; go on by ``array.block`` steps.
     blocks : signed(8) [vector][block], out; the next ``array.block`` steps of each element.
+    fill : in, only if `gathered`; `fill_steps`, a byte a lane, belong to `fill_place`, a
+        `fill_layout`. Not with `write`, nor between the lines of a chunk.
 
-    A chunk is available two cycles after its last line was written.
+    A chunk is available two cycles after its last line or its last steps were written.
 
     Raises
     ------
     ConfigError
-        If `vector` is out of range.
+        If `vector` is out of range, or not the rows of the array though `gathered`.
     """
 
-    def __init__(self, config: AcceleratorConfig, vector: int) -> None:
+    def __init__(self, config: AcceleratorConfig, vector: int, *, gathered: bool = False) -> None:
+        if gathered and vector != config.array.rows:
+            raise ConfigError(
+                f"vector must be array.rows = {config.array.rows} to be gathered, not {vector!r}"
+            )
         if not 2 <= vector <= config.lanes or vector & (vector - 1):
             raise ConfigError(
                 f"vector must be a power of two from 2 to {config.lanes}, not {vector!r}"
             )
         self._config = config
         self._vector = vector
-        super().__init__(
-            {
-                "line": In(line_layout(config)),
-                "write": In(1),
-                "place": In(write_layout(config, vector)),
-                "available": Out(1),
-                "take": In(1),
-                "step": In(1),
-                "elements": Out(data.ArrayLayout(signed(OPERAND_BITS), vector)),
-                "step_block": In(1),
-                "blocks": Out(blocks_layout(config, vector)),
+        self._gathered = gathered
+        members: dict[str, Any] = {
+            "line": In(line_layout(config)),
+            "write": In(1),
+            "place": In(write_layout(config, vector)),
+            "available": Out(1),
+            "take": In(1),
+            "step": In(1),
+            "elements": Out(data.ArrayLayout(signed(OPERAND_BITS), vector)),
+            "step_block": In(1),
+            "blocks": Out(blocks_layout(config, vector)),
+        }
+        if gathered:
+            members |= {
+                "fill": In(1),
+                "fill_place": In(fill_layout(config)),
+                "fill_steps": In(data.ArrayLayout(OPERAND_BITS, config.lanes)),
             }
-        )
+        super().__init__(members)
 
     @property
     def config(self) -> AcceleratorConfig:
@@ -101,13 +164,21 @@ class Operand(wiring.Component):
         """Elements of a step."""
         return self._vector
 
+    @property
+    def gathered(self) -> bool:
+        """Whether steps of single elements are written as well."""
+        return self._gathered
+
     def elaborate(self, platform: object) -> Module:
         """Return the three register sets."""
         m = Module()
         filled = Signal()
         move = Signal()
+        completed = self.write & self.place.last
+        if self.gathered:
+            completed = completed | (self.fill & self.fill_place.last)
         m.d.comb += move.eq(filled & (~self.available | self.take))
-        with m.If(self.write & self.place.last):
+        with m.If(completed):
             m.d.sync += filled.eq(1)
         with m.Elif(move):
             m.d.sync += filled.eq(0)
@@ -128,6 +199,8 @@ class Operand(wiring.Component):
                 with m.Else():
                     index = self.place.index
                     m.d.sync += filling.word_select(index, WORD_BITS).eq(self.line[element])
+            if self.gathered:
+                self._fill(m, filling, element)
             with m.If(move):
                 m.d.sync += waiting.eq(filling)
             with m.If(self.take):
@@ -141,6 +214,12 @@ class Operand(wiring.Component):
                 Value.cast(self.blocks[element]).eq(using[:block_bits]),
             ]
         return m
+
+    def _fill(self, m: Module, filling: Signal, element: int) -> None:
+        """Let the steps of `element` be given alone."""
+        steps = Value.cast(self.fill_steps)
+        with m.If(self.fill & (self.fill_place.element == element)):
+            m.d.sync += filling.word_select(self.fill_place.part, len(steps)).eq(steps)
 
     def _write_transposed(self, m: Module, filling: Signal, element: int) -> None:
         """Gather the byte of `element` from each lane."""

@@ -1,11 +1,13 @@
 """Reads the lines of both operands from the scratchpad, chunk by chunk."""
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import WORD_BYTES, AcceleratorConfig
-from .operand import CHUNKS, Operand, blocks_layout, lines_in_chunk
+from .operand import CHUNKS, FillSignature, Operand, blocks_layout, is_gathered, lines_in_chunk
 from .ports import ReadPortSignature, address_width
 from .processing_element import OPERAND_BITS
 from .response_tags import ResponseTags
@@ -95,6 +97,9 @@ class OperandReader(wiring.Component):
     -------
     a, b : `OperandSignature` of the rows and of the columns
     read : read port of the scratchpad
+    fill : the other side of `FillSignature`, only where flows gather places of K: chunks of A that
+        come from elsewhere. No burst of A is given from the first of them until all have been
+        filled in.
 
     Latency: chunks of n lines, A and B together, that wait for room and are not refused are
     available n + `Scratchpad.READ_LATENCY` + 2 cycles after the `take_early` that gives them room.
@@ -102,13 +107,14 @@ class OperandReader(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self._config = config
-        super().__init__(
-            {
-                "a": Out(OperandSignature(config, config.array.rows)),
-                "b": Out(OperandSignature(config, config.array.columns)),
-                "read": Out(ReadPortSignature(config)),
-            }
-        )
+        members: dict[str, Any] = {
+            "a": Out(OperandSignature(config, config.array.rows)),
+            "b": Out(OperandSignature(config, config.array.columns)),
+            "read": Out(ReadPortSignature(config)),
+        }
+        if is_gathered(config):
+            members["fill"] = In(FillSignature(config))
+        super().__init__(members)
 
     @property
     def config(self) -> AcceleratorConfig:
@@ -124,7 +130,14 @@ class OperandReader(wiring.Component):
         place = tags.response
         for is_b, (name, vector) in enumerate((("a", array.rows), ("b", array.columns))):
             port = getattr(self, name)
-            m.submodules[name] = operand = Operand(self.config, vector)
+            gathered = is_gathered(self.config) and not is_b
+            m.submodules[name] = operand = Operand(self.config, vector, gathered=gathered)
+            if gathered:
+                m.d.comb += [
+                    operand.fill.eq(self.fill.write),
+                    operand.fill_place.eq(self.fill.place),
+                    operand.fill_steps.eq(self.fill.steps),
+                ]
             m.d.comb += [
                 operand.line.eq(self.read.response.payload),
                 operand.write.eq(tags.valid & (place.is_b == is_b)),
@@ -169,8 +182,12 @@ class OperandReader(wiring.Component):
             m.d.sync += [current.address.eq(current.address + stride), index.eq(index + 1)]
 
         free = ~requesting | (accepted & last)
-        eligible_a, burst_a = self._wait(m, "a", self.a, load & ~load_b)
-        eligible_b, burst_b = self._wait(m, "b", self.b, load & load_b)
+        gathered = is_gathered(self.config)
+        begun = self.fill.begin if gathered else 0
+        eligible_a, burst_a, room_a = self._wait(m, "a", self.a, load & ~load_b, begun)
+        eligible_b, burst_b, _ = self._wait(m, "b", self.b, load & load_b, 0)
+        if gathered:
+            m.d.comb += self.fill.room.eq(room_a & (~requesting | is_b))
         m.d.comb += [
             load.eq(free & (eligible_a | eligible_b)),
             load_b.eq(eligible_b & (~is_b | ~eligible_a)),
@@ -181,16 +198,20 @@ class OperandReader(wiring.Component):
         with m.Elif(accepted & last):
             m.d.sync += requesting.eq(0)
 
-    def _wait(self, m: Module, name: str, port, load):
-        """Keep the next burst of an operand; return that it may be asked for, and the burst."""
+    def _wait(self, m: Module, name: str, port, load, begun: ValueLike):
+        """Keep the next burst of an operand.
+
+        Return that it may be asked for, the burst, and that there is none but room for a chunk.
+        """
         burst = Signal(burst_layout(self.config), name=f"burst_{name}")
         waiting = Signal(name=f"waiting_{name}")
-        # Chunks asked for and not yet taken.
+        # Chunks asked for, or begun elsewhere, and not yet taken.
         chunks = Signal(range(CHUNKS + 1), name=f"chunks_{name}")
-        m.d.sync += chunks.eq(chunks + load - port.take)
+        m.d.sync += chunks.eq(chunks + load + begun - port.take)
         m.d.comb += port.bursts.ready.eq(~waiting)
         with m.If(load):
             m.d.sync += waiting.eq(0)
         with m.Elif(port.bursts.valid & ~waiting):
             m.d.sync += [burst.eq(port.bursts.payload), waiting.eq(1)]
-        return waiting & ((chunks < CHUNKS) | port.take_early), burst
+        room = chunks < CHUNKS
+        return waiting & (room | port.take_early), burst, ~waiting & room
