@@ -135,12 +135,15 @@ class Timing:
         Cycles of the array alone, operands resident.
     layer : int
         All cycles from DRAM to DRAM.
+    predicted : int
+        The same by the compiler's model.
     mismatches : int
         Elements of both runs that differ from the golden model's.
     """
 
     array: int
     layer: int
+    predicted: int
     mismatches: int
 
 
@@ -168,11 +171,13 @@ class SparseBench:
         -------
         dict
             ``bench, preset, case, flow, scheme, density, cycles, ideal_cycles, utilization,
-            dense_cycles, speedup, ideal_speedup, layer_cycles, dense_layer_cycles,
-            layer_speedup, compressed_bytes, dense_bytes, relative_error, mismatches``.
+            dense_cycles, speedup, ideal_speedup, layer_cycles, predicted_cycles,
+            dense_layer_cycles, layer_speedup, compressed_bytes, dense_bytes, relative_error,
+            mismatches``.
             `ideal_cycles` is what the flow's own skip rule leaves, `dense_cycles` the measured
-            time of its dense twin, `layer_` stands for whole products from DRAM to DRAM, and
-            `relative_error` is that of the product, pruning and quantisation together.
+            time of its dense twin, `layer_` stands for whole products from DRAM to DRAM, whose
+            cycles the compiler predicts, and `relative_error` is that of the product, pruning and
+            quantisation together.
 
         Raises
         ------
@@ -203,6 +208,7 @@ class SparseBench:
             "speedup": round(dense.array / timing.array, 4),
             "ideal_speedup": round(ideal_dense / ideal, 4),
             "layer_cycles": timing.layer,
+            "predicted_cycles": timing.predicted,
             "dense_layer_cycles": dense.layer,
             "layer_speedup": round(dense.layer / timing.layer, 4),
             "compressed_bytes": metadata["compressed_bytes"],

@@ -8,13 +8,14 @@ import typer
 from rich.table import Table
 
 from ...bench.execute import build_library
-from ...bench.gemm import CASES, LARGE_CASES, measure_gemm
+from ...bench.gemm import CASES, LARGE_CASES, GemmCase, measure_gemm
 from ...bench.scale_sim import ScaleSimError, reference_cycles
-from ...bench.sparse import SparseBench, cases, schemes
+from ...bench.sparse import TOKENS, SparseBench, cases, schemes
 from ...hw.config import AcceleratorConfig
 from ...sw.errors import CompileError, FrontendError
 from ...sw.frontend.bert import load
 from ...sw.gemm.flows import DENSE_FLOWS
+from ...sw.gemm.matrices import check_sizes
 from ...verif.verilator import VerilatorError
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors, machine_errors
@@ -40,8 +41,29 @@ Complete = Annotated[
 ]
 
 
+def parse_shape(text: str) -> GemmCase:
+    """Return the case in a text such as ``128x384x384``.
+
+    Raises
+    ------
+    InputError
+        If it is something else, or a size is not from 1 to 65535.
+    """
+    sizes = text.split("x")
+    if len(sizes) != 3 or not all(size.isascii() and size.isdigit() for size in sizes):
+        raise InputError(f"--shape must be MxNxK such as 128x384x384, not {text!r}")
+    m, n, k = map(int, sizes)
+    with input_errors(CompileError, prefix=f"--shape {text}: "):
+        check_sizes(m, n, k)
+    return GemmCase("product", m, n, k)
+
+
 def gemm(
     complete: Complete = False,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this product. Repeatable.", metavar="MxNxK"),
+    ] = None,
     preset: Preset = "base",
     config: ConfigFile = None,
     settings: Settings = None,
@@ -55,8 +77,10 @@ def gemm(
     if not parameters.array.partial_rows:
         raise InputError("array.partial_rows must be at least 16 for three dense flows, not 0")
     require_writable("--json", json_file)
-    library = _library(parameters)
     chosen = (*CASES, *LARGE_CASES) if complete else CASES
+    if shape:
+        chosen = tuple(map(parse_shape, shape))
+    library = _library(parameters)
     records = []
     for flow in DENSE_FLOWS:
         with input_errors(ScaleSimError), step(f"Reference, {flow}"):
@@ -69,6 +93,9 @@ def gemm(
 
 def sparse(
     complete: Complete = False,
+    tokens: Annotated[
+        int, typer.Option(help="Rows of activations, 1 to 65535.", metavar="M")
+    ] = TOKENS,
     preset: Preset = "base",
     config: ConfigFile = None,
     settings: Settings = None,
@@ -82,9 +109,11 @@ def sparse(
     if parameters.array.block == 1 or not parameters.array.partial_rows:
         raise InputError("array.block and array.partial_rows must allow all flows")
     require_writable("--json", json_file)
+    with input_errors(CompileError, prefix="--tokens: "):
+        check_sizes(tokens, 1, 1)
     with input_errors(FrontendError), step("Reading the model"):
         model = load(None)
-    bench = SparseBench(parameters, _library(parameters))
+    bench = SparseBench(parameters, _library(parameters), tokens)
     records = []
     for case in cases(model, complete=complete):
         for scheme in schemes(complete=complete, block=parameters.array.block):

@@ -23,7 +23,7 @@ ATTENTION_KEYS = {
 }
 
 
-@pytest.mark.parametrize("name", ["attention", "simulate", "generate"])
+@pytest.mark.parametrize("name", ["attention", "gemm", "sparse", "simulate", "generate"])
 def test_help_has_an_example(name, capsys):
     assert main(["bench", name, "--help"]) == 0
     assert f"ageha bench {name}" in capsys.readouterr().out
@@ -62,7 +62,12 @@ def test_attention(tmp_path, capsys):
         (["attention", "--preset", "huge"], "preset must be one of"),
         (["generate", "--preset", "huge"], "preset must be one of"),
         (["simulate", "--preset", "huge"], "preset must be one of"),
-        (["gemm"], "No such command 'gemm'"),
+        (["moths"], "No such command 'moths'"),
+        (["gemm", "--shape", "3x4"], "--shape must be MxNxK such as 128x384x384, not '3x4'"),
+        (["gemm", "--shape", "3x0x4"], "n must be from 1 to 65535, not 0"),
+        (["gemm", "--set", "array.partial_rows=0"], "at least 16 for three dense flows, not 0"),
+        (["sparse", "--tokens", "0"], "--tokens: m must be from 1 to 65535, not 0"),
+        (["sparse", "--set", "array.block=1"], "must allow all flows"),
     ],
 )
 def test_wrong_bench_is_refused(options, text, tmp_path, refused):
