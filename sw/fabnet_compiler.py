@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ from ..hw.isa import Opcode
 from .compiler import PASSES
 from .cost import cycles, predict
 from .errors import CompileError
-from .fabnet_quantise import quantise_fabnet
-from .frontend.fabnet import Fabnet
+from .fabnet_quantise import quantise_blocks, quantise_fabnet
+from .frontend.fabnet import Fabnet, FabnetBlock
 from .gir import WORD, Graph, Level
 from .gir_text import to_text
 from .gir_verify import verify
@@ -23,12 +23,13 @@ from .package import package
 from .passes.allocate import allocate
 from .passes.expand import expand
 from .passes.fabnet import NUMBER_FRACTION, lower_fabnet
+from .passes.fabnet_stream import lower_blocks
 from .passes.schedule import schedule
 from .passes.synchronise import synchronise
 from .program import Program
 
-PREFETCH = 1 << 14
-"""Cycles of array work that a LOAD may run ahead."""
+PREFETCH = (1 << 14, 1 << 12, 1 << 10, 0)
+"""Cycles of work that a LOAD may run ahead: as many as the scratchpad has room for."""
 
 
 def compile_fabnet(
@@ -77,6 +78,41 @@ def compile_fabnet(
     return package(graph, constants, fractions, metadata, config)
 
 
+def compile_blocks(
+    blocks: Sequence[FabnetBlock], config: AcceleratorConfig, calibration: NDArray[np.floating]
+) -> Program:
+    """Compile blocks of any size, without embedding and classifier.
+
+    Parameters
+    ----------
+    blocks : sequence of FabnetBlock
+        Run one after the other.
+    config : AcceleratorConfig
+    calibration : float [batch, tokens, features]
+        Inputs of the first block, from which the fractions of all results are chosen.
+
+    Returns
+    -------
+    Program
+        Tensors ``input`` and ``output``, int16 [tokens, features].
+
+    Raises
+    ------
+    CompileError
+        If the machine cannot run a block, or the scratchpad is too small.
+    """
+    started = time.perf_counter()
+    quantised = quantise_blocks(blocks, calibration)
+    graph, constants = lower_blocks(quantised, *calibration.shape[1:], config)
+    graph = run_butterfly_passes(graph, config)
+    metadata = describe_fabnet(graph, config) | {
+        "predicted_cycles": predict(graph, config).cycles,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    fractions = quantised[0][1].input, quantised[-1][1].output
+    return package(graph, constants, fractions, metadata, config)
+
+
 def run_butterfly_passes(
     graph: Graph,
     config: AcceleratorConfig,
@@ -89,18 +125,28 @@ def run_butterfly_passes(
     CompileError
         If the scratchpad or the semaphores do not suffice.
     """
-    steps: dict[str, Callable[[Graph], Graph]] = {
-        "lower": lambda graph: graph,
-        "expand": expand,
-        "schedule": lambda graph: schedule(graph, config, PREFETCH),
-        "allocate": lambda graph: allocate(graph, config),
-        "synchronise": lambda graph: synchronise(graph, config),
-    }
-    for name, step in steps.items():
-        graph = step(graph)
-        on_pass(name, graph)
+    on_pass("lower", graph)
+    graph = expand(graph)
+    on_pass("expand", graph)
+    scheduled, graph = _schedule(graph, config)
+    on_pass("schedule", scheduled)
+    on_pass("allocate", graph)
+    graph = synchronise(graph, config)
+    on_pass("synchronise", graph)
     verify(graph, config)
     return graph
+
+
+def _schedule(graph: Graph, config: AcceleratorConfig) -> tuple[Graph, Graph]:
+    """Return the scheduled and the allocated graph, with as much prefetch as there is room for."""
+    for number, horizon in enumerate(PREFETCH):
+        scheduled = schedule(graph, config, horizon)
+        try:
+            return scheduled, allocate(scheduled, config)
+        except CompileError:
+            if number == len(PREFETCH) - 1:
+                raise
+    raise AssertionError
 
 
 def describe_fabnet(graph: Graph, config: AcceleratorConfig) -> dict[str, Any]:

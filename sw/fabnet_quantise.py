@@ -7,7 +7,7 @@ is the number of fraction bits of every int16 result.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from .butterfly.linear import ButterflyLinear
 from .butterfly.twiddle import Twiddle
-from .fabnet_reference import classify
-from .frontend.fabnet import Fabnet
+from .fabnet_reference import classify, run_block
+from .frontend.fabnet import EPSILON, Fabnet, FabnetBlock
 from .quantise import QuantisedLinear, fraction_bits, quantise_linear
 
 SPECTRUM_MARGIN = 2.0
@@ -99,9 +99,6 @@ def quantise_fabnet(model: Fabnet, numbers: NDArray[np.floating]) -> QuantisedFa
         }
         before = f"{number - 1}.output" if number else "embedding"
         blocks.append(_block(found | {"input": largest[before]}))
-    # The output of a block is the input of the next one.
-    for number in range(1, len(blocks)):
-        blocks[number - 1] = replace(blocks[number - 1], output=blocks[number].input)
     return QuantisedFabnet(
         model,
         quantise_linear(pixel, embedded, "pixel"),
@@ -109,8 +106,33 @@ def quantise_fabnet(model: Fabnet, numbers: NDArray[np.floating]) -> QuantisedFa
         embedded,
         logits,
         logits,
-        tuple(blocks),
+        tuple(_joined(blocks)),
     )
+
+
+def quantise_blocks(
+    blocks: Sequence[FabnetBlock], x: NDArray[np.floating], epsilon: float = EPSILON
+) -> list[tuple[FabnetBlock, BlockFractions]]:
+    """Choose fractions of blocks that run one after the other on `x` [batch, tokens, features].
+
+    Raises
+    ------
+    CompileError
+        If a parameter does not fit its format.
+    """
+    found: list[BlockFractions] = []
+    for block in blocks:
+        values = run_block(block, x, epsilon)
+        largest = {name: float(np.abs(value).max()) for name, value in values.items()}
+        found.append(_block(largest | {"input": float(np.abs(x).max())}))
+        x = values["output"]
+    return list(zip(blocks, _joined(found), strict=True))
+
+
+def _joined(fractions: list[BlockFractions]) -> list[BlockFractions]:
+    """Return `fractions` such that the output of a block is the input of the next one."""
+    following = [*(item.input for item in fractions[1:]), fractions[-1].output]
+    return [replace(item, output=after) for item, after in zip(fractions, following, strict=True)]
 
 
 def _block(largest: Mapping[str, float]) -> BlockFractions:

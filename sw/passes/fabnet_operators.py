@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...hw.isa import Activation
 from ..butterfly.linear import ButterflyLinear
+from ..butterfly.twiddle import Twiddle
 from ..errors import CompileError
 from ..fabnet_quantise import BlockFractions, scaled
 from ..frontend.bert import LayerNorm
@@ -186,6 +187,19 @@ def attention_layers(attention: SelfAttention, features: int) -> dict[str, Butte
         "key": as_butterfly(attention.key),
         "value": as_butterfly(attention.value),
     }
+
+
+def split_stacks(layer: ButterflyLinear) -> list[tuple[int, ButterflyLinear]]:
+    """Return the first output and the layer of each stack of `layer`."""
+    twiddle, size = layer.twiddle, layer.twiddle.size
+    stacks = []
+    for number in range(twiddle.stacks):
+        first = number * size
+        count = min(size, layer.out_features - first)
+        bias = None if layer.bias is None else layer.bias[first : first + count]
+        own = Twiddle(twiddle.coefficients[number : number + 1], twiddle.increasing_stride)
+        stacks.append((first, ButterflyLinear(own, layer.in_features, count, bias)))
+    return stacks
 
 
 def as_butterfly(layer: AnyLinear) -> ButterflyLinear:

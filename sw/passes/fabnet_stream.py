@@ -1,0 +1,323 @@
+"""Lower FABNet blocks of any size: matrices in DRAM go through the scratchpad in tiles.
+
+Along the features tiles are blocks of tokens, along the tokens they are blocks of features, so that
+a transform never leaves the scratchpad while it is under way. What lies between two such steps is
+in DRAM; coefficients are loaded once a step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from numpy.typing import NDArray
+
+from ...hw.config import AcceleratorConfig
+from ...hw.isa import Axis
+from ..errors import CompileError
+from ..fabnet_quantise import BlockFractions
+from ..fabnet_reference import mixing_scale
+from ..frontend.fabnet import EPSILON, FabnetBlock, SelfAttention
+from ..gir import Affine, Buffer, Graph, Node, scratchpad_pitch
+from .build import load, part, store
+from .butterfly import Matrix
+from .butterfly_layers import log_points
+from .fabnet_operators import (
+    FabnetOperators,
+    as_butterfly,
+    attention_layers,
+    check_widths,
+    split_stacks,
+)
+from .layer import Operand
+from .memory import INPUT_WINDOW, OUTPUT_WINDOW, Memory
+
+WORD_NUMBERS = 4
+"""int16 of a word."""
+
+QUERY_ROWS = 64
+"""Query rows of a block of scores."""
+
+DEPTH = 2
+"""Tiles of a step that may be under way, where each is small."""
+
+
+def lower_blocks(
+    blocks: Sequence[tuple[FabnetBlock, BlockFractions]],
+    tokens: int,
+    features: int,
+    config: AcceleratorConfig,
+) -> tuple[Graph, dict[str, NDArray]]:
+    """Return the graph of some blocks, one after the other, and the contents of its constants.
+
+    Buffers ``input`` and ``output`` are int16 [tokens, features] in DRAM.
+
+    Raises
+    ------
+    CompileError
+        If the machine cannot run a block.
+    """
+    lowering = _StreamLowering(tokens, features, config)
+    nodes: list[Node] = []
+    source = lowering.memory.dram("input", "int16", tokens, features, INPUT_WINDOW)
+    for number, (block, fractions) in enumerate(blocks):
+        name = "output" if number == len(blocks) - 1 else f"{number}.spilled"
+        target = lowering.memory.dram(name, "int16", tokens, features, OUTPUT_WINDOW)
+        nodes += lowering.block(str(number), block, fractions, source, target)
+        source = target
+    graph = Graph("fabnet blocks", tuple(lowering.memory.buffers), tuple(nodes))
+    return graph, lowering.operators.constants
+
+
+class _StreamLowering:
+    def __init__(self, tokens: int, features: int, config: AcceleratorConfig) -> None:
+        self.tokens, self.features, self.config = tokens, features, config
+        self.memory = Memory(config)
+        self.operators = FabnetOperators(self.memory)
+        self.rows = config.lanes
+        self.columns = min(WORD_NUMBERS * config.lanes, features)
+
+    def _spilled(self, name: str, dtype: str, rows: int, columns: int) -> Buffer:
+        return self.memory.dram(f"{name}.spilled", dtype, rows, columns, OUTPUT_WINDOW)
+
+    def block(
+        self,
+        name: str,
+        block: FabnetBlock,
+        fractions: BlockFractions,
+        source: Buffer,
+        target: Buffer,
+    ) -> list[Node]:
+        """Return the nodes of one block."""
+        check_widths(self.features, block.attention and block.attention.heads)
+        tokens, features = self.tokens, self.features
+        mixed = self._spilled(f"{name}.sum", "int16", tokens, features)
+        if block.attention is None:
+            nodes = self._mix(f"{name}.mixing", fractions, source, mixed)
+        else:
+            nodes = self._attend(f"{name}.mixing", block.attention, fractions, source, mixed)
+        hidden = self._spilled(f"{name}.hidden", "int16", tokens, features)
+        width = as_butterfly(block.expand).out_features
+        activated = self._spilled(f"{name}.activated", "int16", tokens, width)
+        product = f"{name}.feed_forward"
+        nodes += self._expand(product, block, fractions, mixed, (hidden, activated))
+        nodes += self._contract(product, block, fractions, (hidden, activated), target)
+        return nodes
+
+    def _rows(
+        self, name: str, features: int, fraction: int, count: Affine, room: int = 0
+    ) -> Matrix:
+        """Declare a tile of tokens, of which `count` are used."""
+        matrix = self.operators.matrix(name, self.rows, features, fraction, room)
+        return replace(matrix, tokens=count)
+
+    def _mix(
+        self, name: str, fractions: BlockFractions, source: Buffer, target: Buffer
+    ) -> list[Node]:
+        tokens, features, operators = self.tokens, self.features, self.operators
+        if tokens & (tokens - 1) or tokens < 2:
+            raise CompileError(f"{name}: tokens must be a power of two, not {tokens}")
+        spectrum = self._spilled(f"{name}.spectrum", "int16", 2 * tokens, features)
+        points = log_points(features)
+        pitch = scratchpad_pitch(1 << points, "int16", self.config.lanes)
+        scale = -round(math.log2(mixing_scale(tokens, features)))
+
+        def along_features(first: Affine, count: Affine) -> list[Node]:
+            x = self._rows(f"{name}.x", features, fractions.input, count)
+            y = operators.complex_matrix(
+                f"{name}.rows", self.rows, features, fractions.spectrum, pitch
+            )
+            y = replace(y, tokens=count)
+            return [
+                load(part(source, first, rows=count), x.whole(), name),
+                operators.fourier(name, x, y, points, axis=Axis.HIDDEN),
+                store(y.whole(), part(spectrum, first, rows=count), name),
+                store(y.whole(self.rows), part(spectrum, first + tokens, rows=count), name),
+            ]
+
+        def along_tokens(first: Affine, count: Affine) -> list[Node]:
+            columns = self.columns
+            y = operators.matrix(f"{name}.sum", tokens, columns, fractions.input)
+            x = operators.complex_matrix(
+                f"{name}.columns", tokens, columns, fractions.spectrum, y.values.pitch
+            )
+            x, y = replace(x, features=count), replace(y, features=count)
+            return [
+                load(part(spectrum, 0, first, tokens, count), x.whole(), name),
+                load(part(spectrum, tokens, first, tokens, count), x.whole(tokens), name),
+                load(part(source, 0, first, tokens, count), y.whole(), name),
+                operators.fourier(
+                    name,
+                    x,
+                    y,
+                    log_points(tokens),
+                    axis=Axis.TOKENS,
+                    exponent=-scale,
+                    accumulate=True,
+                ),
+                store(y.whole(), part(target, 0, first, tokens, count), name),
+            ]
+
+        return [
+            *operators.tiled(f"{name}.row_tile", tokens, self.rows, along_features, DEPTH),
+            *operators.tiled(f"{name}.column_tile", features, self.columns, along_tokens, DEPTH),
+        ]
+
+    def _expand(
+        self,
+        name: str,
+        block: FabnetBlock,
+        fractions: BlockFractions,
+        source: Buffer,
+        targets: tuple[Buffer, Buffer],
+    ) -> list[Node]:
+        """Normalise what was mixed, and apply the first half of the feed-forward part.
+
+        Each stack of the layer is quantised by itself, so that it can be under way while the unit
+        makes the next one.
+        """
+        operators = self.operators
+        stacks = split_stacks(as_butterfly(block.expand))
+
+        def tile(first: Affine, count: Affine) -> list[Node]:
+            x = self._rows(f"{name}.x", self.features, fractions.input, count)
+            hidden = x.at(fractions.hidden)
+            nodes: list[Node] = []
+            for number, (column, layer) in enumerate(stacks):
+                activated, steps = operators.activated(
+                    f"{name}.stack_{number}", layer, hidden, fractions
+                )
+                place = part(targets[1], first, column, count, layer.out_features)
+                nodes += [*steps, store(activated.whole(), place, name)]
+            return [
+                load(part(source, first, rows=count), x.whole(), name),
+                operators.norm(f"{name}.mixing", block.mixing_norm, x, fractions.hidden, EPSILON),
+                store(hidden.whole(), part(targets[0], first, rows=count), name),
+                *nodes,
+            ]
+
+        return operators.tiled(f"{name}.expand_tile", self.tokens, self.rows, tile, DEPTH)
+
+    def _contract(
+        self,
+        name: str,
+        block: FabnetBlock,
+        fractions: BlockFractions,
+        sources: tuple[Buffer, Buffer],
+        target: Buffer,
+    ) -> list[Node]:
+        """Apply the second half of the feed-forward part in place, and normalise the sum."""
+        operators = self.operators
+        layer = as_butterfly(block.contract)
+        size = layer.twiddle.size
+
+        def tile(first: Affine, count: Affine) -> list[Node]:
+            y = self._rows(f"{name}.y", self.features, fractions.hidden, count)
+            whole = self._rows(f"{name}.again", size, fractions.activated, count)
+            x = replace(whole, features=layer.in_features)
+            made = replace(whole, features=self.features, fraction=fractions.hidden)
+            product = f"{name}.contract"
+            return [
+                load(part(sources[0], first, rows=count), y.whole(), name),
+                load(part(sources[1], first, rows=count), x.whole(), name),
+                *operators.linear(product, layer, x, made),
+                operators.add(product, made, y, self.features),
+                operators.norm(name, block.output_norm, y, fractions.output, EPSILON),
+                store(y.whole(), part(target, first, rows=count), name),
+            ]
+
+        return operators.tiled(f"{name}.contract_tile", self.tokens, self.rows, tile, DEPTH)
+
+    def _attend(
+        self,
+        name: str,
+        attention: SelfAttention,
+        fractions: BlockFractions,
+        source: Buffer,
+        target: Buffer,
+    ) -> list[Node]:
+        tokens, features, operators = self.tokens, self.features, self.operators
+        stored = {
+            kind: (
+                self._spilled(f"{name}.{kind}", "int8", tokens, features),
+                self._spilled(f"{name}.{kind}.scales", "scale", 1, tokens),
+            )
+            for kind in ("query", "key", "value")
+        }
+        context = self._spilled(f"{name}.context", "int16", tokens, features)
+
+        def project(first: Affine, count: Affine) -> list[Node]:
+            x = self._rows(f"{name}.x", features, fractions.input, count)
+            nodes: list[Node] = [load(part(source, first, rows=count), x.whole(), name)]
+            for kind, layer in attention_layers(attention, features).items():
+                fraction = getattr(fractions, kind)
+                made, steps = operators.projected(f"{name}.{kind}", layer, x, fraction)
+                values, scales = made.rows(0, count)
+                nodes += steps
+                nodes.append(store(values, part(stored[kind][0], first, rows=count), name))
+                nodes.append(store(scales, part(stored[kind][1], 0, first, 1, count), name))
+            return nodes
+
+        def head(first: Affine, width: Affine) -> list[Node]:
+            return self._head(name, (first, width), attention, fractions, stored, context)
+
+        def combine(first: Affine, count: Affine) -> list[Node]:
+            layer = as_butterfly(attention.projection)
+            x = self._rows(f"{name}.context", features, fractions.context, count)
+            y = self._rows(f"{name}.sum", features, fractions.input, count, layer.twiddle.size)
+            return [
+                load(part(context, first, rows=count), x.whole(), name),
+                load(part(source, first, rows=count), y.whole(), name),
+                *operators.linear(f"{name}.projection", layer, x, y, accumulate=True),
+                store(y.whole(), part(target, first, rows=count), name),
+            ]
+
+        width, beat = features // attention.heads, self.config.axi_bytes
+        if width % beat and attention.heads > 1:
+            raise CompileError(
+                f"{name}: channels of a head must be a multiple of {beat}, the bytes of a beat of "
+                f"the bus, not {width}"
+            )
+        return [
+            *operators.tiled(f"{name}.project_tile", tokens, self.rows, project),
+            *operators.tiled(f"{name}.head", features, width, head),
+            *operators.tiled(f"{name}.combine_tile", tokens, self.rows, combine, DEPTH),
+        ]
+
+    def _head(
+        self,
+        name: str,
+        columns: tuple[Affine, Affine],
+        attention: SelfAttention,
+        fractions: BlockFractions,
+        stored: dict[str, tuple[Buffer, Buffer]],
+        context: Buffer,
+    ) -> list[Node]:
+        tokens, operators = self.tokens, self.operators
+        width = self.features // attention.heads
+        first_column, count_columns = columns
+        nodes: list[Node] = []
+        loaded: dict[str, Operand] = {}
+        for kind, (values, scales) in stored.items():
+            item = loaded[kind] = operators.operand(f"{name}.{kind}.head", tokens, width)
+            source = part(values, 0, first_column, tokens, count_columns)
+            nodes.append(load(source, part(item.values, columns=count_columns), name))
+            nodes.append(load(part(scales), part(item.scales), name))
+        across, steps = operators.transpose(
+            f"{name}.value", loaded["value"], fractions.value, width
+        )
+        nodes += steps
+        rows = min(QUERY_ROWS, tokens)
+
+        def queries(first: Affine, count: Affine) -> list[Node]:
+            query = loaded["query"].rows(first, count)
+            wide = operators.results(f"{name}.wide", rows, width)
+            y = part(wide, rows=count)
+            operands = query, loaded["key"].all(), across.all()
+            return [
+                *operators.attend(name, operands, y, rows, count, tokens, fractions),
+                store(y, part(context, first, first_column, count, count_columns), name),
+            ]
+
+        return [*nodes, *operators.tiled(f"{name}.query_tile", tokens, rows, queries, DEPTH)]
