@@ -122,9 +122,9 @@ class Planner:
                 break
             parts = parts + 1 if parts < MOST_PARTS else 2 * parts
         if role != self.gemm.compressed_role or role == "a":
-            size = min(step, limit)
-            while size >= self._alignment(role):
-                sizes.add(size)
+            size, unit = min(step, limit), self._alignment(role)
+            while size >= unit:
+                sizes.add(size if size == total else size // unit * unit)
                 size //= 2
         yield from sorted(sizes)
 
