@@ -138,11 +138,15 @@ class ButterflyBuilder:
 
     def constant(self, name: str, dtype: str, values: NDArray, target: Buffer) -> Buffer:
         """Keep [rows, columns] in DRAM, and load them to `target` before anything else."""
-        source = self.memory.dram(name, dtype, *values.shape)
-        self.constants[name] = values
+        source = self.stored(name, dtype, values)
         self.memory.declare(target)
         self._loads.append(load(part(source), part(target), name))
         return target
+
+    def stored(self, name: str, dtype: str, values: NDArray) -> Buffer:
+        """Keep [rows, columns] in DRAM."""
+        self.constants[name] = values
+        return self.memory.dram(name, dtype, *values.shape)
 
     def matrix(self, name: str, tokens: int, features: int, fraction: int, room: int = 0) -> Matrix:
         """Declare a matrix that may be transformed along either axis.

@@ -18,11 +18,13 @@ from ...hw.isa import Axis
 from ..errors import CompileError
 from ..fabnet_quantise import BlockFractions
 from ..fabnet_reference import mixing_scale
+from ..frontend.bert import Linear
 from ..frontend.fabnet import EPSILON, FabnetBlock, SelfAttention
 from ..gir import Affine, Buffer, Graph, Node, scratchpad_pitch
 from .build import load, part, store
 from .butterfly import Matrix
 from .butterfly_layers import log_points
+from .fabnet_dense import dense_feed_forward
 from .fabnet_operators import (
     FabnetOperators,
     as_butterfly,
@@ -97,10 +99,13 @@ class _StreamLowering:
             nodes = self._mix(f"{name}.mixing", fractions, source, mixed)
         else:
             nodes = self._attend(f"{name}.mixing", block.attention, fractions, source, mixed)
+        product = f"{name}.feed_forward"
+        if isinstance(block.expand, Linear):
+            dense = dense_feed_forward(self.operators, product, block, fractions, mixed, target)
+            return [*nodes, *dense]
         hidden = self._spilled(f"{name}.hidden", "int16", tokens, features)
         width = as_butterfly(block.expand).out_features
         activated = self._spilled(f"{name}.activated", "int16", tokens, width)
-        product = f"{name}.feed_forward"
         nodes += self._expand(product, block, fractions, mixed, (hidden, activated))
         nodes += self._contract(product, block, fractions, (hidden, activated), target)
         return nodes

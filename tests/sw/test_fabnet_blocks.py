@@ -17,9 +17,9 @@ SEED = 77
 
 
 def compiled(name, tokens, features, heads, expanded, kinds):
-    """Return a program of FBfly (f) and ABfly (a) blocks, its input, and what floats give."""
+    """Return a program of FBfly (f), ABfly (a) and FNet (n) blocks, its input, and floats."""
     blocks = [
-        synthetic_block(kind == "a", features, heads, expanded, seed=number)
+        synthetic_block(kind == "a", features, heads, expanded, dense=kind == "n", seed=number)
         for number, kind in enumerate(kinds)
     ]
     x = np.random.default_rng(SEED).normal(size=(1, tokens, features))
@@ -39,6 +39,7 @@ def cosine(found, expected):
     [
         ("ecp5", 16, 32, 2, 64, "fa"),
         ("ecp5", 32, 48, 3, 96, "f"),
+        ("ecp5", 32, 48, 3, 96, "n"),
         ("base", 64, 24, 1, 100, "af"),
         ("base", 21, 48, 3, 160, "a"),
         ("tiny", 16, 16, 2, 32, "fa"),
