@@ -36,7 +36,7 @@ def test_bench(name):
         "forms": ["slots", "columns", "rows"],
         "throughput": THROUGHPUT,
     }
-    assert run_bench(CompressedOperand(config), "compressed_operand", parameters=parameters) == 3
+    assert run_bench(CompressedOperand(config), "compressed_operand", parameters=parameters) == 4
 
 
 def test_no_compressed_operands():

@@ -275,6 +275,24 @@ async def refuses_what_is_wrong(dut: Any) -> None:
     assert refused
 
 
+@cocotb.test()
+async def a_reset_forgets_everything(dut: Any) -> None:
+    """After a reset at any time, while lines are on their way, the next matrix is right."""
+    bench = Bench(dut, "reset")
+    for _ in range(parameters()["rounds"]):
+        await bench.reset()
+        forms = parameters()["forms"]
+        bench.place(compress(bench.weights(100), bench.random.choice(forms), bench.config), 0)
+        for _ in range(bench.random.randrange(60)):
+            await RisingEdge(dut.clk)
+        await bench.reset()
+        matrix = compress(bench.weights(20), bench.random.choice(forms), bench.config)
+        bench.place(matrix, 0)
+        vectors = expected(matrix.read(bench.config), bench.config)
+        await bench.finish(len(vectors))
+        assert bench.given == vectors and bench.fault is None
+
+
 def utilisation(bench: Bench) -> float:
     """Return vectors a cycle from the first to the last."""
     return len(bench.times) / (bench.times[-1] - bench.times[0] + 1)
