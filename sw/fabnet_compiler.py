@@ -17,6 +17,8 @@ from .errors import CompileError
 from .fabnet_quantise import quantise_blocks, quantise_fabnet
 from .frontend.fabnet import Fabnet, FabnetBlock
 from .gir import WORD, Graph, Level
+from .gir_butterfly import butterfly_pairs
+from .gir_product import product_of
 from .gir_text import to_text
 from .gir_verify import verify
 from .package import package
@@ -157,7 +159,8 @@ def describe_fabnet(graph: Graph, config: AcceleratorConfig) -> dict[str, Any]:
     dict
         - ``labels``: for each instruction but END, the product or step that it belongs to;
         - ``array_cycles``, ``butterfly_cycles``: work of these units by the cost model;
-        - ``ideal_cycles``: that of the busier of the two;
+        - ``ideal_cycles``: the larger of all multiply-adds of products over those of the array in a
+          cycle, and of all pairs of all factors over those of the butterfly unit;
         - ``compulsory_bytes``: constants, input and output, each once.
     """
     operations, buffers = graph.operations(), graph.by_name()
@@ -169,10 +172,26 @@ def describe_fabnet(graph: Graph, config: AcceleratorConfig) -> dict[str, Any]:
         "labels": [item.product for item in operations],
         "array_cycles": work[Opcode.MATMUL],
         "butterfly_cycles": work[Opcode.BUTTERFLY],
-        "ideal_cycles": max(work.values()),
+        "ideal_cycles": max(_array_ideal(graph, config), _butterfly_ideal(graph, config)),
         "compulsory_bytes": sum(
             (buffer.rows if buffer.pitch else 1) * buffer.row_words * WORD
             for buffer in graph.buffers
             if buffer.level == Level.DRAM
         ),
     }
+
+
+def _array_ideal(graph: Graph, config: AcceleratorConfig) -> int:
+    buffers = graph.by_name()
+    products = (
+        product_of(item, buffers) for item in graph.operations() if item.opcode == Opcode.MATMUL
+    )
+    total = sum(product.m * product.n * product.k for product in products)
+    return -(-total // (config.array.rows * config.array.columns))
+
+
+def _butterfly_ideal(graph: Graph, config: AcceleratorConfig) -> int:
+    pairs = sum(
+        butterfly_pairs(item) for item in graph.operations() if item.opcode == Opcode.BUTTERFLY
+    )
+    return -(-pairs // (config.butterfly.lanes * config.butterfly.stages))

@@ -78,6 +78,14 @@ def planes(
     }
 
 
+def butterfly_pairs(operation: Operation) -> int:
+    """Return the pairs of points that all factors of a node combine, for all its vectors."""
+    attributes, x = operation.attributes, operation.reads["x"]
+    vectors = index(x.columns if is_along_tokens(operation) else x.rows)
+    points = attributes["blocks"] << attributes["log_points"]
+    return vectors * points // 2 * attributes["stages"]
+
+
 def butterfly_cycles(operation: Operation, config: AcceleratorConfig) -> int:
     """Return for how many cycles a node keeps the unit busy: a pair a lane a cycle, each pass."""
     attributes = operation.attributes

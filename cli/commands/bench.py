@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,11 +12,13 @@ from rich.table import Table
 
 from ...bench.attention import LENGTHS, measure_layer
 from ...bench.execute import build_library
+from ...bench.fabnet import LENGTHS as BLOCK_LENGTHS
 from ...bench.generate import generate_design
-from ...bench.record import RunRecord
+from ...bench.record import Case, RunRecord
 from ...bench.simulate import SimulationMismatch, measure_simulation
 from ...hw.config import PRESETS, AcceleratorConfig
 from ...sw.errors import CompileError
+from ...verif.devices.library import MemorySettings
 from ...verif.verilator import VerilatorError
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors, machine_errors
@@ -33,7 +36,17 @@ from ..options import (
 )
 from ..output import require_writable, write_file, write_json
 from ..page.page import render_page
+from .bench_blocks import bench_blocks
 from .run import read_minilm
+
+
+class WorkloadChoice(Enum):
+    """What `bench attention` runs."""
+
+    MINILM = "minilm"
+    FNET = "fnet"
+    FABNET_BASE = "fabnet-base"
+
 
 bench = typer.Typer(help="Measure; every figure comes from the hardware's counters.")
 
@@ -65,9 +78,18 @@ def _machines(presets: list[str] | None, default: Sequence[str]) -> list[Acceler
 
 @bench.command(epilog="Example: `ageha bench attention --sequence 128 --json build/attention.json`")
 def attention(
+    workload: Annotated[
+        WorkloadChoice,
+        typer.Option(
+            help="minilm: real sentences; fnet, fabnet-base: blocks with random weights.",
+            metavar="minilm|fnet|fabnet-base",
+        ),
+    ] = WorkloadChoice.MINILM,
     sequence: Annotated[
         list[int] | None,
-        typer.Option(help="Tokens. Repeatable; 32, 128 and 256 by default.", metavar="N"),
+        typer.Option(
+            help="Tokens. Repeatable; 32, 128, 256 by default, 128 for blocks.", metavar="N"
+        ),
     ] = None,
     layers: Annotated[
         str, typer.Option(help="Encoder layers: 0, 0,2, 0-5 or all.", metavar="LAYERS")
@@ -85,28 +107,21 @@ def attention(
     seed: Seed = 1,
     json_file: JsonFile = None,
 ) -> None:
-    """Run encoder layers of all-MiniLM-L6-v2 at several lengths on the simulated Verilog."""
+    """Run encoder layers of all-MiniLM-L6-v2, or other blocks, on the simulated Verilog."""
     parameters = machine(preset, config, settings)
     memory_settings = memory(latency, bandwidth, stalls, seed)
     require_writable("--json", json_file)
     require_writable("--report", page)
-    with step("Reading the model"):
-        mini = read_minilm(parameters, None, layers)
-    for length in sequence or LENGTHS:
-        _check_length(length, mini.tokenizer.maximum_tokens)
-    with input_errors(VerilatorError), step(f"Building the simulator of {parameters.name}"):
-        library = build_library(parameters)
-    runs = []
-    for length in sequence or LENGTHS:
-        with input_errors(CompileError), machine_errors(), step(f"Running {length} tokens"):
-            runs.append(measure_layer(mini, length, memory_settings, library))
+    if workload is WorkloadChoice.MINILM:
+        title, runs = _minilm_runs(parameters, memory_settings, layers, sequence or LENGTHS)
+    else:
+        title, lengths = f"{workload.value}, random weights", sequence or BLOCK_LENGTHS
+        runs = bench_blocks(workload.value, lengths, parameters, memory_settings)
     records = [record for record, _ in runs]
-    rows = ["cycles", "ideal_cycles", "roofline_cycles", "predicted_cycles", "utilization"]
-    rows += ["array_busy", "bytes_moved", "compulsory_bytes", "cosine", "mismatches"]
-    print_records(records, "case", rows)
+    print_records(records, "case", list(records[0])[3:])
     write_json("--json", json_file, records)
     stored = RunRecord(
-        title=mini.title,
+        title=title,
         device="both",
         preset=parameters.name,
         parameters=parameters.to_dict(),
@@ -117,6 +132,23 @@ def attention(
         write_file("--report", page, render_page(stored))
     if not stored.is_equal:
         raise ResultError("the Verilog differs from the golden model")
+
+
+def _minilm_runs(
+    config: AcceleratorConfig, settings: MemorySettings, layers: str, lengths: Sequence[int]
+) -> tuple[str, list[tuple[dict[str, Any], Case]]]:
+    """Return the title and the figures of encoder layers at several lengths."""
+    with step("Reading the model"):
+        mini = read_minilm(config, None, layers)
+    for length in lengths:
+        _check_length(length, mini.tokenizer.maximum_tokens)
+    with input_errors(VerilatorError), step(f"Building the simulator of {config.name}"):
+        library = build_library(config)
+    runs = []
+    for length in lengths:
+        with input_errors(CompileError), machine_errors(), step(f"Running {length} tokens"):
+            runs.append(measure_layer(mini, length, settings, library))
+    return mini.title, runs
 
 
 def _check_length(length: int, limit: int) -> None:
