@@ -11,6 +11,7 @@ from ageha.verif.simulator import run_bench
 
 SHAPES = {
     "square": {},
+    "without an index": {"array.block": 1},
     "wide": {"array.columns": 8, "scratchpad.banks": 8, "array.block": 8},
     "tall": {"array.rows": 8, "scratchpad.banks": 8, "array.accumulator_width": 24},
 }

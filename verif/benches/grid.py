@@ -114,23 +114,29 @@ async def accumulates(dut):
 
 
 class Stream:
-    """Stationary tiles that vectors pass, each loaded while vectors pass the one before."""
+    """Stationary tiles that vectors pass, each loaded while vectors pass the one before.
 
-    def __init__(self, bench):
+    With a `delay` nothing pauses: R vectors pass a tile, and the first row of the next one is
+    loaded that many cycles after the first vector, so that the last may come R - 1 later than it.
+    """
+
+    def __init__(self, bench, delay=None):
         self.bench = bench
         self.dut = bench.dut
         self.config = bench.config
         self.numbers = np.random.default_rng(bench.random.getrandbits(32))
+        self.delay = delay
         self.to_load = deque()
         self.given = deque([None] * (stream_latency(self.config) - 1))
 
     async def cycle(self, vector=None, swap=False):
         """Give a vector, or none, load a row, and look at the sums that leave."""
         array, dut = self.config.array, self.dut
-        load = bool(self.to_load) and self.bench.random.random() < 0.8
-        dut.load.value = load
-        if load:
+        row = None
+        if self.to_load and (self.delay is not None or self.bench.random.random() < 0.8):
             row, weights = self.to_load.popleft()
+        dut.load.value = row is not None
+        if row is not None:
             dut.load_row.value = row
             dut.weights.value = pack(weights, 8)
         dut.stream.value = vector is not None
@@ -149,31 +155,37 @@ class Stream:
             # Sums are shown in the cycle that this edge lies in.
             assert int(dut.sums.value) == pack(expected, array.accumulator_width)
 
-    async def load(self):
-        """Queue the rows of the next tile; return its weights."""
+    def load(self, delay=0):
+        """Queue the rows of the next tile, after a delay in cycles; return its weights."""
         array = self.config.array
         weights = self.numbers.integers(-128, 128, (array.rows, array.columns)).astype(np.int8)
+        self.to_load.extend([(None, None)] * delay)
         self.to_load.extend(enumerate(weights))
         return weights
 
     async def run(self, tiles):
         """Let vectors pass so many tiles."""
-        random = self.bench.random
-        following = await self.load()
+        random, rows = self.bench.random, self.config.array.rows
+        hurry = self.delay is not None
+        following = self.load()
+        while self.to_load:
+            await self.cycle()
         for _ in range(tiles):
-            while self.to_load:
+            while self.to_load and not hurry:
                 await self.cycle()
-            self.weights = following
-            count = random.choice((1, 2, self.config.array.rows, random.randint(1, 30)))
+            count = rows if hurry else random.choice((1, 2, rows, random.randint(1, 30)))
             for place in range(count):
-                while random.random() < 0.2:
+                while not hurry and random.random() < 0.2:
                     await self.cycle()
-                vector = self.numbers.integers(-128, 128, self.config.array.rows).astype(np.int8)
-                await self.cycle(vector, swap=place == 0)
                 if place == 0:
-                    following = await self.load()
+                    self.weights = following
+                    following = self.load(self.delay - len(self.to_load) if hurry else 0)
+                vector = self.numbers.integers(-128, 128, rows).astype(np.int8)
+                await self.cycle(vector, swap=place == 0)
+                assert not int(self.dut.idle.value)
         for _ in range(stream_latency(self.config) + 1):
             await self.cycle()
+        assert int(self.dut.idle.value)
 
 
 @cocotb.test()
@@ -181,11 +193,12 @@ async def streams(dut):
     """Vectors that pass a stationary tile leave as its sums, between output stationary tiles."""
     bench = Bench(dut, "streams")
     await bench.start()
-    for _ in range(3):
-        await bench.tile(bench.random.randint(1, 20), bench.config.array.rows, 0.2)
+    rows = bench.config.array.rows
+    for delay in (None, 0, None, rows - 1, bench.random.randrange(rows)):
+        await bench.tile(bench.random.randint(1, 20), rows, 0.2)
         await bench.finish()
         dut.stationary.value = 1
         if bench.config.array.block > 1:
             dut.indices.value = 0
-        await Stream(bench).run(parameters()["tiles"] // 8)
+        await Stream(bench, delay).run(parameters()["tiles"] // 8)
         dut.stationary.value = 0
