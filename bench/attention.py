@@ -1,5 +1,6 @@
 """How well whole encoder layers use the machine: the workload `minilm` at several lengths."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from .embedding import compare_embeddings
 from .execute import run_golden, run_rtl
 from .measure import measure
 from .minilm import MiniLm
+from .operators import boundary_gaps
 from .record import Case
 
 LENGTHS = (32, 128, 256)
@@ -39,8 +41,10 @@ def measure_layer(
     -------
     dict
         ``bench, preset, case, cycles, ideal_cycles, utilization, roofline_cycles, array_busy,
-        bytes_moved, compulsory_bytes, predicted_cycles, cosine, mismatches``. `utilization` is the
-        model's multiply-adds over processing elements, divided by all cycles.
+        bytes_moved, compulsory_bytes, predicted_cycles, cosine, mismatches, boundary_gaps,
+        operators, embedding_cosine``. `utilization` is the model's multiply-adds over processing
+        elements, divided by all cycles; `boundary_gaps` are the cycles without work for the array
+        between one layer and the next.
     Case
         Everything else that is known of the run.
     """
@@ -70,5 +74,8 @@ def measure_layer(
         "predicted_cycles": case.predicted_cycles,
         "cosine": round(case.mean_cosine or 0.0, 6),
         "mismatches": case.mismatches,
+        "boundary_gaps": boundary_gaps(case),
+        "operators": [asdict(operator) for operator in case.operators],
+        "embedding_cosine": case.embeddings[0].cosine if case.embeddings else None,
     }
     return record, case

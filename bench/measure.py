@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hw.isa import Opcode
+from ..hw.isa import UNIT_OF, Opcode
 from ..sw.disassembler import format_instruction
 from ..sw.instruction import Instruction, decode_all
 from ..sw.program import Program
 from ..verif.devices.library import Event as TraceEvent
 from .execute import Execution
+from .operators import buffers, operators
 from .record import Case, Embedding, Event, Product
 
 UNIT_NAMES = ("load", "array", "vector", "store")
@@ -203,7 +204,15 @@ def measure(
         products=products(program, events),
         listing=listing(program, labels),
         embeddings=list(embeddings),
+        operators=operators(program.metadata, instruction_units(program), events),
+        buffers=buffers(program.metadata, events),
+        predicted=list(program.metadata.get("predicted_spans", ())),
     )
+
+
+def instruction_units(program: Program) -> list[str]:
+    """Return the unit of each instruction."""
+    return [UNIT_OF[item.opcode].name.lower() for item in decode_all(program.code)]
 
 
 def instruction_labels(program: Program) -> list[str]:

@@ -66,6 +66,50 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Operator:
+    """The instructions of one operator of the graph on one unit.
+
+    Parameters
+    ----------
+    label, unit : str
+    instructions : int
+        How many there are.
+    predicted, measured : int
+        Cycles of work, by the cost model and by the trace; 0 without a trace.
+    moved, compulsory : int
+        Bytes that they move, and those that had to be moved once.
+    """
+
+    label: str
+    unit: str
+    instructions: int
+    predicted: int
+    measured: int
+    moved: int = 0
+    compulsory: int = 0
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A buffer in the scratchpad.
+
+    Parameters
+    ----------
+    name : str
+    address, bytes : int
+        Where it lies.
+    start, end : int
+        Cycles of its first and last use.
+    """
+
+    name: str
+    address: int
+    bytes: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
 class Embedding:
     """The embedding of one sentence.
 
@@ -118,6 +162,12 @@ class Case:
         Wall-clock time of the simulation.
     embeddings : sequence of Embedding
         Of the sentences, where the whole model was run.
+    operators : sequence of Operator
+        Where the compiler foretold them.
+    buffers : sequence of Buffer
+        Likewise.
+    predicted : sequence of pairs of int
+        Cycles in which the unit of each instruction was foretold to work on it.
     """
 
     name: str
@@ -140,6 +190,9 @@ class Case:
     products: Sequence[Product]
     listing: Sequence[str]
     embeddings: Sequence[Embedding] = field(default_factory=list)
+    operators: Sequence[Operator] = field(default_factory=list)
+    buffers: Sequence[Buffer] = field(default_factory=list)
+    predicted: Sequence[Sequence[int]] = field(default_factory=list)
 
     @property
     def utilization(self) -> float:
@@ -210,8 +263,17 @@ class RunRecord:
             raise RecordError(f"not a run record: {error}") from None
 
 
+PARTS = {
+    "events": Event,
+    "products": Product,
+    "embeddings": Embedding,
+    "operators": Operator,
+    "buffers": Buffer,
+}
+
+
 def _case(values: dict[str, Any]) -> Case:
-    events = [Event(**event) for event in values.pop("events")]
-    products = [Product(**product) for product in values.pop("products")]
-    embeddings = [Embedding(**item) for item in values.pop("embeddings", ())]
-    return Case(events=events, products=products, embeddings=embeddings, **values)
+    lists: dict[str, Any] = {
+        name: [kind(**item) for item in values.pop(name, ())] for name, kind in PARTS.items()
+    }
+    return Case(**lists, **values)

@@ -8,6 +8,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ..bench.measure import UNIT_NAMES
+from ..bench.operators import by_name
 from ..bench.record import Case
 
 
@@ -119,6 +120,25 @@ def _neighbour_table(
 
 def _nearest(values: NDArray[np.floating]) -> NDArray[np.intp]:
     return np.argmax(values - 3 * np.eye(len(values)), axis=1)
+
+
+def operator_table(case: Case) -> Table:
+    """Return predicted and measured cycles and the traffic of each operator, over all layers."""
+    heads = ("unit", "instructions", "predicted", "measured", "error", "DRAM bytes", "compulsory")
+    table = Table("operator", *(Column(name, justify="right") for name in heads))
+    for item in by_name(case.operators):
+        error = f"{item.measured / item.predicted - 1:+.1%}" if item.measured else ""
+        table.add_row(
+            item.label,
+            item.unit,
+            f"{item.instructions:,}",
+            f"{item.predicted:,}",
+            f"{item.measured:,}" if item.measured else "",
+            error,
+            f"{item.moved:,}" if item.moved else "",
+            f"{item.compulsory:,}" if item.moved else "",
+        )
+    return table
 
 
 def _add_cycles(table: Table, cases: list[Case]) -> None:

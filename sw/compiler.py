@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..hw.config import AcceleratorConfig
 from .calibrate import LayerRanges, calibrate, calibration_tokens
-from .cost import predict
 from .errors import CompileError
 from .frontend.bert import BertConfig, BertModel
 from .gir import Graph
@@ -22,6 +21,7 @@ from .passes.schedule import schedule
 from .passes.search import choose_tiling
 from .passes.synchronise import synchronise
 from .passes.tiling import Shape, Tiling
+from .profile import profile
 from .program import Program
 from .quantise import QuantisedLayer, join_ranges, quantise_layer
 from .report import describe
@@ -103,9 +103,9 @@ def compile_encoder(
         for number, layer in quantised
         for name, values in layer_constants(number, layer).items()
     }
-    metadata = describe(graph, shape, tiling, layers, config) | {
+    metadata = describe(graph, shape, tiling, layers, config) | profile(graph, config)
+    metadata |= {
         "candidates": candidates,
-        "predicted_cycles": predict(graph, config).cycles,
         "seconds": round(time.perf_counter() - started, 3),
     }
     fractions = quantised[0][1].fractions.input, quantised[-1][1].fractions.output

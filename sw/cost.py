@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import index
@@ -15,8 +16,11 @@ from .gir_butterfly import butterfly_cycles
 ISSUE_CYCLES = 4
 """From a signal to the start of the instruction that waits for it."""
 
-MEMORY_LATENCY = 40
+MEMORY_LATENCY = 64
 """From a request to memory to its answer, unloaded."""
+
+BURST_CYCLES = 11
+"""Of a burst besides that latency, until the next one may take its place."""
 
 VECTOR_START = {Opcode.QUANTISE: 70, Opcode.SOFTMAX: 70, Opcode.NORMALISE: 140}
 """Cycles of an instruction of the vector unit besides those of its rows."""
@@ -40,7 +44,13 @@ def cycles(operation: Operation, buffers: Mapping[str, Buffer], config: Accelera
         return butterfly_cycles(operation, config)
     source = operation.reads["source"]
     row_bytes = words(index(source.columns), buffers[source.buffer].dtype) * WORD
-    return index(source.rows) * -(-row_bytes // config.axi_bytes)
+    return math.ceil(index(source.rows) * _row(-(-row_bytes // config.axi_bytes), config))
+
+
+def _row(beats: int, config: AcceleratorConfig) -> float:
+    """Return the cycles of a row of `beats`: short bursts leave the bus waiting for memory."""
+    bursts = -(-beats // config.axi.burst_beats)
+    return max(beats, bursts * (MEMORY_LATENCY + BURST_CYCLES) / config.axi.outstanding)
 
 
 def _matmul(operation: Operation, config: AcceleratorConfig) -> int:
@@ -72,10 +82,13 @@ class Prediction:
         Until the last unit is done.
     busy : dict of int
         Cycles of work a unit.
+    spans : list of tuple of int
+        Start and end of the work of each operation.
     """
 
     cycles: int
     busy: dict[Unit, int]
+    spans: list[tuple[int, int]]
 
 
 def predict(graph: Graph, config: AcceleratorConfig) -> Prediction:
@@ -91,6 +104,7 @@ def predict(graph: Graph, config: AcceleratorConfig) -> Prediction:
     busy = dict.fromkeys(UNITS, 0)
     signals: dict[int, list[int]] = {}
     queued: dict[Unit, list[int]] = {unit: [] for unit in UNITS}
+    spans: list[tuple[int, int]] = []
     fetched = 0
     for operation in graph.operations():
         unit = operation.unit
@@ -106,11 +120,12 @@ def predict(graph: Graph, config: AcceleratorConfig) -> Prediction:
         work = cycles(operation, buffers, config)
         busy[unit] += work
         free[unit] = start + work
+        spans.append((start, start + work))
         heapq.heappush(waiting, start)
         for semaphore in _bits(operation.signal):
             signals.setdefault(semaphore, []).append(start + work + latency(unit, config))
     last = max(free[unit] + latency(unit, config) for unit in UNITS)
-    return Prediction(last, busy)
+    return Prediction(last, busy, spans)
 
 
 def _bits(mask: int) -> list[int]:

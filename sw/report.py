@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from operator import index
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 from ..hw.config import AcceleratorConfig
 from ..hw.isa import Opcode
 from .cost import cycles
-from .gir import WORD, Buffer, Graph, Level, Operation, words
+from .gir import Graph, Level, Operation
 from .passes.tiling import Shape, Tiling
+from .profile import bytes_moved, compulsory_bytes
 
 
 def describe(
@@ -36,13 +37,15 @@ def describe(
           probabilities and partial tiles included;
         - ``compulsory_bytes``: constants, input and output, each once;
         - ``loaded_bytes``, ``stored_bytes``: what the instructions move.
+
+        `profile.profile` adds what is expected to happen when.
     """
     operations = graph.operations()
     buffers = graph.by_name()
     products = [product for number in layers for product in _products(graph, shape, number, config)]
     matmuls = [item for item in operations if item.opcode == Opcode.MATMUL]
     moved = {
-        opcode: sum(_bytes(item, buffers) for item in operations if item.opcode == opcode)
+        opcode: sum(bytes_moved(item, buffers) for item in operations if item.opcode == opcode)
         for opcode in (Opcode.LOAD, Opcode.STORE)
     }
     return {
@@ -59,18 +62,11 @@ def describe(
         "ideal_cycles": sum(product["ideal_cycles"] for product in products),
         "array_cycles": sum(cycles(item, buffers, config) for item in matmuls),
         "compulsory_bytes": sum(
-            buffer.rows * buffer.row_words * WORD
-            for buffer in graph.buffers
-            if buffer.level == Level.DRAM and not buffer.name.endswith(".spilled")
+            compulsory_bytes(buffer) for buffer in graph.buffers if buffer.level == Level.DRAM
         ),
         "loaded_bytes": moved[Opcode.LOAD],
         "stored_bytes": moved[Opcode.STORE],
     }
-
-
-def _bytes(operation: Operation, buffers: Mapping[str, Buffer]) -> int:
-    source = operation.reads["source"]
-    return index(source.rows) * words(index(source.columns), buffers[source.buffer].dtype) * WORD
 
 
 @dataclass(frozen=True)

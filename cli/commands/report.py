@@ -1,14 +1,20 @@
-"""`ageha report`: draw the report of a stored run again."""
+"""`ageha report`: pages, plots and traces of a stored run."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ...bench.chrome_trace import chrome_trace
 from ...bench.record import RecordError, RunRecord
+from ..console import output
 from ..errors import InputError, input_errors
 from ..output import require_writable, write_file
+from ..page.occupancy import occupancy_chart
 from ..page.page import render_page
+from ..page.roofline import roofline_chart
+from ..tables import operator_table
 
 
 def read_text(option: str, path: Path) -> str:
@@ -29,11 +35,43 @@ def read_text(option: str, path: Path) -> str:
 
 def report(
     record: Annotated[Path, typer.Argument(help="A stored run.json.", metavar="RECORD")],
-    target: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The HTML page.")],
+    target: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The HTML page.")
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A trace file for ui.perfetto.dev or chrome://tracing."),
+    ] = None,
+    occupancy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The scratchpad over time, as SVG.")
+    ] = None,
+    roofline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The roofline plot, as SVG.")
+    ] = None,
+    case: Annotated[
+        int, typer.Option(metavar="NUMBER", help="Which run of the record, from 0 on.")
+    ] = 0,
 ) -> None:
-    """Draw the report of a stored run as one self-contained HTML page."""
-    require_writable("--output", target)
+    """Draw a stored run again: its page, a trace file, plots, and a table of its operators."""
+    files = {"--output": target, "--trace": trace, "--occupancy": occupancy, "--roofline": roofline}
+    for option, path in files.items():
+        require_writable(option, path)
     text = read_text("RECORD", record)
     with input_errors(RecordError, prefix=f"RECORD {record}: "):
         parsed = RunRecord.from_json(text)
-    write_file("--output", target, render_page(parsed))
+    if not 0 <= case < len(parsed.cases):
+        raise InputError(f"--case must be from 0 to {len(parsed.cases) - 1}, not {case}")
+    chosen = parsed.cases[case]
+    pictures: dict[str, Callable[[], str]] = {
+        "--output": lambda: render_page(parsed),
+        "--trace": lambda: chrome_trace(parsed),
+        "--occupancy": lambda: occupancy_chart(
+            chosen, parsed.parameters["scratchpad"]["bytes"]
+        ).file(),
+        "--roofline": lambda: roofline_chart(chosen, parsed.parameters).file(),
+    }
+    for option, path in files.items():
+        if path is not None:
+            write_file(option, path, pictures[option]())
+    if chosen.operators:
+        output.print(operator_table(chosen))

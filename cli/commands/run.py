@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ...bench.chrome_trace import chrome_trace
 from ...bench.minilm import SENTENCES, Job, MiniLm
 from ...bench.record import Case, RunRecord
 from ...hw.config import AcceleratorConfig
@@ -29,7 +30,13 @@ from ..options import (
     machine,
     memory,
 )
-from ..output import require_writable, require_writable_folder, staged_folder, write_json
+from ..output import (
+    require_writable,
+    require_writable_folder,
+    staged_folder,
+    write_file,
+    write_json,
+)
 from ..page.page import render_page
 from ..tables import case_table, embedding_table
 from .run_digits import run_digits
@@ -87,6 +94,10 @@ def run(
     stalls: Stalls = 0,
     seed: Seed = 1,
     json_file: JsonFile = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A trace file for ui.perfetto.dev or chrome://tracing."),
+    ] = None,
 ) -> None:
     """Run encoder layers on sentences and compare the Verilog, its golden model and floats.
 
@@ -98,6 +109,7 @@ def run(
     memory_settings = memory(latency, bandwidth, stalls, seed)
     require_writable_folder("--output", target)
     require_writable("--json", json_file)
+    require_writable("--trace", trace)
     used = device is not DeviceChoice.RTL, device is not DeviceChoice.GOLDEN
     if workload is WorkloadChoice.DIGITS:
         if text or model or program:
@@ -130,6 +142,8 @@ def run(
         output.print(embedding_table(cases))
     output.print(f"report: {target / 'report.html'}", markup=False)
     write_json("--json", json_file, [summary(record, case) for case in cases])
+    if trace is not None:
+        write_file("--trace", trace, chrome_trace(record))
     if record.is_equal is False:
         raise ResultError("the Verilog differs from the golden model")
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...bench.record import Case, RunRecord
+from .figures import operator_section, plot_sections
 from .heatmap import data_uri
 from .timeline import render_timeline
 
@@ -145,13 +146,15 @@ def _listing(case: Case) -> str:
     )
 
 
-def _case(number: int, case: Case) -> str:
+def _case(number: int, case: Case, parameters: Mapping[str, Any]) -> str:
     tokens = "".join(f"<span>{escape(token)}</span>" for token in case.tokens)
     parts = [
         _tiles(case),
         _timeline(case),
         _products(case),
         _units(case),
+        operator_section(case),
+        plot_sections(case, parameters),
         _error(case),
         _listing(case),
     ]
@@ -221,6 +224,8 @@ def render_page(record: RunRecord) -> str:
         selectors=_selectors(len(record.cases)),
         pickers=pickers,
         tabs=tabs,
-        cases="".join(_case(number, case) for number, case in enumerate(record.cases)),
+        cases="".join(
+            _case(number, case, record.parameters) for number, case in enumerate(record.cases)
+        ),
         settings=_settings(record),
     )

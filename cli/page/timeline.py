@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from ...bench.measure import UNIT_NAMES
+from ...bench.operators import work_spans
 from ...bench.record import Event
 
 BAR_HEIGHT = 24
@@ -14,18 +15,7 @@ THIN = 400
 """Bars of less than this part of all cycles have no border, which would hide them."""
 
 
-def work_spans(events: Sequence[Event]) -> list[tuple[int, int]]:
-    """Return when each event of one unit, in order, was worked on alone: from its acceptance, or
-    the end of the one before where the unit took it ahead, to its end."""
-    spans = []
-    free = 0
-    for event in events:
-        spans.append((min(event.done, max(event.accept, free)), event.done))
-        free = event.done
-    return spans
-
-
-def _tick_step(cycles: int) -> int:
+def tick_step(cycles: int) -> int:
     """Return the least 1, 2 or 5 times a power of ten that gives at most `TICKS` ticks."""
     step = 1
     while cycles > TICKS * step:
@@ -35,7 +25,7 @@ def _tick_step(cycles: int) -> int:
 
 def _axis(cycles: int, height: int) -> list[str]:
     parts = []
-    step = _tick_step(cycles)
+    step = tick_step(cycles)
     for cycle in range(0, cycles + 1, step):
         x = 100 * cycle / cycles
         anchor = "start" if cycle == 0 else "end" if x > 97 else "middle"

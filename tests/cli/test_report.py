@@ -1,18 +1,21 @@
 """Run records and the page that is drawn from them."""
 
 import base64
+import json
 import re
 import zlib
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from ageha.bench.record import Event, RecordError, RunRecord
+from ageha.bench.operators import work_spans
+from ageha.bench.record import Buffer, Event, Operator, RecordError, RunRecord
 from ageha.cli.main import main
 from ageha.cli.page.heatmap import ABOVE, BELOW, data_uri
 from ageha.cli.page.page import render_page
-from ageha.cli.page.timeline import render_timeline, work_spans
+from ageha.cli.page.timeline import render_timeline
 
 
 class Balance(HTMLParser):
@@ -96,6 +99,35 @@ def test_page_without_comparison_or_float(case, record):
     page = render_page(record(case(mismatches=None, cosine=[], error=[], products=[])))
     assert "nothing compared" in page
     assert "Error against float" not in page
+
+
+def test_plots_and_trace(record, case, tmp_path, capsys):
+    stored = tmp_path / "run.json"
+    operator = Operator("0.scores", "array", 2, 830, 840)
+    areas = [Buffer("0.query.weights.0", 0, 4096, 10, 500), Buffer("residual", 4096, 512, 0, 900)]
+    drawn = record(case(operators=[operator], buffers=areas))
+    stored.write_text(drawn.to_json())
+    page = render_page(drawn)
+    Balance().feed(page)
+    assert "://" not in page
+    assert page.count("<svg") == 3
+    names = ("trace", "occupancy", "roofline")
+    options = [word for name in names for word in (f"--{name}", str(tmp_path / name))]
+    assert main(["report", str(stored), *options]) == 0
+    assert "+1.2%" in capsys.readouterr().out
+    for name in ("occupancy", "roofline"):
+        picture = ElementTree.parse(tmp_path / name).getroot()
+        assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "0.query.weights.0: 4,096 bytes at 0" in (tmp_path / "occupancy").read_text()
+    assert "whole program: 80.0%" in (tmp_path / "roofline").read_text()
+    assert "no DRAM traffic" in (tmp_path / "roofline").read_text()
+    assert json.loads((tmp_path / "trace").read_text())["displayTimeUnit"] == "ns"
+
+
+def test_case_that_is_not_there_is_refused(record, tmp_path, refused):
+    stored = tmp_path / "run.json"
+    stored.write_text(record().to_json())
+    refused(["report", stored, "--case", "1"], "--case must be from 0 to 0, not 1")
 
 
 def test_report_command(record, tmp_path, capsys):
