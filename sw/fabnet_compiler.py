@@ -105,7 +105,8 @@ def compile_blocks(
     """
     started = time.perf_counter()
     quantised = quantise_blocks(blocks, calibration)
-    graph, constants = lower_blocks(quantised, *calibration.shape[1:], config)
+    _, tokens, features = calibration.shape
+    graph, constants = lower_blocks(quantised, tokens, features, config)
     graph = run_butterfly_passes(graph, config)
     metadata = describe_fabnet(graph, config) | {
         "predicted_cycles": predict(graph, config).cycles,

@@ -82,7 +82,7 @@ class ButterflyLowering(ButterflyBuilder):
     def _between(self, name: str, x: Matrix, size: int) -> Matrix:
         """Declare what lies between two blocks of a chain, with the best exponents."""
         matrix = self.matrix(f"{name}.between", x.room, size, 0).rows(0, x.tokens)
-        turns = -(-x.room // self.config.lanes)
+        turns = -(-x.room // self.config.butterfly.lanes)
         exponents = self.memory.scales(f"{name}.exponents", 1, turns)
         return replace(matrix, exponents=self.declare(exponents))
 

@@ -46,7 +46,7 @@ class _FabnetLowering:
         self.model, self.quantised = model.model, model
         self.tokens, self.features = self.model.tokens, self.model.features
         for block in self.model.blocks:
-            check_widths(self.features, block.attention and block.attention.heads)
+            check_widths(self.features, block)
         self.memory = Memory(config)
         self.operators = FabnetOperators(self.memory)
         self.nodes: list[Node] = []

@@ -18,7 +18,7 @@ from ..butterfly.twiddle import Twiddle
 from ..errors import CompileError
 from ..fabnet_quantise import BlockFractions, scaled
 from ..frontend.bert import LayerNorm
-from ..frontend.fabnet import AnyLinear, SelfAttention
+from ..frontend.fabnet import AnyLinear, FabnetBlock, SelfAttention
 from ..gir import WORD, Buffer, Node, Slice
 from ..quantise import quantise_norm
 from ..scale import ScaleVector
@@ -215,7 +215,7 @@ def as_butterfly(layer: AnyLinear) -> ButterflyLinear:
     raise CompileError("fabnet: a dense linear layer cannot be compiled; all must be butterflies")
 
 
-def check_widths(features: int, heads: int | None) -> None:
+def check_widths(features: int, block: FabnetBlock) -> None:
     """Refuse widths that are no whole words.
 
     Raises
@@ -224,8 +224,8 @@ def check_widths(features: int, heads: int | None) -> None:
         Naming what is none.
     """
     widths = {"features": features}
-    if heads is not None:
-        widths["channels of a head"] = features // heads
+    if block.attention is not None:
+        widths["channels of a head"] = features // block.attention.heads
     for name, width in widths.items():
         if width % WORD:
             raise CompileError(f"fabnet: {name} must be a multiple of {WORD}, not {width}")

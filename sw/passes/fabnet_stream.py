@@ -92,7 +92,7 @@ class _StreamLowering:
         target: Buffer,
     ) -> list[Node]:
         """Return the nodes of one block."""
-        check_widths(self.features, block.attention and block.attention.heads)
+        check_widths(self.features, block)
         tokens, features = self.tokens, self.features
         mixed = self._spilled(f"{name}.sum", "int16", tokens, features)
         if block.attention is None:
