@@ -226,7 +226,12 @@ class SparseBench:
         streamed = compile_gemm(weights, activations, self.config, flows=[flow])
         first, wrong = self._run(alone)
         second, also_wrong = self._run(streamed)
-        timing = Timing(first.counters["array_busy"], second.counters["cycles"], wrong + also_wrong)
+        timing = Timing(
+            first.counters["array_busy"],
+            second.counters["cycles"],
+            streamed.program.metadata["predicted_cycles"],
+            wrong + also_wrong,
+        )
         return timing, alone
 
     def _run(self, compiled: CompiledGemm) -> tuple[Execution, int]:
