@@ -14,7 +14,7 @@ from .execute import Execution
 from .operators import buffers, operators
 from .record import Case, Embedding, Event, Product
 
-UNIT_NAMES = ("load", "array", "vector", "store")
+UNIT_NAMES = ("load", "array", "vector", "store", "butterfly")
 
 
 def processing_elements(program: Program) -> int:

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import Axi4Signature, AxiLiteSignature
+from .butterfly import Butterfly
 from .config import AcceleratorConfig
 from .controller import Controller, TraceSignature, unit_name
 from .counters import Counters
@@ -62,18 +63,27 @@ class Accelerator(wiring.Component):
         m.submodules.array = array = Matmul(config)
         m.submodules.vector = vector = Vector(config)
         m.submodules.store = store = Store(config)
+        m.submodules.butterfly = butterfly = Butterfly(config)
         m.submodules.arbiter = arbiter = ReadArbiter(config)
 
         wiring.connect(m, wiring.flipped(self.s_axi), registers.s_axi)
         wiring.connect(m, controller.trace, wiring.flipped(self.trace))
-        controls = [each.control for each in (load, array, vector, store)]
-        for unit, control in zip(UNITS, controls, strict=False):
+        controls = [each.control for each in (load, array, vector, store, butterfly)]
+        for unit, control in zip(UNITS, controls, strict=True):
             wiring.connect(m, getattr(controller, unit_name(unit)), control)
         # Who must not wait comes first: the array starves without operands and stops when a tile
         # is not drained.
         operands = [getattr(array, name) for name in operand_ports(config)]
-        readers = (*operands, array.drain_read, store.scratchpad, vector.read)
-        writers = (array.drain_write, load.scratchpad, vector.write)
+        readers = (
+            *operands,
+            array.drain_read,
+            store.scratchpad,
+            vector.read,
+            butterfly.coefficients,
+            butterfly.addends,
+            butterfly.data,
+        )
+        writers = (array.drain_write, load.scratchpad, vector.write, butterfly.write)
         m.submodules.scratchpad = scratchpad = Scratchpad(
             config, readers=len(readers), writers=len(writers)
         )
@@ -89,7 +99,7 @@ class Accelerator(wiring.Component):
         m.submodules.window_table = table = WindowTable(config)
         self._connect_windows(m, registers, table.opened)
         m.d.comb += [unit.windows.eq(table.windows) for unit in (controller, load, store)]
-        self._connect_counters(m, registers, controller, load, array, store)
+        self._connect_counters(m, registers, controller, load, array, store, butterfly)
         return m
 
     def _connect_memory(self, m: Module, *masters: wiring.PureInterface) -> None:
@@ -149,6 +159,7 @@ class Accelerator(wiring.Component):
         load: Load,
         array: Matmul,
         store: Store,
+        butterfly: Butterfly,
     ) -> None:
         """Count what happens while a program runs."""
         fetched = Signal(range(self.config.axi_bytes + 1))
@@ -162,6 +173,9 @@ class Accelerator(wiring.Component):
             "array_skipped": array.events.skipped,
             "array_operand_stall": array.events.operand_stall,
             "array_drain_stall": array.events.drain_stall,
+            "butterfly_multiplies": butterfly.events.multiplies,
+            "butterfly_beats": butterfly.events.beat,
+            "butterfly_saturated": butterfly.events.saturated,
             "dram_read_bytes": load.events.bytes + fetched,
             "dram_written_bytes": store.events.bytes,
         }

@@ -22,7 +22,7 @@ HIGHEST_SCALE = 3
 
 LOWEST_SHIFT = 1 - DATA_BITS
 HIGHEST_SHIFT = DATA_BITS
-"""Range of the shift to the right that brings a result to a given exponent; more changes nothing."""
+"""Range of the shift to the right that brings results to an exponent; more changes nothing."""
 
 
 class Mode(enum.Enum, shape=2):

@@ -132,11 +132,18 @@ COUNTERS = (
     Counter("vector_wait", "Cycles in which the next instruction of the vector unit waited."),
     Counter("store_busy", "Cycles in which the store unit was busy."),
     Counter("store_wait", "Cycles in which the next instruction of the store unit waited."),
+    Counter("butterfly_busy", "Cycles in which the butterfly unit was busy."),
+    Counter("butterfly_wait", "Cycles in which its next instruction waited."),
     Counter("array_multiplies", "Multiplications of matrix elements; padding does not count."),
     Counter("array_active", "Cycles in which the array multiplied."),
     Counter("array_skipped", "Steps of the dense flow that a sparse one did without."),
     Counter("array_operand_stall", "Cycles in which the array waited for operands."),
     Counter("array_drain_stall", "Cycles in which the array waited for the drain."),
+    Counter(
+        "butterfly_multiplies", "Multiplications of butterfly factors; padding does not count."
+    ),
+    Counter("butterfly_beats", "Cycles in which a pair a lane entered the butterfly stages."),
+    Counter("butterfly_saturated", "Cycles in which a result of a butterfly stage was limited."),
     Counter("dram_read_bytes", "Bytes read from DRAM, the program included."),
     Counter("dram_written_bytes", "Bytes written to DRAM."),
 )

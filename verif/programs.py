@@ -7,11 +7,13 @@ import random
 import numpy as np
 from numpy.typing import NDArray
 
+from ..hw.butterfly_order import pack_growths, pass_lengths
 from ..hw.config import AcceleratorConfig
-from ..hw.isa import Activation, Norm, Opcode
+from ..hw.isa import Activation, Axis, ButterflyMode, Norm, Opcode
 from ..sw.instruction import Value
 from ..sw.program import Program
 from ..sw.scale import ScaleVector
+from .benches.butterfly_operations import coefficient_words
 from .program_builder import Block, Builder
 
 
@@ -113,6 +115,71 @@ def _softmax(
     return high, low, scale
 
 
+def _planes(builder: Builder, rows: int, columns: int) -> tuple[Block, int]:
+    """Return real parts of a complex matrix and the distance of the imaginary ones."""
+    real = builder.block(rows, columns, "int16")
+    imaginary = builder.block(rows, columns, "int16")
+    return real, imaginary.address - real.address
+
+
+def _fourier(builder: Builder, x: Block) -> tuple[Block, Block]:
+    """Append the Fourier transforms of the rows of X, padded with zeros; return both parts."""
+    log_points = max(2, (x.columns - 1).bit_length())
+    y, plane = _planes(builder, x.rows, 1 << log_points)
+    builder.emit(
+        Opcode.BUTTERFLY,
+        mode=ButterflyMode.FOURIER,
+        axis=Axis.HIDDEN,
+        bit_reversed=1,
+        x_real=1,
+        log_points=log_points,
+        stages=log_points,
+        vectors=x.rows,
+        blocks=1,
+        x_points=x.columns,
+        x_headroom=-1,
+        plane_words=plane,
+        y_exponent=log_points - 1,
+        x_address=x.address,
+        x_pitch=x.pitch,
+        y_address=y.address,
+        y_pitch=y.pitch,
+        work_address=y.address,
+    )
+    return y, Block(y.rows, y.columns, y.dtype, y.address + plane, y.pitch)
+
+
+def _butterfly(builder: Builder, generator: np.random.Generator, x: Block) -> Block:
+    """Append a butterfly product over the rows of X, of two blocks of random factors."""
+    points, log_points, chained = x.rows, 2, builder.config.butterfly.stages
+    blocks = -(-points // 4)
+    y = builder.block(4 * blocks, x.columns, "int16")
+    lengths = pass_lengths(log_points, chained)
+    table = generator.integers(-16384, 16385, (log_points, 2 * blocks, 4))
+    values: dict[str, Value] = {
+        "axis": Axis.TOKENS,
+        "decreasing": 1,
+        "log_points": log_points,
+        "log_stride": log_points - 1,
+        "stages": log_points,
+        "blocks": blocks,
+        "x_points": points,
+        "vectors": x.columns,
+        "x_headroom": -1,
+        "growths": pack_growths([index + 1 for length in lengths for index in range(length)]),
+        "y_exponent": 1,
+        "x_address": x.address,
+        "x_pitch": x.pitch,
+        "y_address": y.address,
+        "y_pitch": y.pitch,
+        "work_address": y.address,
+    }
+    words = coefficient_words(values, builder.config, table)
+    coefficients = builder.load("coefficients", words[:, np.newaxis], pitch=1)
+    builder.emit(Opcode.BUTTERFLY, **values, coefficient_address=coefficients.address)
+    return y
+
+
 def random_program(
     config: AcceleratorConfig, seed: int, *, size: int = 0
 ) -> tuple[Program, dict[str, NDArray]]:
@@ -126,7 +193,7 @@ def random_program(
     size : int
         Largest m, n and k; chosen to fit the scratchpad unless given.
     """
-    size = size or min(3 * config.array.rows, 48)
+    size = size or min(3 * config.array.rows, 48, config.scratchpad_words // 110)
     shapes = random.Random(seed)
     generator = np.random.default_rng(seed)
     builder = Builder(config)
@@ -135,7 +202,12 @@ def random_program(
     normalised = _normalise(builder, generator, result)
     quantised, scale = _quantise(builder, generator, normalised)
     high, low, total = _softmax(builder, generator, normalised)
+    real, imaginary = _fourier(builder, normalised)
+    mixed = _butterfly(builder, generator, normalised)
     outputs = {
+        "real": real,
+        "imaginary": imaginary,
+        "mixed": mixed,
         "product": result,
         "normalised": normalised,
         "quantised": quantised,

@@ -1,8 +1,9 @@
-"""Golden model of butterfly transforms against floating point, and its rules of scaling."""
+"""The butterfly unit; its golden model against floating point, and the rules of scaling."""
 
 import numpy as np
 import pytest
 
+from ageha.hw.butterfly import Butterfly
 from ageha.hw.butterfly_format import (
     COEFFICIENT_FRACTION,
     HIGHEST_SCALE,
@@ -11,7 +12,8 @@ from ageha.hw.butterfly_format import (
     stage_scales,
 )
 from ageha.hw.butterfly_order import pack_growths, pass_lengths
-from ageha.hw.config import ConfigError
+from ageha.hw.butterfly_twiddles import QUARTER, quarter_wave
+from ageha.hw.config import ConfigError, override, preset
 from ageha.verif.golden.butterfly import (
     Block,
     Factor,
@@ -23,6 +25,14 @@ from ageha.verif.golden.butterfly import (
     to_exponent,
     transform,
 )
+from ageha.verif.simulator import run_bench
+
+CONFIGS = {
+    "tiny": override(preset("tiny"), {"scratchpad.bytes": 131072}),
+    "two stages": override(preset("tiny"), {"butterfly.stages": 2, "scratchpad.bytes": 131072}),
+    "fewer lanes": override(preset("ecp5"), {"butterfly.lanes": 4, "scratchpad.bytes": 131072}),
+}
+RANDOM = ("random_operations", "refuses", "halts")
 
 SIZES = [8 << k for k in range(11)]
 MARGIN = 6.0
@@ -257,3 +267,42 @@ def test_growths_in_an_instruction():
     for wrong in ((1,) * 14, (8,), (0, -9)):
         with pytest.raises(ConfigError):
             pack_growths(wrong)
+
+
+def test_the_table_of_twiddles_is_that_of_the_model():
+    table = np.array([*quarter_wave(), 0])
+    parts = fourier_factors(4 * QUARTER)[-1].coefficients
+    angle = np.arange(2 * QUARTER)
+    cosine = np.where(angle <= QUARTER, table[np.minimum(angle, QUARTER)], 0)
+    cosine = np.where(angle > QUARTER, -table[2 * QUARTER - np.maximum(angle, QUARTER)], cosine)
+    assert np.array_equal(parts[:, 0], cosine)
+    assert np.array_equal(parts[:, 1], -table[np.abs(QUARTER - angle)])
+
+
+def run_unit(config, testcase, **values):
+    values = {"config": config.to_dict(), "refusals": 0.0, "rounds": 4, **values}
+    run_bench(Butterfly(config), "butterfly", parameters=values, testcase=testcase)
+
+
+@pytest.mark.parametrize("refusals", [0.0, 0.4])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_random_operations(name, refusals):
+    run_unit(CONFIGS[name], RANDOM, refusals=refusals)
+
+
+@pytest.mark.parametrize("name", ["tiny", "two stages"])
+def test_every_size(name):
+    run_unit(CONFIGS[name], "every_size", most_log_points=8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ecp5", "base"])
+def test_random_operations_of_presets(name):
+    config = override(preset(name), {"scratchpad.bytes": 131072})
+    run_unit(config, ("random_operations", "halts"), refusals=0.2)
+
+
+def test_too_many_lanes():
+    config = override(preset("tiny"), {"butterfly.lanes": 8})
+    with pytest.raises(ConfigError, match="at most scratchpad.banks = 4, not 8"):
+        Butterfly(config)

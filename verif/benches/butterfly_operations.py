@@ -142,7 +142,7 @@ class ButterflyOperation:
         config: AcceleratorConfig,
     ) -> None:
         probe = {"axis": self.axis}
-        turns = -(-self.vectors // vectors_of_turn(probe, config.lanes))  # type: ignore[arg-type]
+        turns = -(-self.vectors // vectors_of_turn(probe, config.butterfly.lanes))  # type: ignore[arg-type]
         for name in ("exponent_address", "y_exponent_address"):
             values[name] = allocator.next
             allocator.next += turns

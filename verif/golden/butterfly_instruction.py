@@ -43,7 +43,7 @@ def is_legal(instruction: Instruction, config: AcceleratorConfig) -> bool:
     i = instruction
     log_points, log_stride, stages = i["log_points"], i["log_stride"], i["stages"]
     points = i["blocks"] << log_points
-    lanes = config.lanes
+    lanes = config.butterfly.lanes
     is_shape = (
         1 <= log_points <= MAXIMUM_LOG_POINTS
         and 1 <= points <= MAXIMUM_POINTS
@@ -58,7 +58,7 @@ def is_legal(instruction: Instruction, config: AcceleratorConfig) -> bool:
     is_place = True
     if i["axis"] == Axis.HIDDEN:
         pitches = (i["x_pitch"], i["y_pitch"])
-        is_place = points % NUMBERS == 0 and all(pitch % lanes == 1 for pitch in pitches)
+        is_place = points % NUMBERS == 0 and all(pitch % config.lanes == 1 for pitch in pitches)
     is_number = LOWEST_HEADROOM <= i["x_headroom"] < DATA_BITS
     return (
         is_shape and is_order and is_place and is_number and not (i["accumulate"] & i["y_blocks"])
@@ -93,7 +93,7 @@ class Execution:
         self.tokens = instruction["axis"] == Axis.TOKENS
         self.is_real = instruction["mode"] == ButterflyMode.REAL
         self.points = instruction["blocks"] << instruction["log_points"]
-        self.vectors = vectors_of_turn(instruction, self.config.lanes)
+        self.vectors = vectors_of_turn(instruction, self.config.butterfly.lanes)
         self.turns = -(-instruction["vectors"] // self.vectors)
         self.passes = plan_passes(
             self.config.butterfly.stages,

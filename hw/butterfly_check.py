@@ -1,0 +1,226 @@
+"""Checks the operands of a BUTTERFLY before anything is read or written."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .butterfly_format import DATA_BITS
+from .butterfly_order import MAXIMUM_LOG_POINTS, MAXIMUM_POINTS, MAXIMUM_TURNS, WORD_BITS
+from .butterfly_plan import plan_layout
+from .config import AcceleratorConfig
+from .isa import Axis, ButterflyMode, ErrorCode
+from .ports import INDEX_BITS, address_width, fault_layout, issue_layout
+
+REGIONS = 9
+_GROUP_BITS = 3
+"""Log2 of the beats of a group."""
+
+_SHAPE_CYCLES = 3
+
+_region_layout = data.StructLayout(
+    {"rows": 16, "pitch": 18, "address": 33, "row_words": 18, "used": 1}
+)
+
+
+class ButterflyCheck(wiring.Component):
+    """Holds an instruction until it is known to be legal, and works out its shape.
+
+    ILLEGAL_OPERAND (address 0) and SCRATCHPAD_RANGE (the last word of the first region outside) are
+    those of `verif.golden.butterfly_instruction`.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    instruction : stream of `issue_layout`, in
+    plan : stream of `plan_layout`, out; legal instructions.
+    busy : out; an instruction is held.
+    fault : `fault_layout`, out; stays until reset.
+
+    Latency: `LATENCY` cycles.
+    """
+
+    LATENCY = REGIONS + _SHAPE_CYCLES + 4
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "instruction": In(stream.Signature(issue_layout)),
+                "plan": Out(stream.Signature(plan_layout(config))),
+                "busy": Out(1),
+                "fault": Out(fault_layout),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """Parameters of the accelerator."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return registers of the shape and a pipeline of one region a cycle."""
+        m = Module()
+        plan = self.plan.payload
+        word = plan.fields
+        index = Signal(INDEX_BITS)
+        held, legal = Signal(), Signal()
+        step = Signal(range(_SHAPE_CYCLES + REGIONS + 1))
+        end = _SHAPE_CYCLES + REGIONS
+        tokens = word.axis == Axis.TOKENS
+        points, across = self._shape(m, plan, tokens)
+        region = Signal(range(REGIONS))
+        m.d.comb += region.eq(step - _SHAPE_CYCLES)
+        under_way = held & (step >= _SHAPE_CYCLES) & (step != end)
+        regions = self._regions(m, plan, tokens, across)
+        finished, outside, last_word = self._last_words(m, regions, region, under_way)
+
+        m.d.comb += [
+            self.instruction.ready.eq(~held),
+            self.busy.eq(held),
+            self.plan.valid.eq(legal),
+            self.fault.index.eq(index),
+        ]
+        with m.If(self.instruction.valid & ~held):
+            m.d.sync += [held.eq(1), step.eq(0), index.eq(self.instruction.payload.index)]
+            m.d.sync += word.eq(self.instruction.payload.word)
+        with m.Elif(step != end):
+            m.d.sync += step.eq(step + 1)
+        with m.If(self.plan.valid & self.plan.ready):
+            m.d.sync += [legal.eq(0), held.eq(0)]
+
+        # The operands are judged before the first region.
+        illegal = Signal()
+        m.d.sync += illegal.eq(self._is_illegal(m, word, points, across, tokens))
+        with m.If(held & ~self.fault.valid & ~legal):
+            with m.If((step == _SHAPE_CYCLES) & illegal):
+                m.d.sync += [
+                    self.fault.valid.eq(1),
+                    self.fault.code.eq(ErrorCode.ILLEGAL_OPERAND),
+                    self.fault.address.eq(0),
+                ]
+            with m.Elif(outside):
+                m.d.sync += [
+                    self.fault.valid.eq(1),
+                    self.fault.code.eq(ErrorCode.SCRATCHPAD_RANGE),
+                    self.fault.address.eq(last_word),
+                ]
+            with m.Elif(finished):
+                m.d.sync += legal.eq(1)
+        return m
+
+    def _shape(self, m: Module, plan, tokens: Value) -> tuple[Signal, Signal]:
+        """Fill the plan; return points of a vector and one less than words or rows across."""
+        word = plan.fields
+        lane_bits = (self.config.butterfly.lanes - 1).bit_length()
+        points = Signal(16 + MAXIMUM_LOG_POINTS + 2)
+        before, across = Signal(16), Signal(16)
+        m.d.comb += before.eq(word.vectors - 1)
+        m.d.sync += [
+            points.eq(word.blocks << word.log_points),
+            across.eq(Mux(tokens, before >> WORD_BITS, before)),
+            plan.last_turn.eq(across >> lane_bits),
+            plan.tail.eq(across[:lane_bits]),
+        ]
+        for name, limit in (("words", 0), ("x_words", word.x_points), ("y_words", word.y_points)):
+            given = points if name == "words" else Mux(limit == 0, points, limit)
+            rounded = (given + (1 << WORD_BITS) - 1) >> WORD_BITS
+            m.d.sync += plan[name].eq(Mux(tokens, given, rounded))
+        return points, across
+
+    def _is_illegal(self, m: Module, word, points: Value, across: Value, tokens: Value) -> Value:
+        lanes = self.config.lanes
+        pitch_bits = (lanes - 1).bit_length()
+        turns_bits = (self.config.butterfly.lanes * MAXIMUM_TURNS - 1).bit_length()
+        log_points, log_stride, stages = word.log_points, word.log_stride, word.stages
+        last = Signal(6)
+        m.d.comb += last.eq(log_stride + stages)
+        wrong_order = Mux(word.decreasing, stages > log_stride + 1, last > log_points)
+        skewed = (word.x_pitch[:pitch_bits] == 1) & (word.y_pitch[:pitch_bits] == 1)
+        conditions = [
+            Value.cast(word.mode) > ButterflyMode.INVERSE_FOURIER.value,
+            log_points == 0,
+            log_points > MAXIMUM_LOG_POINTS,
+            points == 0,
+            points > MAXIMUM_POINTS,
+            word.x_points > points,
+            word.y_points > points,
+            word.vectors == 0,
+            across[turns_bits:].any() if turns_bits < len(across) else 0,
+            stages == 0,
+            log_stride >= log_points,
+            wrong_order,
+            word.bit_reversed & (word.decreasing | (log_stride != 0)),
+            ~tokens & (~skewed | points[:WORD_BITS].any()),
+            word.x_headroom < -1,
+            word.x_headroom >= DATA_BITS,
+            word.accumulate & word.y_blocks,
+        ]
+        return Cat(Value.cast(condition).any() for condition in conditions).any()
+
+    def _regions(self, m: Module, plan, tokens: Value, across: Value) -> list[tuple]:
+        """Return rows, pitch, address, words of a row (one less), and use, of each region."""
+        word = plan.fields
+        real = word.mode == ButterflyMode.REAL
+        has_work = word.stages > self.config.butterfly.stages
+
+        def matrix(words, address, pitch):
+            before = words - 1
+            rows, row_words = Mux(tokens, before, across), Mux(tokens, across, before)
+            return rows, pitch, address, row_words
+
+        result: list[tuple] = []
+        for words, address, pitch, is_real, used in (
+            (plan.x_words, word.x_address, word.x_pitch, word.x_real, 1),
+            (plan.words, word.work_address, word.y_pitch, 0, has_work),
+            (plan.y_words, word.y_address, word.y_pitch, word.y_real, 1),
+        ):
+            imaginary = Signal(33)
+            m.d.comb += imaginary.eq(address + word.plane_words)
+            result.append((*matrix(words, address, pitch), used))
+            result.append((*matrix(words, imaginary, pitch), used & ~real & ~is_real))
+        turns = plan.last_turn
+        words = Signal(18)
+        m.d.sync += words.eq(self._factor_lines(plan) << (self.config.lanes - 1).bit_length())
+        result.append((word.stages - 1, words, word.coefficient_address, words - 1, real))
+        result.append((0, 0, word.exponent_address, turns, word.x_blocks))
+        result.append((0, 0, word.y_exponent_address, turns, word.y_blocks))
+        return result
+
+    def _factor_lines(self, plan) -> Value:
+        """Return the lines of coefficients of each factor."""
+        lane_bits = (self.config.lanes - 1).bit_length()
+        groups = (plan.words + 3) >> 2
+        return ((groups << _GROUP_BITS) + self.config.lanes - 1) >> lane_bits
+
+    def _last_words(self, m: Module, regions: list[tuple], region: Signal, under_way: Value):
+        """Return, three cycles after `region`: it is the last, it is outside, its last word."""
+        chosen = Signal(_region_layout, reset_less=True)
+        with m.Switch(region):
+            for number, (rows, pitch, address, words, used) in enumerate(regions):
+                with m.Case(number):
+                    m.d.sync += [
+                        chosen.rows.eq(rows),
+                        chosen.pitch.eq(pitch),
+                        chosen.address.eq(address),
+                        chosen.row_words.eq(words),
+                        chosen.used.eq(used),
+                    ]
+        offset = Signal(34, reset_less=True)
+        base = Signal(34, reset_less=True)
+        last_word = Signal(35, reset_less=True)
+        used = Signal(2, reset_less=True)
+        busy = Signal(3)
+        m.d.sync += [
+            busy.eq(Cat(under_way, busy)),
+            offset.eq(chosen.rows * chosen.pitch),
+            base.eq(chosen.address + chosen.row_words),
+            last_word.eq(offset + base),
+            used.eq(Cat(chosen.used, used)),
+        ]
+        beyond = last_word[address_width(self.config) :].any()
+        outside = busy[2] & used[1] & beyond
+        finished = busy[2] & ~busy[1]
+        return finished, outside, last_word

@@ -1,0 +1,129 @@
+"""Coefficients of real factors: lines of the scratchpad, a word a beat."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from .butterfly_plan import INDEX_BITS, most_factors, turn_layout
+from .config import AcceleratorConfig
+from .ports import WORD_BITS, ReadPortSignature, address_width
+from .response_tags import ResponseTags
+
+LINES = 4
+"""Lines that wait for each factor."""
+
+
+class ButterflyCoefficients(wiring.Component):
+    """Fetches the coefficients of a turn ahead; all lanes share each word.
+
+    Each factor has a queue of lines and a register from which a word is taken a beat.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    turn : stream of `turn_layout`, in
+    read : `ReadPortSignature`
+    words : out; the next word of each factor
+    valid : out, one bit a factor; its word is there.
+    take : in; go on to the next words. Asks for `valid` of the factors in use.
+    end : in, with `take`; the beat is the last one of a turn, and the rest of its lines void.
+    factors : in, with `take`; how many factors are in use.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        count = most_factors(config)
+        super().__init__(
+            {
+                "turn": In(stream.Signature(turn_layout(config))),
+                "read": Out(ReadPortSignature(config)),
+                "words": Out(data.ArrayLayout(WORD_BITS, count)),
+                "valid": Out(count),
+                "take": In(1),
+                "end": In(1),
+                "factors": In(2),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """Parameters of the accelerator."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the requests and a queue and a register a factor."""
+        m = Module()
+        count = most_factors(self.config)
+        m.submodules.tags = tags = ResponseTags(2)
+        accepted = self._request(m, tags)
+        place = Signal(range(self.config.lanes))
+        last = self.end | (place == self.config.lanes - 1)
+        with m.If(self.take):
+            m.d.sync += place.eq(Mux(last, 0, place + 1))
+        for factor in range(count):
+            in_use = factor < self.factors
+            arrives = tags.valid & (tags.response == factor)
+            self._queue(m, factor, arrives, self.take & in_use, last)
+        m.d.comb += tags.accepted.eq(accepted)
+        return m
+
+    def _request(self, m: Module, tags: ResponseTags) -> Signal:
+        """Ask for lines in order; return whether a request is accepted."""
+        turn = self.turn.payload
+        count = most_factors(self.config)
+        line, factor = Signal(INDEX_BITS), Signal(2)
+        offset = Signal(address_width(self.config))
+        accepted, last_factor, last_line = Signal(), Signal(), Signal()
+        # What is on its way or in the queue of each factor.
+        self._promised = [Signal(range(LINES + 1), name=f"promised_{i}") for i in range(count)]
+        room = Cat(promised != LINES for promised in self._promised)
+        request = self.read.request
+        m.d.comb += [
+            request.valid.eq(self.turn.valid & room.bit_select(factor, 1)),
+            request.payload.address.eq(turn.coefficients + offset),
+            request.payload.pitch.eq(1),
+            accepted.eq(request.valid & request.ready),
+            last_factor.eq(factor == turn.factors - 1),
+            last_line.eq(last_factor & (line == turn.lines)),
+            self.turn.ready.eq(accepted & last_line),
+            tags.request.eq(factor),
+        ]
+        with m.If(accepted):
+            m.d.sync += [
+                factor.eq(Mux(last_factor, 0, factor + 1)),
+                line.eq(line + last_factor),
+                offset.eq(offset + self.config.lanes),
+            ]
+            with m.If(last_line):
+                m.d.sync += [line.eq(0), offset.eq(0)]
+        self._asked = [accepted & (factor == index) for index in range(count)]
+        return accepted
+
+    def _queue(self, m: Module, factor: int, arrives, take, last) -> None:
+        """Add the queue and the register of a factor."""
+        width = WORD_BITS * self.config.lanes
+        queue = SyncFIFO(width=width, depth=LINES)
+        m.submodules[f"lines_{factor}"] = queue
+        line = Signal(width, reset_less=True, name=f"line_{factor}")
+        loaded = Signal(name=f"loaded_{factor}")
+        load = Signal(name=f"load_{factor}")
+        m.d.comb += [
+            queue.w_data.eq(self.read.response.payload.as_value()),
+            queue.w_en.eq(arrives),
+            load.eq(queue.r_rdy & (~loaded | (take & last))),
+            queue.r_en.eq(load),
+            self.words[factor].eq(line[:WORD_BITS]),
+            self.valid[factor].eq(loaded),
+        ]
+        with m.If(take):
+            m.d.sync += line.eq(line >> WORD_BITS)
+            with m.If(last):
+                m.d.sync += loaded.eq(0)
+        with m.If(load):
+            m.d.sync += [line.eq(queue.r_data), loaded.eq(1)]
+        promised = self._promised[factor]
+        m.d.sync += promised.eq(promised + self._asked[factor] - load)

@@ -1,0 +1,99 @@
+"""Words that wait in front of the butterfly chain, and the pairs that are taken from them."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .butterfly_format import DATA_BITS
+from .butterfly_order import WORD_BITS
+from .butterfly_plan import WORDS_HELD
+from .config import ButterflyConfig
+
+NUMBERS = 1 << WORD_BITS
+"""Numbers in a word."""
+
+PLACE_BITS = (WORDS_HELD - 1).bit_length() + WORD_BITS
+
+
+class ButterflyGather(wiring.Component):
+    """Holds `WORDS_HELD` words a lane, real and imaginary parts; gives any two of their points.
+
+    A memory for each number of a word and each part, for all lanes together since they share
+    places, with two read ports.
+
+    Parameters
+    ----------
+    config : ButterflyConfig
+        Gives the lanes.
+
+    Members
+    -------
+    write, imaginary, slot, words : in
+        Write a word of each lane, 64 bits each, lane 0 lowest, of one part.
+    first, second : in; slot and number in the word (lowest) of two points.
+    real : in; imaginary parts count as zero.
+    points : out, combinational; (re, im) of the first and of the second point of each lane, 16 bits
+        each, lane 0 and its first point lowest.
+    """
+
+    def __init__(self, config: ButterflyConfig) -> None:
+        self._config = config
+        self._points = 4 * DATA_BITS * config.lanes
+        super().__init__(
+            {
+                "write": In(1),
+                "imaginary": In(1),
+                "slot": In(range(WORDS_HELD)),
+                "words": In(NUMBERS * DATA_BITS * config.lanes),
+                "first": In(unsigned(PLACE_BITS)),
+                "second": In(unsigned(PLACE_BITS)),
+                "real": In(1),
+                "points": Out(self._points),
+            }
+        )
+
+    @property
+    def config(self) -> ButterflyConfig:
+        """Lanes and stages."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the memories and the choice of numbers."""
+        m = Module()
+        lanes = self.config.lanes
+        width = DATA_BITS * lanes
+        chosen: dict[tuple[int, int], list] = {}
+        for part in range(2):
+            for number in range(NUMBERS):
+                memory = Memory(shape=width, depth=WORDS_HELD, init=[])
+                m.submodules[f"{('real', 'imaginary')[part]}_{number}"] = memory
+                write = memory.write_port()
+                lane_numbers = [
+                    self.words.word_select(NUMBERS * lane + number, DATA_BITS)
+                    for lane in range(lanes)
+                ]
+                m.d.comb += [
+                    write.addr.eq(self.slot),
+                    write.data.eq(Cat(lane_numbers)),
+                    write.en.eq(self.write & (self.imaginary == part)),
+                ]
+                for point, place in enumerate((self.first, self.second)):
+                    read = memory.read_port(domain="comb")
+                    m.d.comb += read.addr.eq(place[WORD_BITS:])
+                    chosen.setdefault((point, part), []).append(read.data)
+        parts = {}
+        for (point, part), numbers in chosen.items():
+            value = Signal(width, name=f"point_{point}_part_{part}")
+            place = (self.first, self.second)[point][:WORD_BITS]
+            m.d.comb += value.eq(Array(numbers)[place])
+            parts[point, part] = Mux(self.real, 0, value) if part else value
+        m.d.comb += self.points.eq(
+            Cat(
+                parts[point, part][DATA_BITS * lane : DATA_BITS * (lane + 1)]
+                for lane in range(lanes)
+                for point in range(2)
+                for part in range(2)
+            )
+        )
+        return m

@@ -1,0 +1,129 @@
+"""Reads the words of groups for the butterfly chain."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .butterfly_address import ButterflyAddress
+from .butterfly_plan import INDEX_BITS, WORDS_HELD, turn_layout
+from .config import AcceleratorConfig
+from .ports import WORD_BITS as MEMORY_WORD_BITS
+from .ports import ReadPortSignature
+from .response_tags import ResponseTags
+
+_SLOT_BITS = (WORDS_HELD - 1).bit_length()
+_TAG_BITS = _SLOT_BITS + 3
+
+
+class ButterflyReader(wiring.Component):
+    """Walks the groups of a turn and hands their words to a `ButterflyGather`.
+
+    A group is asked for when there is room for all of it; then it asks for a line a cycle. What is
+    no part of the matrix comes as zero.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    turn : stream of `turn_layout`, in
+    tokens, log_points, tail : in, of the plan
+    read : `ReadPortSignature`
+    write, imaginary, slot, words : out, as a `ButterflyGather` takes them
+    arrived : out; a word and its imaginary part, if it has one, are written in this cycle.
+    freed : in; words that have been used and may be overwritten.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        lanes = config.butterfly.lanes
+        super().__init__(
+            {
+                "turn": In(stream.Signature(turn_layout(config))),
+                "tokens": In(1),
+                "log_points": In(4),
+                "tail": In(range(lanes)),
+                "read": Out(ReadPortSignature(config)),
+                "write": Out(1),
+                "imaginary": Out(1),
+                "slot": Out(_SLOT_BITS),
+                "words": Out(MEMORY_WORD_BITS * lanes),
+                "arrived": Out(1),
+                "freed": In(range(WORDS_HELD + 1)),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """Parameters of the accelerator."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the counters, the address pipeline and the register of lines."""
+        m = Module()
+        turn = self.turn.payload
+        m.submodules.address = address = ButterflyAddress(self.config, _TAG_BITS)
+        m.submodules.tags = tags = ResponseTags(_TAG_BITS + 1)
+        group, word, plane = Signal(INDEX_BITS), Signal(3), Signal()
+        slot = Signal(_SLOT_BITS)
+        room = Signal(range(WORDS_HELD + 1), init=WORDS_HELD)
+        size = Signal(4)
+        begins, allowed, step = Signal(), Signal(), Signal()
+        last_plane, last_word = Signal(), Signal()
+        m.d.comb += [
+            size.eq(Mux(turn.wide, 8, 4)),
+            begins.eq((word == 0) & ~plane),
+            allowed.eq(~begins | (room >= size)),
+            step.eq(self.turn.valid & allowed & address.advance),
+            last_plane.eq(plane | ~turn.source.planes),
+            last_word.eq(last_plane & (word == Mux(turn.wide, 7, 3))),
+            self.turn.ready.eq(step & last_word & (group == turn.groups)),
+        ]
+        m.d.sync += room.eq(room + self.freed - Mux(step & begins, size, 0))
+        with m.If(step):
+            m.d.sync += plane.eq(~last_plane)
+            with m.If(last_plane):
+                m.d.sync += [word.eq(word + 1), slot.eq(slot + 1)]
+            with m.If(last_word):
+                m.d.sync += [word.eq(0), group.eq(Mux(group == turn.groups, 0, group + 1))]
+
+        request = self.read.request
+        m.d.comb += [
+            address.advance.eq(~request.valid | request.ready),
+            address.valid.eq(self.turn.valid & allowed),
+            address.tag.eq(Cat(slot, plane, last_plane, turn.is_tail)),
+            address.group.eq(group),
+            address.word.eq(word),
+            address.plane.eq(plane),
+            address.access.eq(turn.source),
+            address.window.eq(turn.window),
+            address.wide.eq(turn.wide),
+            address.reversal.eq(turn.reversal),
+            address.reverses.eq(turn.reverses),
+            address.tokens.eq(self.tokens),
+            address.log_points.eq(self.log_points),
+            request.valid.eq(address.output_valid),
+            request.payload.eq(address.request),
+            tags.accepted.eq(request.valid & request.ready),
+            tags.request.eq(Cat(address.output_tag, address.inside)),
+        ]
+        self._store(m, tags)
+        return m
+
+    def _store(self, m: Module, tags: ResponseTags) -> None:
+        """Register a line that has come, without what is no part of the matrix."""
+        tag = tags.response
+        low = _SLOT_BITS
+        is_tail, inside = tag[low + 2], tag[low + 3]
+        m.d.sync += [
+            self.write.eq(tags.valid),
+            self.slot.eq(tag[:low]),
+            self.imaginary.eq(tag[low]),
+            self.arrived.eq(tags.valid & tag[low + 1]),
+        ]
+        for lane in range(self.config.butterfly.lanes):
+            used = inside & (~is_tail | (lane <= self.tail))
+            m.d.sync += self.words.word_select(lane, MEMORY_WORD_BITS).eq(
+                Mux(used, self.read.response.payload[lane], 0)
+            )

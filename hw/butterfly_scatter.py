@@ -1,0 +1,88 @@
+"""Words that are put together behind the butterfly chain."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .butterfly_format import DATA_BITS
+from .butterfly_gather import NUMBERS, PLACE_BITS
+from .butterfly_order import WORD_BITS
+from .butterfly_plan import WORDS_HELD
+from .config import ButterflyConfig
+
+
+class ButterflyScatter(wiring.Component):
+    """Takes a pair of points a lane and gives words; the reverse of `ButterflyGather`.
+
+    A memory for each number of a word, twice, for first and second points, which come at once.
+
+    Parameters
+    ----------
+    config : ButterflyConfig
+        Gives the lanes.
+
+    Members
+    -------
+    write : in
+    first, second : in; slot and number in the word (lowest) of the two points.
+    points : in, as in `ButterflyGather`
+    slot, imaginary : in; the word to be read, and which of its parts.
+    seconds : in, one bit a number; it was a second point.
+    words : out, combinational; as in `ButterflyGather`
+    """
+
+    def __init__(self, config: ButterflyConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "write": In(1),
+                "first": In(unsigned(PLACE_BITS)),
+                "second": In(unsigned(PLACE_BITS)),
+                "points": In(4 * DATA_BITS * config.lanes),
+                "slot": In(range(WORDS_HELD)),
+                "imaginary": In(1),
+                "seconds": In(NUMBERS),
+                "words": Out(NUMBERS * DATA_BITS * config.lanes),
+            }
+        )
+
+    @property
+    def config(self) -> ButterflyConfig:
+        """Lanes and stages."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the memories and the choice between them."""
+        m = Module()
+        lanes = self.config.lanes
+        point_bits = 2 * DATA_BITS
+        numbers = []
+        for number in range(NUMBERS):
+            reads = []
+            for point, place in enumerate((self.first, self.second)):
+                memory = Memory(shape=point_bits * lanes, depth=WORDS_HELD, init=[])
+                m.submodules[f"number_{number}_{('first', 'second')[point]}"] = memory
+                write, read = memory.write_port(), memory.read_port(domain="comb")
+                m.d.comb += [
+                    write.addr.eq(place[WORD_BITS:]),
+                    write.en.eq(self.write & (place[:WORD_BITS] == number)),
+                    write.data.eq(
+                        Cat(
+                            self.points.word_select(2 * lane + point, point_bits)
+                            for lane in range(lanes)
+                        )
+                    ),
+                    read.addr.eq(self.slot),
+                ]
+                reads.append(read.data)
+            value = Signal(point_bits * lanes, name=f"number_{number}")
+            m.d.comb += value.eq(Mux(self.seconds[number], reads[1], reads[0]))
+            numbers.append(value)
+        words = []
+        for lane in range(lanes):
+            for value in numbers:
+                parts = [value.word_select(2 * lane + part, DATA_BITS) for part in range(2)]
+                words.append(Mux(self.imaginary, parts[1], parts[0]))
+        m.d.comb += self.words.eq(Cat(words))
+        return m

@@ -1,0 +1,245 @@
+"""Bench of the butterfly unit: random instructions, cycles, faults, halt."""
+
+import cocotb
+import numpy as np
+from cocotb.triggers import RisingEdge
+
+from ...hw.isa import Axis, ButterflyMode
+from ...sw.instruction import Instruction
+from ..golden.butterfly_instruction import execute
+from ..golden.fault import Fault
+from ..golden.scratchpad import Scratchpad
+from ..parameters import generator, parameters
+from .butterfly_operations import ButterflyOperation, random_operation
+from .line_memory import LineMemory, noise
+from .products import Allocator
+from .unit import UnitDriver, configuration, reset
+
+READERS = ("data", "coefficients", "addends")
+
+
+class Bench:
+    """A butterfly unit beside a scratchpad full of noise."""
+
+    def __init__(self, dut, name):
+        self.dut = dut
+        self.config = configuration()
+        self.random = generator(name)
+        self.actual = Scratchpad(self.config)
+        noise(self.actual, self.random)
+        self.expected = Scratchpad(self.config)
+        self.issued = 0
+        self.multiplies = 0
+
+    async def start(self, refusals=0.0):
+        """Reset the unit and begin to serve it."""
+
+        def refuse():
+            return self.random.random() < refusals
+
+        self.driver = UnitDriver(self.dut, refuse)
+        self.memory = LineMemory(self.dut, self.actual, READERS, ("write",), refuse)
+        await reset(self.dut)
+        cocotb.start_soon(self._count())
+
+    async def _count(self):
+        while True:
+            await RisingEdge(self.dut.clk)
+            self.multiplies += int(self.dut.events.value) & 0xFFFF_FFFF
+
+    def place(self, operations):
+        """Put the operands of all `operations` into the scratchpad; return the instructions."""
+        allocator = Allocator(self.config, self.random)
+        return [operation.place(allocator, self.actual) for operation in operations]
+
+    def place_random(self, most, modes=tuple(ButterflyMode)):
+        """Return up to `most` random instructions, as many as find room."""
+        allocator = Allocator(self.config, self.random)
+        instructions: list[Instruction] = []
+        for _ in range(20 * most):
+            if len(instructions) == most:
+                break
+            begin = allocator.next
+            try:
+                operation = random_operation(self.random, self.config, modes=modes)
+                instructions.append(operation.place(allocator, self.actual))
+            except ValueError:
+                allocator.next = begin
+        assert instructions
+        return instructions
+
+    async def run(self, instructions):
+        """Execute instructions; compare the whole scratchpad and the multiplications."""
+        self.expected.bytes[:] = self.actual.bytes
+        self.multiplies = expected = 0
+        for instruction in instructions:
+            expected += execute(instruction, self.expected)
+            self.driver.issue(instruction.encode(), self.issued)
+            self.issued += 1
+        while self.driver.done < self.issued:
+            await self.driver.finish(self.driver.done + 1)
+        self.compare(instructions)
+        assert self.multiplies == expected, instructions
+
+    def compare(self, instructions):
+        """Compare the whole scratchpad."""
+        wrong = np.flatnonzero(self.actual.words != self.expected.words)
+        assert not len(wrong), f"{len(wrong)} wrong words, first {wrong[0]:#x}: {instructions}"
+
+    async def rest(self):
+        """The unit becomes idle."""
+        await self.driver.until(lambda: not self.driver.busy)
+        for _ in range(50):
+            await RisingEdge(self.dut.clk)
+            assert not self.driver.busy
+        assert self.driver.done == self.issued
+
+
+@cocotb.test()
+async def random_operations(dut):
+    """Random instructions in a row equal the golden model; nothing else is written."""
+    bench = Bench(dut, "random")
+    await bench.start(parameters()["refusals"])
+    for _ in range(parameters()["rounds"]):
+        await bench.run(bench.place_random(3))
+    await bench.rest()
+
+
+@cocotb.test()
+async def every_size(dut):
+    """Every n that fits, on both axes, in every mode."""
+    bench = Bench(dut, "sizes")
+    await bench.start()
+    for log_points in range(1, parameters()["most_log_points"] + 1):
+        for axis in Axis:
+            for mode in ButterflyMode:
+                blocks = 2 if log_points == 1 else 1
+                most = bench.config.lanes if log_points < 7 else 1
+                vectors = bench.random.randint(1, most)
+                operation = ButterflyOperation(mode, axis, log_points, blocks, vectors)
+                await bench.run(bench.place([operation]))
+    await bench.rest()
+
+
+@cocotb.test()
+async def cycles(dut):
+    """What a transform costs if nothing is refused."""
+    bench = Bench(dut, "cycles")
+    await bench.start()
+    slow = []
+    for mode, axis, log_points, vectors, limit in parameters()["transforms"]:
+        operation = ButterflyOperation(ButterflyMode[mode], Axis[axis], log_points, 1, vectors)
+        (instruction,) = bench.place([operation])
+        begin = bench.driver.cycle
+        await bench.run([instruction])
+        taken = bench.driver.cycle - begin
+        dut._log.info("%s %s %d x %d: %d cycles", mode, axis, 1 << log_points, vectors, taken)
+        if taken > limit:
+            slow.append(f"{mode} {axis} {1 << log_points} x {vectors}: {taken}, limit {limit}")
+    await bench.rest()
+    assert not slow, "; ".join(slow)
+
+
+def expected_fault(instruction, scratchpad):
+    """Return code and address of the golden model's fault."""
+    try:
+        execute(instruction, scratchpad)
+    except Fault as fault:
+        return fault.code, fault.address
+    raise AssertionError(f"{instruction} is legal")
+
+
+@cocotb.test()
+async def refuses(dut):
+    """What is illegal is reported after what came before is done, and has no effect."""
+    bench = Bench(dut, "refuses")
+    await bench.start(parameters()["refusals"])
+    words = bench.config.scratchpad_words
+    before, *legal = bench.place(
+        [
+            ButterflyOperation(ButterflyMode.FOURIER, Axis.TOKENS, 3, 1, 5),
+            ButterflyOperation(ButterflyMode.REAL, Axis.HIDDEN, 3, 1, 3, {"x_blocks": 1}),
+            ButterflyOperation(ButterflyMode.FOURIER, Axis.HIDDEN, 3, 2, 3, {"y_blocks": 1}),
+            ButterflyOperation(ButterflyMode.INVERSE_FOURIER, Axis.TOKENS, 4, 1, 3),
+        ]
+    )
+    common = [
+        {"log_points": 0},
+        {"log_points": 14},
+        {"blocks": 0},
+        {"blocks": 8192},
+        {"vectors": 0},
+        {"stages": 0},
+        {"stages": 15},
+        {"log_stride": 1},
+        {"log_stride": 9},
+        {"decreasing": 1},
+        {"decreasing": 1, "bit_reversed": 0, "log_stride": 9, "stages": 1},
+        {"x_points": 65535},
+        {"y_points": 255},
+        {"x_headroom": -2},
+        {"x_headroom": 16},
+        {"accumulate": 1, "y_blocks": 1},
+        {"x_address": words - 1},
+        {"y_address": words - 1},
+        {"work_address": words - 1},
+        {"x_address": (1 << 32) - 1},
+        {"x_pitch": words // 2 + 1},
+        {"vectors": 65535},
+    ]
+    changes = {
+        ButterflyMode.REAL: [
+            {"coefficient_address": words - 1},
+            {"coefficient_address": 1 << 31},
+            {"exponent_address": words},
+            {"x_pitch": 2},
+        ],
+        ButterflyMode.FOURIER: [
+            {"plane_words": words - 9},
+            {"y_exponent_address": words},
+            {"y_pitch": bench.config.lanes + 2},
+        ],
+        ButterflyMode.INVERSE_FOURIER: [{"plane_words": (1 << 24) - 1}],
+    }
+    for instruction in legal:
+        for change in common + changes[instruction["mode"]]:
+            await refused(bench, before, instruction, change)
+    await bench.run(legal)
+    await bench.rest()
+
+
+async def refused(bench, before, legal, change):
+    """Run an instruction and then one that has been changed to be illegal."""
+    bench.expected.bytes[:] = bench.actual.bytes
+    execute(before, bench.expected)
+    wrong = legal.replace(**change)
+    expected = expected_fault(wrong, bench.expected)
+    bench.driver.done = 0
+    for index, instruction in enumerate((before, wrong, legal)):
+        bench.driver.issue(instruction.encode(), 7 + index)
+    fault, number = await bench.driver.faulted()
+    assert (fault.code, fault.address, number) == (*expected, 8), (legal["mode"], change)
+    assert bench.driver.done == 1
+    for _ in range(20):
+        await RisingEdge(bench.dut.clk)
+        assert bench.driver.fault is not None and bench.driver.busy
+    bench.compare([before])
+    await bench.driver.halt()
+    bench.driver.done = bench.issued
+
+
+@cocotb.test()
+async def halts(dut):
+    """After a halt at any moment the next instructions are right."""
+    bench = Bench(dut, "halts")
+    await bench.start(parameters()["refusals"])
+    for _ in range(parameters()["rounds"] * 2):
+        instructions = bench.place_random(3)
+        bench.driver.done = bench.issued = 0
+        for instruction in instructions:
+            bench.driver.issue(instruction.encode(), 0)
+        for _ in range(bench.random.randrange(600)):
+            await RisingEdge(dut.clk)
+        await bench.driver.halt()
+        bench.driver.done = 0
+        await bench.run(bench.place_random(2))
