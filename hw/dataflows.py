@@ -11,12 +11,15 @@ from .config import AcceleratorConfig
 from .dense_output import DenseOutput
 from .family import Family
 from .flow_gate import FlowGate
+from .gather_reader import GatherReader
 from .grid import Grid
 from .matmul_check import checked_layout
 from .matmul_events import step_events_layout
 from .operand_reader import OperandReader
+from .partial_sums import PartialSums
 from .ports import ReadPortSignature, fault_layout
 from .sparse_output import SparseOutput
+from .stationary import Stationary
 
 _TO_OPERAND = ("take", "take_early", "step", "step_block")
 _TO_GRID = ("step", "first", "last")
@@ -26,7 +29,9 @@ def operand_ports(config: AcceleratorConfig) -> tuple[str, ...]:
     """Return the names of the read ports that the dataflows of `config` have."""
     if config.array.block == 1:
         return ("operands",)
-    return ("operands", "compressed")
+    if config.array.partial_rows == 0:
+        return ("operands", "compressed")
+    return ("operands", "compressed", "gather")
 
 
 class Dataflows(wiring.Component):
@@ -86,6 +91,10 @@ class Dataflows(wiring.Component):
         sources: dict[Family, Any] = {Family.DENSE_OUTPUT: grid}
         if config.array.block > 1:
             m.submodules.sparse_output = families[Family.SPARSE_OUTPUT] = SparseOutput(config)
+        if config.array.partial_rows > 0:
+            m.submodules.stationary = families[Family.STATIONARY] = Stationary(config)
+            m.submodules.partial_sums = sources[Family.STATIONARY] = PartialSums(config)
+            self._stream(m, families[Family.STATIONARY], grid, sources[Family.STATIONARY])
         wiring.connect(m, wiring.flipped(self.product), gate.checked)
         wiring.connect(m, reader.read, wiring.flipped(self.operands))
         quiet = [each.idle for each in (*families.values(), *sources.values())]
@@ -125,10 +134,26 @@ class Dataflows(wiring.Component):
                 grid.indices.eq(user.columns.indices),
                 self.events.eq(user.events),
             ]
-        if True:
+        if not isinstance(user, Stationary):
             with m.If(at_work):
                 m.d.comb += [getattr(grid, name).eq(getattr(user, name)) for name in _TO_GRID]
             m.d.comb += user.ready.eq(grid.ready)
+
+    def _stream(
+        self, m: Module, stationary: Stationary, grid: Grid, partial_sums: PartialSums
+    ) -> None:
+        """Let vectors pass the stationary tile, and add up what they leave as."""
+        m.d.comb += [
+            grid.load.eq(stationary.load),
+            grid.load_row.eq(stationary.load_row),
+            grid.stream.eq(stationary.stream),
+            grid.swap.eq(stationary.swap),
+            stationary.ready.eq(partial_sums.ready),
+            partial_sums.begin.eq(stationary.begin),
+            partial_sums.stream.eq(stationary.stream),
+            partial_sums.tag.eq(stationary.tag),
+            partial_sums.sums.eq(grid.sums),
+        ]
 
     def _decompress(
         self, m: Module, gate: FlowGate, reader: OperandReader, families: dict[Family, Any]
@@ -152,6 +177,13 @@ class Dataflows(wiring.Component):
                 user.vectors.valid.eq(operand.vectors.valid & at_work),
                 user.vectors.payload.eq(operand.vectors.payload),
             ]
+        if Family.STATIONARY in families:
+            stationary = families[Family.STATIONARY]
+            m.submodules.gather_reader = gather = GatherReader(self.config)
+            wiring.connect(m, stationary.gathers, gather.operand)
+            wiring.connect(m, stationary.places, gather.places)
+            wiring.connect(m, gather.read, wiring.flipped(self.gather))
+            wiring.connect(m, gather.fill, reader.fill)
 
     def _hand_over(self, m: Module, gate: FlowGate, sources: dict[Family, Any]) -> None:
         """Show the drain the rows of the family at work."""
@@ -165,3 +197,12 @@ class Dataflows(wiring.Component):
             grid.release.eq(self.release & ~stationary),
             grid.closing.eq(self.closing & ~stationary),
         ]
+        if Family.STATIONARY in sources:
+            partial_sums = sources[Family.STATIONARY]
+            m.d.comb += [
+                grid.stationary.eq(stationary),
+                partial_sums.shift.eq(self.shift & stationary),
+                partial_sums.release.eq(self.release & stationary),
+            ]
+            with m.If(stationary):
+                m.d.comb += [self.full.eq(partial_sums.full), self.row.eq(partial_sums.row)]

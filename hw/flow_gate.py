@@ -5,12 +5,15 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .family import Family
-from .isa import SPARSE_OUTPUT_FLOWS, STATIONARY_FLOWS
+from .isa import SPARSE_OUTPUT_FLOWS, STATIONARY_FLOWS, Flow
 from .matmul_check import checked_layout
 
 
 class FlowGate(wiring.Component):
     """Holds a product of another family back until the array has given away all sums.
+
+    So it does where products begin or cease to gather A, because operand A takes lines or gathered
+    steps, but cannot tell in which order they were asked for.
 
     Members
     -------
@@ -35,6 +38,7 @@ class FlowGate(wiring.Component):
         m = Module()
         flow = Value.cast(self.checked.payload.word.flow)
         wanted = Signal(Family)
+        gathers, gathering, same = Signal(), Signal(), Signal()
         m.d.comb += wanted.eq(
             Mux(
                 flow.matches(*(member.value for member in SPARSE_OUTPUT_FLOWS)),
@@ -46,8 +50,12 @@ class FlowGate(wiring.Component):
                 ),
             )
         )
+        m.d.comb += [
+            gathers.eq(flow == Flow.SPARSE_WEIGHT_STATIONARY.value),
+            same.eq((wanted == self.family) & (gathers == gathering)),
+        ]
         for family, product in zip(Family, self.products, strict=True):
-            chosen = (wanted == family) & (self.family == family)
+            chosen = same & (wanted == family)
             m.d.comb += [
                 product.valid.eq(self.checked.valid & chosen),
                 product.payload.eq(self.checked.payload),
@@ -55,5 +63,5 @@ class FlowGate(wiring.Component):
             with m.If(chosen):
                 m.d.comb += self.checked.ready.eq(product.ready)
         with m.If(self.checked.valid & self.quiet):
-            m.d.sync += self.family.eq(wanted)
+            m.d.sync += [self.family.eq(wanted), gathering.eq(gathers)]
         return m

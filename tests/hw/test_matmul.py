@@ -8,11 +8,7 @@ from ageha.hw.matmul import Matmul
 from ageha.hw.matmul_check import supported_flows
 from ageha.verif.simulator import run_bench
 
-FLOWS_BUILT = [
-    Flow.DENSE_OUTPUT_STATIONARY,
-    Flow.SPARSE_OUTPUT_STATIONARY,
-    Flow.COLUMN_SPARSE_OUTPUT_STATIONARY,
-]
+FLOWS_BUILT = list(Flow)
 SPARSE_FLOWS = [flow for flow in FLOWS_BUILT if flow in COMPRESSED_A_FLOWS + COMPRESSED_B_FLOWS]
 
 CONFIGS = {

@@ -1,0 +1,198 @@
+"""Loads tiles of the operand that stays into the grid, ahead of their use."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .compressed_operand import vector_layout
+from .config import AcceleratorConfig
+from .gather_reader import place_layout
+from .matmul_events import SKIPPED_BITS, limit
+from .operand_reader import OperandSignature
+from .processing_element import OPERAND_BITS
+
+stationary_product_layout = data.StructLayout(
+    {"m": 16, "n": 16, "k": 16, "compressed_a": 1, "compressed_b": 1}
+)
+"""A product of a stationary flow; `compressed_a`, `compressed_b`: that operand comes as vectors."""
+
+
+def stationary_tile_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """A tile that waits in the grid.
+
+    `m` vectors pass it, or, if `compressed_a`, as many as are useful. It has `rows` times
+    `columns` weights; `first` and `last` mark the tiles that begin and end a sum.
+    """
+    array = config.array
+    return data.StructLayout(
+        {
+            "m": 16,
+            "compressed_a": 1,
+            "rows": range(array.rows + 1),
+            "columns": range(array.columns + 1),
+            "first": 1,
+            "last": 1,
+        }
+    )
+
+
+class StationaryLoader(wiring.Component):
+    """Fills the pending registers of the grid row by row; rows without weights become zero.
+
+    A dense operand gives a row for each of the next places along K. Of a compressed one the
+    useful vectors fill the tile, and their places are passed on.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    products : stream of `stationary_product_layout`, in
+    b : the other side of `OperandSignature`, without its bursts
+    chunks : stream of the steps of the chunks of B, in
+    vectors : stream of `vector_layout`, in; useful vectors of B.
+    places : stream of `place_layout`, out
+    load, load_row, weights : the other side of those of `Grid`
+    tile : stream of `stationary_tile_layout`, out; taken with the first vector that passes it.
+    skipped : out; dense steps that vectors without weights saved, a tile a cycle.
+    idle : out; no product is worked on.
+
+    Throughput: a row a cycle, a tile in R + 1 cycles.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        array = config.array
+        super().__init__(
+            {
+                "products": In(stream.Signature(stationary_product_layout)),
+                "b": In(OperandSignature(config, array.columns)),
+                "chunks": In(stream.Signature(range(config.chunk + 1))),
+                "vectors": In(stream.Signature(vector_layout(config))),
+                "places": Out(stream.Signature(place_layout)),
+                "load": Out(1),
+                "load_row": Out(range(array.rows)),
+                "weights": Out(data.ArrayLayout(signed(OPERAND_BITS), array.columns)),
+                "tile": Out(stream.Signature(stationary_tile_layout(config))),
+                "skipped": Out(SKIPPED_BITS),
+                "idle": Out(1),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """Parameters of the accelerator."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the loops over tiles of columns and of K, and the row that is loaded."""
+        m = Module()
+        array = self.config.array
+        product = Signal(stationary_product_layout)
+        working, finished, owing = Signal(), Signal(), Signal()
+        n_left, tiles_left = Signal(16), Signal(16)
+        first, exhausted, loaded, ended = Signal(init=1), Signal(), Signal(), Signal()
+        row, used = Signal(range(array.rows)), Signal(range(array.rows + 1))
+        useful, last_row, last_n, last_vector = Signal(), Signal(), Signal(), Signal()
+        taken = self.tile.valid & self.tile.ready
+        tile = self.tile.payload
+        m.d.comb += [
+            self.idle.eq(~working & ~owing),
+            self.products.ready.eq(~working & ~owing),
+            last_row.eq(row == array.rows - 1),
+            self.load_row.eq(row),
+            self.tile.valid.eq(loaded),
+            tile.m.eq(product.m),
+            tile.compressed_a.eq(product.compressed_a),
+            tile.rows.eq(used),
+            tile.columns.eq(limit(n_left, array.columns)),
+            tile.first.eq(first),
+            tile.last.eq(ended),
+            last_n.eq(n_left <= array.columns),
+            finished.eq(working & taken & ended & last_n),
+        ]
+        loading = working & ~loaded
+        self._supply(m, product, loading, exhausted, last_row, last_n, useful, last_vector)
+        with m.If(self.load):
+            m.d.sync += [row.eq(row + 1), used.eq(used + useful), loaded.eq(last_row)]
+            m.d.sync += exhausted.eq(exhausted | last_vector)
+            with m.If(last_vector):
+                m.d.sync += ended.eq(1)
+        with m.If(taken):
+            m.d.sync += [loaded.eq(0), row.eq(0), used.eq(0), exhausted.eq(0), ended.eq(0)]
+            m.d.sync += [first.eq(ended), tiles_left.eq(tiles_left - 1)]
+            with m.If(ended):
+                m.d.sync += n_left.eq(n_left - array.columns)
+        strip_ended = taken & ended & product.compressed_b
+        self._count_skipped(m, product, strip_ended, tiles_left - used.any(), owing)
+        next_product = self.products.payload
+        tiles = (next_product.k + array.rows - 1) // array.rows
+        with m.If(taken & ended):
+            m.d.sync += tiles_left.eq((product.k + array.rows - 1) // array.rows)
+        with m.If(finished):
+            m.d.sync += working.eq(0)
+        with m.If(self.products.ready):
+            m.d.sync += [working.eq(self.products.valid), product.eq(next_product)]
+            m.d.sync += [n_left.eq(next_product.n), tiles_left.eq(tiles)]
+        return m
+
+    def _supply(
+        self, m, product, loading, exhausted, last_row, last_n, useful, last_vector
+    ) -> None:
+        """Name the weights of the row: the next of the chunk in use, the next vector, or zero."""
+        config = self.config
+        steps, k_left = Signal(range(config.chunk + 1)), Signal(16)
+        vector = self.vectors.payload
+        over = (steps == 0) | (self.b.step & (steps == 1))
+        m.d.comb += [
+            self.b.take.eq(over & self.chunks.valid & self.b.available),
+            self.b.take_early.eq(self.b.take),
+            self.chunks.ready.eq(self.b.take),
+        ]
+        with m.If(product.compressed_b):
+            offered = self.vectors.valid & self.places.ready
+            m.d.comb += [
+                useful.eq(~exhausted & ~vector.empty),
+                self.load.eq(loading & (exhausted | offered)),
+                self.vectors.ready.eq(loading & ~exhausted & self.places.ready),
+                self.places.valid.eq(loading & ~exhausted & self.vectors.valid),
+                last_vector.eq(~exhausted & vector.last),
+            ]
+            with m.If(~exhausted):
+                m.d.comb += [
+                    self.weights[column].eq(vector.elements[column])
+                    for column in range(config.array.columns)
+                ]
+        with m.Else():
+            m.d.comb += [
+                useful.eq(~exhausted),
+                self.load.eq(loading & (exhausted | (steps != 0))),
+                self.b.step.eq(self.load & ~exhausted),
+                last_vector.eq(~exhausted & (k_left == 1)),
+            ]
+            with m.If(~exhausted):
+                m.d.comb += self.weights.eq(self.b.elements)
+        m.d.comb += [
+            self.places.payload.k.eq(vector.place),
+            self.places.payload.last.eq(last_row | vector.last),
+            self.places.payload.final.eq(vector.last & last_n),
+        ]
+        with m.If(self.b.take):
+            m.d.sync += steps.eq(self.chunks.payload)
+        with m.Elif(self.b.step):
+            m.d.sync += steps.eq(steps - 1)
+        with m.If(self.b.step):
+            m.d.sync += k_left.eq(Mux(k_left == 1, product.k, k_left - 1))
+        with m.If(self.products.ready):
+            m.d.sync += k_left.eq(self.products.payload.k)
+
+    def _count_skipped(self, m, product, strip_ended, saved, owing) -> None:
+        """Report the tiles that a strip did without, one a cycle."""
+        owed, rows = Signal(16), Signal(16)
+        m.d.comb += owing.eq(owed != 0)
+        with m.If(owing):
+            m.d.comb += self.skipped.eq(rows)
+        m.d.sync += owed.eq(owed - owing + Mux(strip_ended, saved, 0))
+        with m.If(strip_ended):
+            m.d.sync += rows.eq(product.m)

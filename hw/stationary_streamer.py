@@ -1,0 +1,139 @@
+"""Streams vectors past the tile that stays in the grid."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .compressed_operand import vector_layout
+from .config import AcceleratorConfig
+from .matmul_events import step_events_layout
+from .operand_reader import OperandSignature
+from .partial_sums import tag_layout
+from .processing_element import OPERAND_BITS
+from .stationary_loader import stationary_tile_layout
+
+
+class StationaryStreamer(wiring.Component):
+    """Gives a vector of A a cycle, all rows of A or the useful ones, tile after tile.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    tile : stream of `stationary_tile_layout`, in; taken with the first vector that passes it.
+    a : the other side of `OperandSignature`, without its bursts
+    vectors : stream of `vector_layout`, in; useful vectors of A.
+    stream, swap, activations : to the grid; a vector, the first that passes a tile.
+    begin, ready, tag : the other side of those of `PartialSums`
+    busy : in; there is work.
+    idle : out; no vector passes.
+    events : `step_events_layout`, out; one cycle late.
+
+    Throughput: a vector a cycle, between tiles no pause.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self._config = config
+        rows = config.array.rows
+        super().__init__(
+            {
+                "tile": In(stream.Signature(stationary_tile_layout(config))),
+                "a": In(OperandSignature(config, rows)),
+                "vectors": In(stream.Signature(vector_layout(config))),
+                "stream": Out(1),
+                "swap": Out(1),
+                "activations": Out(data.ArrayLayout(signed(OPERAND_BITS), rows)),
+                "begin": Out(1),
+                "ready": In(1),
+                "tag": Out(tag_layout(config)),
+                "busy": In(1),
+                "idle": Out(1),
+                "events": Out(step_events_layout(config)),
+            }
+        )
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """Parameters of the accelerator."""
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the tile that is passed, and the vector that passes it."""
+        m = Module()
+        config = self.config
+        passed = Signal(stationary_tile_layout(config))
+        tile = Signal(stationary_tile_layout(config))
+        passing, beginning, blocked = Signal(), Signal(), Signal()
+        offered, last = Signal(), Signal()
+        row = Signal(16)
+        in_use = Signal()
+        vector = self.vectors.payload
+        m.d.comb += [
+            beginning.eq(~passing & self.tile.valid),
+            tile.eq(Mux(passing, passed, self.tile.payload)),
+            blocked.eq(beginning & tile.first & ~self.ready),
+            self.stream.eq((passing | beginning) & ~blocked & offered),
+            self.swap.eq(self.stream & ~passing),
+            self.begin.eq(self.swap & tile.first),
+            self.tile.ready.eq(self.swap),
+            self.tag.last.eq(last & tile.last),
+            self.tag.rows.eq(tile.m),
+            self.idle.eq(~passing),
+        ]
+        with m.If(self.stream):
+            m.d.sync += [passing.eq(~last), row.eq(Mux(last, 0, row + 1))]
+        with m.If(self.swap):
+            m.d.sync += passed.eq(self.tile.payload)
+        with m.If(tile.compressed_a):
+            m.d.comb += [
+                offered.eq(self.vectors.valid),
+                self.vectors.ready.eq((passing | beginning) & ~blocked),
+                last.eq(vector.last),
+                self.tag.row.eq(vector.place),
+            ]
+            m.d.comb += [
+                self.activations[r].eq(vector.elements[r]) for r in range(config.array.rows)
+            ]
+        with m.Else():
+            m.d.comb += [
+                offered.eq(in_use),
+                last.eq(row + 1 == tile.m),
+                self.tag.row.eq(row),
+                self.activations.eq(self.a.elements),
+                self.a.step.eq(self.stream),
+            ]
+        self._take(m, row, last, in_use)
+        self._report(m, tile, last, blocked)
+        return m
+
+    def _take(self, m: Module, row: Signal, last: Signal, in_use: Signal) -> None:
+        """Put the next chunk of A in use where one ends; every pass begins with a chunk."""
+        chunk_bits = (self.config.chunk - 1).bit_length()
+        ends = self.a.step & (row[:chunk_bits].all() | last)
+        m.d.comb += [
+            self.a.take.eq((~in_use | ends) & self.a.available),
+            self.a.take_early.eq(self.a.take),
+        ]
+        with m.If(self.a.take):
+            m.d.sync += in_use.eq(1)
+        with m.Elif(ends):
+            m.d.sync += in_use.eq(0)
+
+    def _report(self, m: Module, tile, last: Signal, blocked: Signal) -> None:
+        """Count vectors, and the rows for which none was needed."""
+        events = self.events
+        empty = tile.compressed_a & self.vectors.payload.empty
+        left = Signal(16)
+        now_left = Mux(self.swap, tile.m, left) - ~empty
+        with m.If(self.stream):
+            m.d.sync += left.eq(now_left)
+        m.d.sync += [
+            events.active.eq(self.stream),
+            events.rows.eq(Mux(empty, 0, tile.rows)),
+            events.columns.eq(tile.columns),
+            events.operand_stall.eq(self.busy & ~self.stream & ~blocked),
+            events.drain_stall.eq(blocked),
+            events.skipped.eq(Mux(self.stream & last & tile.compressed_a, now_left, 0)),
+        ]
