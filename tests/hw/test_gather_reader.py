@@ -2,9 +2,14 @@
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
 
 from ageha.hw.config import ConfigError, override, preset
-from ageha.hw.gather_reader import GatherReader
+from ageha.hw.gather_reader import GatherReader, gather_layout, place_layout
+from ageha.hw.operand_reader import OperandReader, burst_layout
+from ageha.hw.ports import ReadPortSignature
 from ageha.verif.golden.gather_reader import gather, lines_read
 from ageha.verif.simulator import run_bench
 
@@ -14,6 +19,55 @@ CONFIGS = {
     "square": {"array.rows": 8, "array.columns": 8, "scratchpad.banks": 8, "array.block": 8},
     "long": {"array.rows": 8, "scratchpad.banks": 16},
 }
+
+
+class GatheredOperand(wiring.Component):
+    """Operand A with both of its sources."""
+
+    def __init__(self, config):
+        self.config = config
+        elements = data.ArrayLayout(signed(8), config.array.rows)
+        super().__init__(
+            {
+                "bursts": In(stream.Signature(burst_layout(config))),
+                "announced": In(stream.Signature(gather_layout(config))),
+                "places": In(stream.Signature(place_layout)),
+                "operands": Out(ReadPortSignature(config)),
+                "gather": Out(ReadPortSignature(config)),
+                "idle": Out(1),
+                "available": Out(1),
+                "take": In(1),
+                "step": In(1),
+                "elements": Out(elements),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.reader = reader = OperandReader(self.config)
+        m.submodules.gather_reader = gather_reader = GatherReader(self.config)
+        wiring.connect(m, wiring.flipped(self.bursts), reader.a.bursts)
+        wiring.connect(m, wiring.flipped(self.announced), gather_reader.operand)
+        wiring.connect(m, wiring.flipped(self.places), gather_reader.places)
+        wiring.connect(m, reader.read, wiring.flipped(self.operands))
+        wiring.connect(m, gather_reader.read, wiring.flipped(self.gather))
+        wiring.connect(m, gather_reader.fill, reader.fill)
+        m.d.comb += [
+            self.idle.eq(gather_reader.idle),
+            self.available.eq(reader.a.available),
+            reader.a.take.eq(self.take),
+            reader.a.take_early.eq(self.take),
+            reader.a.step.eq(self.step),
+            self.elements.eq(reader.a.elements),
+        ]
+        return m
+
+
+@pytest.mark.parametrize("name", ["tiny", "square"])
+def test_gathered_chunks_keep_the_order(name):
+    config = override(preset("tiny"), CONFIGS[name])
+    values = {"config": config.to_dict(), "products": 60}
+    run_bench(GatheredOperand(config), "gathered_operand", parameters=values)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
