@@ -65,15 +65,14 @@ class _Lowering:
         self.output = self.memory.dram("output", "int16", gemm.m, gemm.n, OUTPUT_WINDOW)
 
     def run(self) -> Lowered:
-        outer = self.tiling.outer
-        inner: Role = "b" if outer == "a" else "a"
-        resident = None
-        for outer_tile in self._places(outer):
-            loaded = self._load(outer, *outer_tile)
-            for inner_tile in self._places(inner):
-                other = resident or self._load(inner, *inner_tile)
-                if self.tiling.rows(inner) >= self.planner.total[inner]:
-                    resident = other
+        outer, inner = self.tiling.outer, self.tiling.inner
+        kept: dict[tuple[int, int], _Tile] = {}
+        for outer_place in self._places(outer):
+            loaded = self._load(outer, *outer_place)
+            for place in self._places(inner):
+                other = kept.get(place) or self._load(inner, *place)
+                if self.tiling.keep:
+                    kept[place] = other
                 self._multiply(*((loaded, other) if outer == "a" else (other, loaded)))
         name = f"gemm {self.gemm.flow} {self.gemm.m}x{self.gemm.n}x{self.gemm.k}"
         return Lowered(Graph(name, tuple(self.memory.buffers), tuple(self.body)), self.constants)
@@ -99,29 +98,32 @@ class _Lowering:
             return self.memory.dram(name, "int8", rows, columns, INPUT_WINDOW)
         return self._constant(name, "int8", values)
 
-    def _copy(self, name: str, dtype: str, rows: int, columns: int, pitch: int) -> Buffer:
-        """Return the next copy of the buffer `name`."""
+    def _copy(
+        self, name: str, dtype: str, rows: int, columns: int, pitch: int, depth: int
+    ) -> Buffer:
+        """Return the next copy of the buffer `name`, of which `depth` are in use at a time."""
         number = self.copies.get(name, 0)
         self.copies[name] = number + 1
-        buffer = Buffer(
-            f"{name}.{number}", Level.SCRATCHPAD, dtype, rows, columns, pitch, self.tiling.depth
+        return self.memory.declare(
+            Buffer(f"{name}.{number}", Level.SCRATCHPAD, dtype, rows, columns, pitch, depth)
         )
-        return self.memory.declare(buffer)
 
     def _load(self, role: Role, first: int, rows: int) -> _Tile:
         gemm, name = self.gemm, self.gemm.name(role)
-        scales = self._copy(f"{role}.scales", "scale", 1, rows, rows)
+        kept = role == self.tiling.inner and self.tiling.keep
+        depth = len(self._places(role)) if kept else self.tiling.depth
+        scales = self._copy(f"{role}.scales", "scale", 1, rows, rows, depth)
         source = part(self.scales[role], 0, first, 1, rows)
         if role == gemm.compressed_role:
             assert self.planner.compressed is not None
             packed = self.planner.compressed.pack(first, rows)[np.newaxis]
             dram = self._constant(f"{name}.packed{first}", "packed", packed)
             size = packed.shape[1]
-            tile = self._copy(role, "packed", 1, size, size)
+            tile = self._copy(role, "packed", 1, size, size, depth)
             whole = part(dram)
         else:
             pitch = scratchpad_pitch(gemm.k, "int8", self.config.lanes)
-            tile = self._copy(role, "int8", rows, gemm.k, pitch)
+            tile = self._copy(role, "int8", rows, gemm.k, pitch, depth)
             whole = part(self.dense[role], first, rows=rows)
         self.body += [load(whole, part(tile), name), load(source, part(scales), f"{name}.scales")]
         return _Tile(first, rows, part(tile), part(scales))
@@ -132,7 +134,7 @@ class _Lowering:
         if gemm.y_transposed:
             top, left = b, a
             pitch = scratchpad_pitch(a.rows, "int16", self.config.lanes)
-        result = self._copy("y", "int16", top.rows, left.rows, pitch)
+        result = self._copy("y", "int16", top.rows, left.rows, pitch, self.tiling.depth)
         node = matmul(
             (a.values, a.scales), (b.values, b.scales), part(result), gemm.fraction, "gemm"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -21,6 +20,9 @@ from .problem import Gemm, Role
 MOST_PARTS = 12
 """Up to so many tiles of an operand every number is tried, beyond that powers of two."""
 
+STORE_HINDRANCE = 2
+"""So many beats of a store cost a load that runs beside it one."""
+
 NO_STEPS: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
 
@@ -33,8 +35,9 @@ class Tiling:
     a, b : int
         Rows of a tile of each.
     outer : str
-        The operand whose tiles are loaded once; the other's are loaded for each of them, unless
-        it has one tile.
+        The operand whose tiles are used one after the other, each with all tiles of the other.
+    keep : bool
+        Whether the other operand stays in the scratchpad once it is loaded.
     depth : int
         Copies of tiles: 2 loads the next while one is used, 1 lets the array work alone.
     """
@@ -42,7 +45,13 @@ class Tiling:
     a: int
     b: int
     outer: Role
+    keep: bool
     depth: int
+
+    @property
+    def inner(self) -> Role:
+        """The other operand."""
+        return "b" if self.outer == "a" else "a"
 
     def rows(self, role: Role) -> int:
         """Return the rows of a tile of operand `role`."""
@@ -89,14 +98,13 @@ class Planner:
         """
         found: list[Candidate] = []
         smallest = 0
-        for depth in depths:
-            for a, b in product(self._sizes("a"), self._sizes("b")):
-                for outer in ("a", "b"):
-                    tiling = Tiling(a, b, outer, depth)
-                    needed = self.bytes_needed(tiling)
-                    smallest = min(smallest or needed, needed)
-                    if needed <= self.config.scratchpad.bytes:
-                        found.append(Candidate(self.cycles(tiling), tiling))
+        choices = product(self._sizes("a"), self._sizes("b"), ("a", "b"), (True, False), depths)
+        for choice in choices:
+            tiling = Tiling(*choice)
+            needed = self.bytes_needed(tiling)
+            smallest = min(smallest or needed, needed)
+            if needed <= self.config.scratchpad.bytes:
+                found.append(Candidate(self.cycles(tiling), tiling))
         if not found:
             raise CompileError(
                 f"{self.gemm.flow}: k = {self.gemm.k} needs {smallest} bytes of scratchpad; "
@@ -104,8 +112,8 @@ class Planner:
             )
         return sorted(found, key=lambda item: (item.cycles, -item.tiling.a * item.tiling.b))
 
-    def _sizes(self, role: Role) -> Iterator[int]:
-        """Yield rows of a tile: all of them, equal parts, and below one tile of the array."""
+    def _sizes(self, role: Role) -> list[int]:
+        """Return rows of a tile: all of them, equal parts, and below one tile of the array."""
         total, array = self.total[role], self.config.array
         limit = total
         if role == "a" and is_stationary(self.gemm.flow):
@@ -126,7 +134,7 @@ class Planner:
             while size >= unit:
                 sizes.add(size if size == total else size // unit * unit)
                 size //= 2
-        yield from sorted(sizes)
+        return sorted(sizes)
 
     def _alignment(self, role: Role) -> int:
         """Return what a tile's first row is a multiple of: Y's columns begin at beats of DRAM."""
@@ -137,11 +145,13 @@ class Planner:
         """Return the scratchpad bytes of `tiling`, at most."""
         used = 0
         for role in ("a", "b"):
-            copies = tiling.depth if tiling.rows(role) < self.total[role] else 1
+            tiles = -(-self.total[role] // tiling.rows(role))
+            kept = role == tiling.inner and tiling.keep
+            copies = tiles if kept else min(tiles, tiling.depth)
             tile = self.tile_words(role, tiling.rows(role)) + tiling.rows(role)
             used += copies * (tile + 2 * self.config.lanes)
         outputs = -(-self.total["a"] // tiling.a) * -(-self.total["b"] // tiling.b)
-        copies = tiling.depth if outputs > 1 else 1
+        copies = min(outputs, tiling.depth)
         return WORD_BYTES * (used + copies * (self._result_words(tiling) + self.config.lanes))
 
     def tile_words(self, role: Role, rows: int) -> int:
@@ -162,10 +172,9 @@ class Planner:
 
     def cycles(self, tiling: Tiling) -> int:
         """Return about how many cycles the whole program takes."""
-        inner: Role = "b" if tiling.outer == "a" else "a"
         outer_tiles = -(-self.total[tiling.outer] // tiling.rows(tiling.outer))
-        again = outer_tiles if tiling.rows(inner) < self.total[inner] else 1
-        loaded = self._bytes(tiling.outer) + again * self._bytes(inner)
+        again = 1 if tiling.keep else outer_tiles
+        loaded = self._bytes(tiling.outer) + again * self._bytes(tiling.inner)
         first = sum(
             self._bytes(role) * tiling.rows(role) // self.total[role] for role in ("a", "b")
         )
@@ -176,7 +185,7 @@ class Planner:
         ends = first // beat + last + 2 * MEMORY_LATENCY
         if tiling.depth == 1:
             return array + load + store + 2 * MEMORY_LATENCY
-        return max(array + ends, load + last + ends, store + ends)
+        return max(array, load + store // STORE_HINDRANCE, store) + ends
 
     def _bytes(self, role: Role) -> int:
         if role == self.gemm.compressed_role:
