@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from ..hw.config import AcceleratorConfig
 from .butterfly.hierarchical import HierarchicalLinear
 from .butterfly.linear import ButterflyLinear
-from .cost import predict
 from .errors import CompileError
 from .fabnet_compiler import describe_fabnet, run_butterfly_passes
 from .gir import Graph, Node
@@ -101,7 +100,7 @@ def compile_butterfly(
         store(y.whole(), part(target), "output"),
     ]
     graph = run_butterfly_passes(Graph("butterfly", tuple(memory.buffers), tuple(body)), config)
-    metadata = describe_fabnet(graph, config) | {"predicted_cycles": predict(graph, config).cycles}
+    metadata = describe_fabnet(graph, config)
     constants: dict[str, NDArray[np.generic]] = lowering.constants
     return package(graph, constants, fractions, metadata, config)
 

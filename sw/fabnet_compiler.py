@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from ..hw.config import AcceleratorConfig
 from ..hw.isa import Opcode
 from .compiler import PASSES
-from .cost import cycles, predict
+from .cost import cycles
 from .errors import CompileError
 from .fabnet_quantise import quantise_blocks, quantise_fabnet
 from .frontend.fabnet import Fabnet, FabnetBlock
-from .gir import WORD, Graph, Level
+from .gir import Graph, Level
 from .gir_butterfly import butterfly_pairs
 from .gir_product import product_of
 from .gir_text import to_text
@@ -28,6 +28,7 @@ from .passes.fabnet import NUMBER_FRACTION, lower_fabnet
 from .passes.fabnet_stream import lower_blocks
 from .passes.schedule import schedule
 from .passes.synchronise import synchronise
+from .profile import compulsory_bytes, profile
 from .program import Program
 
 PREFETCH = (1 << 14, 1 << 12, 1 << 10, 0)
@@ -72,10 +73,7 @@ def compile_fabnet(
     graph = run_butterfly_passes(
         graph, config, lambda name, result: dump(to_text(result)) if name == dump_after else None
     )
-    metadata = describe_fabnet(graph, config) | {
-        "predicted_cycles": predict(graph, config).cycles,
-        "seconds": round(time.perf_counter() - started, 3),
-    }
+    metadata = describe_fabnet(graph, config) | {"seconds": round(time.perf_counter() - started, 3)}
     fractions = NUMBER_FRACTION, quantised.logits
     return package(graph, constants, fractions, metadata, config)
 
@@ -108,10 +106,7 @@ def compile_blocks(
     _, tokens, features = calibration.shape
     graph, constants = lower_blocks(quantised, tokens, features, config)
     graph = run_butterfly_passes(graph, config)
-    metadata = describe_fabnet(graph, config) | {
-        "predicted_cycles": predict(graph, config).cycles,
-        "seconds": round(time.perf_counter() - started, 3),
-    }
+    metadata = describe_fabnet(graph, config) | {"seconds": round(time.perf_counter() - started, 3)}
     fractions = quantised[0][1].input, quantised[-1][1].output
     return package(graph, constants, fractions, metadata, config)
 
@@ -162,7 +157,8 @@ def describe_fabnet(graph: Graph, config: AcceleratorConfig) -> dict[str, Any]:
         - ``array_cycles``, ``butterfly_cycles``: work of these units by the cost model;
         - ``ideal_cycles``: the larger of all multiply-adds of products over those of the array in a
           cycle, and of all pairs of all factors over those of the butterfly unit;
-        - ``compulsory_bytes``: constants, input and output, each once.
+        - ``compulsory_bytes``: constants, input and output, each once;
+        - what `profile.profile` returns.
     """
     operations, buffers = graph.operations(), graph.by_name()
     work = {
@@ -175,10 +171,9 @@ def describe_fabnet(graph: Graph, config: AcceleratorConfig) -> dict[str, Any]:
         "butterfly_cycles": work[Opcode.BUTTERFLY],
         "ideal_cycles": max(_array_ideal(graph, config), _butterfly_ideal(graph, config)),
         "compulsory_bytes": sum(
-            (buffer.rows if buffer.pitch else 1) * buffer.row_words * WORD
-            for buffer in graph.buffers
-            if buffer.level == Level.DRAM
+            compulsory_bytes(buffer) for buffer in graph.buffers if buffer.level == Level.DRAM
         ),
+        **profile(graph, config),
     }
 
 

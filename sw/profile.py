@@ -45,7 +45,8 @@ def bytes_moved(operation: Operation, buffers: Mapping[str, Buffer]) -> int:
 
 def compulsory_bytes(buffer: Buffer) -> int:
     """Return the bytes that must cross the bus for a DRAM buffer: all of it, or none."""
-    return 0 if buffer.name.endswith(SPILLED) else buffer.rows * buffer.row_words * WORD
+    rows = buffer.rows if buffer.pitch else 1
+    return 0 if buffer.name.endswith(SPILLED) else rows * buffer.row_words * WORD
 
 
 def _scratchpad(graph: Graph) -> list[dict[str, Any]]:
