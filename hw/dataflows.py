@@ -184,7 +184,6 @@ class Dataflows(wiring.Component):
             wiring.connect(m, stationary.places, gather.places)
             wiring.connect(m, gather.read, wiring.flipped(self.gather))
             wiring.connect(m, gather.fill, reader.fill)
-            m.d.comb += stationary.gathered.eq(gather.idle)
 
     def _hand_over(self, m: Module, gate: FlowGate, sources: dict[Family, Any]) -> None:
         """Show the drain the rows of the family at work."""

@@ -35,7 +35,6 @@ class Stationary(wiring.Component):
     matrices : stream of `matrix_layout`, out
     vectors : stream of `vector_layout`, in
     gathers, places : streams to the gather reader, out
-    gathered : in; the gather reader is idle. High where there is none.
     load, load_row, stream, swap : the other side of those of `Grid`; the columns are loaded, the
         activations stream.
     begin, ready, tag : the other side of those of `PartialSums`
@@ -51,7 +50,6 @@ class Stationary(wiring.Component):
                 "vectors": In(stream.Signature(vector_layout(config))),
                 "gathers": Out(stream.Signature(gather_layout(config))),
                 "places": Out(stream.Signature(place_layout)),
-                "gathered": In(1, init=1),
                 "load": Out(1),
                 "load_row": Out(range(config.array.rows)),
                 "stream": Out(1),
@@ -132,9 +130,7 @@ class Stationary(wiring.Component):
         column_tiles = (word.n + array.columns - 1) // array.columns
         ready = (
             products.w_rdy
-            # Chunks of A come from one source after the other, in the order of the products.
-            & (fetch_a.matrices.ready | compressed_a)
-            & (self.gathered | compressed_a | compressed_b)
+            & (fetch_a.matrices.ready | compressed_a | compressed_b)
             & (fetch_b.matrices.ready | compressed_b)
             & (self.matrices.ready | ~(compressed_a | compressed_b))
             & (self.gathers.ready | ~compressed_b)
