@@ -91,13 +91,22 @@ def compile_encoder(
     if ranges is None:
         ranges = calibrate(model, layers, calibration_tokens(model))
     quantised = quantise_layers(model, layers, ranges, masked=masked)
-    candidates = 1
     if tiling is None:
         choice = choose_tiling(shape, quantised, config)
-        tiling, candidates = choice.tiling, choice.candidates
-    graph = run_passes(
-        shape, quantised, tiling, config, on_pass=_dumper(dump_after, dump) if dump_after else None
+        candidates, ranking = choice.candidates, choice.ranking
+    else:
+        candidates, ranking = 1, (tiling,)
+    texts: dict[str, str] = {}
+
+    def on_pass(name: str, result: Graph) -> None:
+        if name == dump_after:
+            texts[name] = to_text(result)
+
+    tiling, graph = _first_that_fits(
+        ranking, lambda item: run_passes(shape, quantised, item, config, on_pass=on_pass)
     )
+    for text in texts.values():
+        dump(text)
     constants = {
         name: values
         for number, layer in quantised
@@ -165,12 +174,19 @@ def run_passes(
     return graph
 
 
-def _dumper(dump_after: str, dump: Callable[[str], None]) -> Callable[[str, Graph], None]:
-    def on_pass(name: str, graph: Graph) -> None:
-        if name == dump_after:
-            dump(to_text(graph))
+def _first_that_fits(
+    ranking: Sequence[Tiling], run: Callable[[Tiling], Graph]
+) -> tuple[Tiling, Graph]:
+    """Return the first tiling that all layers together have room for, and its graph.
 
-    return on_pass
+    The search looks at two layers; later ones may find the scratchpad cut up in another way.
+    """
+    for tiling in ranking[:-1]:
+        try:
+            return tiling, run(tiling)
+        except CompileError:
+            continue
+    return ranking[-1], run(ranking[-1])
 
 
 def _shape(config: BertConfig, sequence_length: int | Sequence[int], masked: bool) -> Shape:

@@ -34,13 +34,15 @@ def lower(
     last one's output. The weights of layer i are in the DRAM buffers ``i.query`` and so on, which
     `sw.passes.constants` fills. With a mask, ``mask`` is int16 [sentences, tokens of the longest],
     which is added to the scores of every query with the key of that token. Where the residual
-    stream does not stay in the scratchpad during attention, each layer leaves its output in DRAM.
+    stream does not stay in the scratchpad during attention, each layer leaves a copy of its output
+    in DRAM for the sum after it.
     """
     memory = Memory(config)
     source: Buffer | None = memory.dram(
         "input", "int16", shape.sequence, shape.hidden, INPUT_WINDOW
     )
     body = _masks(memory, shape, tiling)
+    before: Buffer | None = None
     for position, (number, layer) in enumerate(layers):
         target = None
         is_last = position == len(layers) - 1
@@ -48,8 +50,8 @@ def lower(
             name = "output" if is_last else f"{number}.spilled"
             target = memory.dram(name, "int16", shape.sequence, shape.hidden, OUTPUT_WINDOW)
         context = LayerContext(shape, tiling, memory, number, layer)
-        body += _layer(context, source, target)
-        source = target
+        body += _layer(context, source, before, target)
+        source, before = target, _residual(context)
     name = "encoder " + " ".join(str(number) for number, _ in layers)
     return Graph(name, tuple(memory.buffers), tuple(body))
 
@@ -68,13 +70,17 @@ def _masks(memory: Memory, shape: Shape, tiling: Tiling) -> list[Node]:
     return nodes
 
 
-def _layer(context: LayerContext, source: Buffer | None, target: Buffer | None) -> list[Node]:
+def _layer(
+    context: LayerContext, source: Buffer | None, before: Buffer | None, target: Buffer | None
+) -> list[Node]:
+    """Lower a layer: its input is in DRAM at `source`, or still in `before`, the last residual."""
     keep = context.tiling.keep_residual
     residual = _residual(context)
     x = _operand(context, "input")
     attention = AttentionLowering(context, x)
     norm, load_norm = context.norm("attention_norm")
-    nodes = [_input(context, source, residual if keep else None, x), *attention.heads()]
+    wide = before or (residual if keep else None)
+    nodes = [_input(context, None if before else source, wide, x), *attention.heads()]
     if not keep and source is not None:
         nodes.append(_reload(context, source, residual))
     nodes += [attention.projection(residual), load_norm]

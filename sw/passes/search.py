@@ -50,11 +50,14 @@ class Choice:
     cost : Cost
     candidates : int
         Tilings that were tried.
+    ranking : tuple of Tiling
+        Those that fit, the best one first.
     """
 
     tiling: Tiling
     cost: Cost
     candidates: int
+    ranking: tuple[Tiling, ...]
 
 
 def choose_tiling(
@@ -89,7 +92,8 @@ def choose_tiling(
     if cost(best).excess:
         graph = schedule(expand(lower(shape, layers, best, config)), config, best.prefetch)
         allocate(graph, config)
-    return Choice(best, cost(best), len(costs))
+    ranking = sorted((item for item in costs if not costs[item].excess), key=costs.__getitem__)
+    return Choice(best, cost(best), len(costs), tuple(ranking))
 
 
 def _check_least(shape: Shape, config: AcceleratorConfig) -> None:
