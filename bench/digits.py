@@ -37,6 +37,12 @@ class Classification:
         return float((self.logits.argmax(axis=-1) == labels).mean())
 
 
+def compile_digits(config: AcceleratorConfig, dump_after: str | None = None) -> Program:
+    """Return the program of the trained butterfly model; errors as `compile_fabnet`."""
+    calibration = load_digits().train_pixels[:CALIBRATION_IMAGES] / PIXEL_MAXIMUM
+    return compile_fabnet(digits_model(), config, calibration, dump_after=dump_after)
+
+
 class DigitsWorkload:
     """The trained model, compiled for a machine, and the test images.
 
@@ -58,8 +64,7 @@ class DigitsWorkload:
         self.labels = data.test_labels[:images]
         self.numbers = data.test_pixels[:images] / PIXEL_MAXIMUM
         self.model, self.twin = digits_model("fabnet"), digits_model("dense")
-        calibration = data.train_pixels[:CALIBRATION_IMAGES] / PIXEL_MAXIMUM
-        self.program: Program = compile_fabnet(self.model, config, calibration)
+        self.program = compile_digits(config)
 
     def inputs(self, image: int) -> Mapping[str, NDArray]:
         """Return the input tensor of one image."""

@@ -154,6 +154,7 @@ def describe_fabnet(graph: Graph, config: AcceleratorConfig) -> dict[str, Any]:
     -------
     dict
         - ``labels``: for each instruction but END, the product or step that it belongs to;
+        - ``candidates``: 1, there is nothing to choose from;
         - ``array_cycles``, ``butterfly_cycles``: work of these units by the cost model;
         - ``ideal_cycles``: the larger of all multiply-adds of products over those of the array in a
           cycle, and of all pairs of all factors over those of the butterfly unit;
@@ -167,6 +168,7 @@ def describe_fabnet(graph: Graph, config: AcceleratorConfig) -> dict[str, Any]:
     }
     return {
         "labels": [item.product for item in operations],
+        "candidates": 1,
         "array_cycles": work[Opcode.MATMUL],
         "butterfly_cycles": work[Opcode.BUTTERFLY],
         "ideal_cycles": max(_array_ideal(graph, config), _butterfly_ideal(graph, config)),

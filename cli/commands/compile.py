@@ -7,19 +7,23 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from ...bench.digits import compile_digits
 from ...hw.config import AcceleratorConfig
 from ...sw.compiler import compile_encoder
 from ...sw.errors import CompileError, FrontendError
 from ...sw.frontend.bert import load
 from ...sw.program import Program
 from ..console import output, step
-from ..errors import input_errors
+from ..errors import InputError, input_errors
 from ..layers import parse_layers
 from ..options import ConfigFile, JsonFile, Preset, Settings, machine
 from ..output import require_writable, require_writable_folder, staged_folder, write_json
 from ..program_files import program_paths, write_program
 
 MINILM = "minilm"
+DIGITS = "digits"
+
+DEFAULT_TOKENS = 32
 
 
 def compile_model(
@@ -37,6 +41,11 @@ def compile_model(
     InputError
         If the model or the options are wrong.
     """
+    if source == DIGITS:
+        if sequence or layers != "0" or masked:
+            raise InputError(f"{DIGITS} takes no --sequence, --layers or --masked")
+        with input_errors(FrontendError, CompileError), step("Compiling"):
+            return compile_digits(config, dump_after)
     folder = None if source == MINILM else Path(source)
     with input_errors(FrontendError, CompileError):
         with step("Reading the model"):
@@ -44,7 +53,12 @@ def compile_model(
         chosen = parse_layers(layers, model.config.layers)
         with step("Compiling"):
             return compile_encoder(
-                model, config, sequence, chosen, masked=masked, dump_after=dump_after
+                model,
+                config,
+                sequence or [DEFAULT_TOKENS],
+                chosen,
+                masked=masked,
+                dump_after=dump_after,
             )
 
 
@@ -52,7 +66,9 @@ def compile_command(
     model: Annotated[
         str,
         typer.Argument(
-            help=f"`{MINILM}`, or a folder with config.json and model.safetensors.", metavar="MODEL"
+            help=f"`{MINILM}`, `{DIGITS}` (a butterfly network), or a folder with config.json and "
+            "model.safetensors.",
+            metavar="MODEL",
         ),
     ],
     target: Annotated[
@@ -84,11 +100,10 @@ def compile_command(
 ) -> None:
     """Compile encoder layers of a model to a program file, a listing and a C header."""
     parameters = machine(preset, config, settings)
-    lengths = sequence or [32]
     require_writable_folder("--output", target)
     require_writable("--json", json_file)
-    program = compile_model(model, parameters, lengths, layers, masked, dump_after)
-    name = MINILM if model == MINILM else Path(model).resolve().name
+    program = compile_model(model, parameters, sequence or [], layers, masked, dump_after)
+    name = model if model in (MINILM, DIGITS) else Path(model).resolve().name
     with staged_folder("--output", target) as folder:
         write_program(folder, name, program)
     output.print(_table(program, program_paths(target, name)))
@@ -96,13 +111,17 @@ def compile_command(
     record = {
         "bench": "compile",
         "preset": parameters.name,
-        "case": f"{name} layers {layers} S={'+'.join(map(str, lengths))}",
+        "case": name if name == DIGITS else _case(name, layers, sequence or [DEFAULT_TOKENS]),
         "seconds": metadata["seconds"],
         "instructions": program.instructions,
         "candidates": metadata["candidates"],
         "predicted_cycles": metadata["predicted_cycles"],
     }
     write_json("--json", json_file, [record])
+
+
+def _case(name: str, layers: str, lengths: list[int]) -> str:
+    return f"{name} layers {layers} S={'+'.join(map(str, lengths))}"
 
 
 def _table(program: Program, files: str) -> Table:

@@ -9,6 +9,7 @@ from ageha.bench.execute import memory_bytes
 from ageha.bench.record import RunRecord
 from ageha.cli.main import main
 from ageha.hw.config import preset
+from ageha.sw.program import Program
 from ageha.verif.devices.golden import GoldenDevice
 
 
@@ -60,3 +61,13 @@ def test_quantised_model_keeps_the_accuracy():
     figures = workload.figures(workload.run(device, lambda done: None))
     assert figures["accuracy"] >= figures["float_accuracy"] - 0.01
     assert figures["accuracy"] >= figures["dense_float_accuracy"] - 0.02
+
+
+def test_compiled_program_runs(tmp_path, capsys):
+    folder = tmp_path / "program"
+    assert main(["compile", "digits", "-o", str(folder), "--preset", "ecp5"]) == 0
+    program = Program.load(folder / "digits.prog")
+    assert program.inputs[0].shape == (64, 1)
+    assert "BUTTERFLY" in (folder / "digits.s").read_text()
+    assert main(["compile", "digits", "-o", str(folder), "--sequence", "8"]) == 2
+    assert "takes no --sequence" in capsys.readouterr().err
