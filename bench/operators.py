@@ -43,7 +43,8 @@ def operators(
         Of a run; empty if nothing was measured.
     """
     predicted = metadata.get("predicted_spans", ())
-    labels = metadata.get("labels", ())
+    # A program without a profile may have labels all the same.
+    labels = metadata.get("labels", ()) if predicted else ()
     traffic = {(item["label"], item["unit"]): item for item in metadata.get("traffic", ())}
     measured = measured_spans(events)
     sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
