@@ -1,5 +1,6 @@
 """The accelerator: whole programs, every way to fail, and the Verilog that comes out of it."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from ageha.hw.config import override, preset
 from ageha.hw.isa import ErrorCode
 from ageha.sw.driver import DeviceError, load_program, run_program
 from ageha.verif import failures
+from ageha.verif.compressed_failures import compressed_failures
+from ageha.verif.dataflow_programs import dataflow_program
 from ageha.verif.devices.golden import GoldenDevice
 from ageha.verif.devices.library import MemorySettings, build
 from ageha.verif.devices.rtl import RtlDevice
@@ -23,6 +26,7 @@ ODD = override(
     TINY,
     {
         "array.rows": 8,
+        "array.block": 8,
         "scratchpad.banks": 8,
         "axi.data_width": 128,
         "axi.burst_beats": 4,
@@ -41,16 +45,34 @@ MEMORIES = {
 }
 
 
-def check_program(device, seed):
+@cache
+def golden_run(config, seed, made):
+    """Return a random program, its inputs, and its result on the golden model."""
+    program, inputs = made(config, seed)
+    return program, inputs, run_program(GoldenDevice(config, MEMORY_BYTES), program, inputs)
+
+
+def check_program(device, seed, made=random_program):
     """Compare a random program with the golden model: elements, bytes, multiplications."""
-    program, inputs = random_program(device.config, seed)
-    expected = run_program(GoldenDevice(device.config, MEMORY_BYTES), program, inputs)
+    print(f"{made.__name__}, {device.simulation.settings}, seed {seed}")
+    program, inputs, expected = golden_run(device.config, seed, made)
     found = run_program(device, program, inputs, timeout=60)
     for name, values in expected.outputs.items():
         np.testing.assert_array_equal(found.outputs[name], values, f"{name}, seed {seed}")
     assert [found.counters[name] for name in COUNTED] == [
         expected.counters[name] for name in COUNTED
     ]
+
+
+def check_failure(device, failure):
+    """Run a program that must stop, and compare what is reported."""
+    loaded = load_program(device, failure.program)
+    with pytest.raises(DeviceError) as caught:
+        loaded.run({}, timeout=60)
+    error = caught.value
+    expected = failure.code, failure.index, failure.reported(loaded.bases)
+    assert (error.code, error.index, error.address) == expected, failure.name
+    assert loaded.registers.read("error_code") == 0
 
 
 def test_bench():
@@ -61,11 +83,11 @@ def test_bench():
 @pytest.mark.parametrize("config", [TINY, ODD], ids=["tiny", "odd"])
 def test_programs(config):
     library = build(config)
-    for name, settings in MEMORIES.items():
+    for settings in MEMORIES.values():
         with RtlDevice(config, MEMORY_BYTES, settings=settings, library=library) as device:
             for seed in range(12):
-                print(f"{name} memory, seed {seed}")
                 check_program(device, seed)
+                check_program(device, seed, dataflow_program)
 
 
 @pytest.mark.slow
@@ -76,6 +98,19 @@ def test_programs_on_base():
         with RtlDevice(config, MEMORY_BYTES, settings=settings, library=library) as device:
             for seed in range(8):
                 check_program(device, seed)
+                check_program(device, seed, dataflow_program)
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("config", [TINY, ODD], ids=["tiny", "odd"])
+def test_malformed_operands(config, memory):
+    """Rules are broken in every flow: what is reported is exact, and the next program runs."""
+    library = build(config)
+    with RtlDevice(config, MEMORY_BYTES, settings=MEMORIES[memory], library=library) as device:
+        for seed, failure in enumerate(compressed_failures(config)):
+            check_failure(device, failure)
+            check_program(device, seed % 12, dataflow_program)
+        assert device.simulation.violations == []
 
 
 def test_verilog_is_clean(tmp_path):
@@ -91,6 +126,7 @@ def test_verilog_is_clean(tmp_path):
         for failure in (
             *failures.instruction_failures(TINY),
             *failures.controller_failures(TINY),
+            *compressed_failures(TINY),
         )
         # The golden model finds deadlocks without a watchdog.
         if failure.code is not ErrorCode.WATCHDOG
@@ -98,11 +134,4 @@ def test_verilog_is_clean(tmp_path):
     ids=lambda failure: failure.name,
 )
 def test_golden_reports_the_same(failure):
-    device = GoldenDevice(TINY, MEMORY_BYTES)
-    loaded = load_program(device, failure.program)
-    with pytest.raises(DeviceError) as caught:
-        loaded.run({})
-    error = caught.value
-    expected = failure.code, failure.index, failure.reported(loaded.bases)
-    assert (error.code, error.index, error.address) == expected
-    assert loaded.registers.read("error_code") == 0
+    check_failure(GoldenDevice(TINY, MEMORY_BYTES), failure)

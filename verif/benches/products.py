@@ -39,11 +39,12 @@ PRIMES = (2, 3, 5, 7, 13, 31, 61, 127, 251)
 
 @dataclass
 class Allocator:
-    """Places matrices one after the other, with random gaps."""
+    """Places matrices one after the other, with random gaps, in the words from `next` to `end`."""
 
     config: AcceleratorConfig
     generator: random.Random
     next: int = 0
+    end: int | None = None
 
     def matrix(self, rows: int, columns: int, dtype: str, *, skewed: bool) -> Matrix:
         """Return a free place; skewed ones have a pitch of 1 modulo the lanes.
@@ -60,7 +61,7 @@ class Allocator:
             pitch += (1 - pitch) % lanes
         address = self.next + self.generator.randrange(4)
         self.next = address + (rows - 1) * pitch + words
-        if self.next > self.config.scratchpad_words:
+        if self.next > (self.end or self.config.scratchpad_words):
             raise ValueError(f"{rows} x {columns} {dtype} do not fit the scratchpad")
         return Matrix(rows, columns, dtype, address, pitch)
 
