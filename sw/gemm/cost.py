@@ -9,6 +9,9 @@ from ...hw.config import WORD_BYTES, AcceleratorConfig
 from ..sparsity.dataflow import Dataflow
 from .flows import is_stationary
 
+GATHER_CYCLES = 13
+"""Of a packed stationary tile, besides a chunk: from its places to the first column of A."""
+
 START = {False: 45, True: 70}
 """Cycles from the issue of an instruction to its first sums, by whether it is stationary."""
 
@@ -47,8 +50,8 @@ def _steps(
     config: AcceleratorConfig,
     steps: NDArray[np.int64],
 ) -> int:
-    """Return the steps; a tile takes no fewer than it has rows to drain or to load."""
-    rows, columns = config.array.rows, config.array.columns
+    """Return the steps; a tile takes no fewer than it has rows to drain, to load or to gather."""
+    rows, columns, chunk = config.array.rows, config.array.columns, config.chunk
     row_tiles, column_tiles = -(-m // rows), -(-n // columns)
     match flow:
         case Dataflow.DENSE_OUTPUT:
@@ -58,9 +61,10 @@ def _steps(
         case Dataflow.SPARSE_OUTPUT | Dataflow.COLUMN_SPARSE_OUTPUT:
             return row_tiles * int(np.maximum(steps, rows).sum())
         case Dataflow.SPARSE_WEIGHT:
-            return int(np.maximum(-(-steps // rows), 1).sum()) * max(m, rows)
+            gathered = max(-(-m // chunk) * chunk, chunk + GATHER_CYCLES)
+            return int(np.maximum(-(-steps // rows), 1).sum()) * gathered
         case Dataflow.SPARSE_INPUT:
-            return column_tiles * int(np.maximum(steps, rows).sum())
+            return column_tiles * int(np.maximum(steps, chunk).sum())
 
 
 def _words(
