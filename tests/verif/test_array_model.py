@@ -10,7 +10,7 @@ from ageha.hw.isa import COMPRESSED_A_FLOWS, COMPRESSED_B_FLOWS, ErrorCode, Flow
 from ageha.sw.sparsity import bitmap, slots
 from ageha.sw.sparsity.dataflow import Dataflow
 from ageha.sw.sparsity.steps import ideal_cycles
-from ageha.verif.benches.products import DENSITIES, Allocator, Product, random_instructions
+from ageha.verif.benches.products import DENSITIES, Allocator, Product, random_products
 from ageha.verif.golden.array import execute
 from ageha.verif.golden.fault import Fault
 from ageha.verif.golden.matmul import matmul
@@ -54,7 +54,7 @@ def result(instruction, scratchpad, name="y"):
 def test_every_flow_gives_the_dense_product(flow, config):
     generator = random.Random(flow.value)
     scratchpad = Scratchpad(config)
-    for instruction in random_instructions(generator, scratchpad, [flow], 20):
+    for _, instruction in random_products(generator, scratchpad, [flow], 20):
         a, b = (dense_operand(instruction, name, scratchpad) for name in "ab")
         scale_places = (
             scales(instruction[length], instruction[f"{name}_scale_address"])

@@ -23,7 +23,7 @@ from ..golden.matmul_check import check_matmul
 from ..golden.scratchpad import Scratchpad
 from ..parameters import generator, parameters
 from .line_memory import LineMemory, noise
-from .products import Allocator, Product, random_instructions
+from .products import Allocator, Product, random_products
 from .unit import UnitDriver, configuration, reset
 
 READ_PORTS = ("operands", "compressed", "gather", "drain_read")
@@ -159,7 +159,8 @@ async def multiplies(dut):
     await bench.start(parameters()["refusals"])
     while bench.issued < parameters()["cases"]:
         count = min(12, parameters()["cases"] - bench.issued)
-        await bench.run(random_instructions(bench.random, bench.actual, flows(), count))
+        placed = random_products(bench.random, bench.actual, flows(), count)
+        await bench.run([instruction for _, instruction in placed])
     await bench.rest()
 
 

@@ -227,24 +227,25 @@ def _side(generator: random.Random, config: AcceleratorConfig, limit: int) -> in
     edge = generator.choice((array.rows, array.columns, array.block, config.chunk))
     edge = edge * generator.choice((1, 1, 2, 3)) + generator.choice((-1, 0, 1))
     spread = int(limit ** generator.random()) + generator.randrange(5)
-    side = generator.choice((1, generator.choice(PRIMES), edge, spread, spread))
+    usual = (1, generator.choice(PRIMES), edge, spread, spread)
+    side = generator.choice((*usual * 4, limit))
     return min(limit, max(1, side))
 
 
-def random_instructions(
+def random_products(
     generator: random.Random,
     scratchpad: Scratchpad,
     flows: Sequence[Flow],
     count: int,
-) -> list[Instruction]:
-    """Return up to `count` products, at least one, whose operands lie side by side."""
+) -> list[tuple[Product, Instruction]]:
+    """Place up to `count` random products of `flows`, at least one, side by side."""
     allocator = Allocator(scratchpad.config, generator)
-    placed: list[Instruction] = []
+    placed: list[tuple[Product, Instruction]] = []
     failures = 0
     while len(placed) < count and (failures < 3 or not placed):
         product = random_product(generator, scratchpad.config, generator.choice(flows))
         try:
-            placed.append(product.place(allocator, scratchpad))
+            placed.append((product, product.place(allocator, scratchpad)))
         except ValueError:
             failures += 1
     return placed
