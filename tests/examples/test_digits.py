@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ageha.sw.frontend.fabnet import load_fabnet
+
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "digits"
 
 
@@ -37,3 +39,13 @@ def test_gradients(train, kind):
         parameter.value[place] += step
         quotient = (losses[0] - losses[1]) / (2 * step)
         assert parameter.gradient[place] == pytest.approx(quotient, abs=2e-5, rel=1e-3), name
+
+
+def test_training_writes_a_model(train, tmp_path, monkeypatch, capsys):
+    target = tmp_path / "model.safetensors"
+    monkeypatch.setattr(train, "EPOCHS", 1)
+    monkeypatch.setattr(sys, "argv", ["train.py", "fabnet", "-o", str(target)])
+    train.main()
+    assert "6954 parameters" in capsys.readouterr().out
+    model = load_fabnet(target)
+    assert (model.tokens, model.features, model.classes) == (64, 32, 10)
