@@ -22,6 +22,9 @@ MEMORY_LATENCY = 64
 BURST_CYCLES = 11
 """Of a burst besides that latency, until the next one may take its place."""
 
+BURST_GAP = 1
+"""Cycles between two bursts, as the trace shows at that latency."""
+
 VECTOR_START = {Opcode.QUANTISE: 70, Opcode.SOFTMAX: 70, Opcode.NORMALISE: 140}
 """Cycles of an instruction of the vector unit besides those of its rows."""
 
@@ -50,7 +53,8 @@ def cycles(operation: Operation, buffers: Mapping[str, Buffer], config: Accelera
 def _row(beats: int, config: AcceleratorConfig) -> float:
     """Return the cycles of a row of `beats`: short bursts leave the bus waiting for memory."""
     bursts = -(-beats // config.axi.burst_beats)
-    return max(beats, bursts * (MEMORY_LATENCY + BURST_CYCLES) / config.axi.outstanding)
+    waiting = bursts * (MEMORY_LATENCY + BURST_CYCLES) / config.axi.outstanding
+    return max(beats + bursts * BURST_GAP, waiting)
 
 
 def _matmul(operation: Operation, config: AcceleratorConfig) -> int:

@@ -120,7 +120,9 @@ def _check_least(shape: Shape, config: AcceleratorConfig) -> None:
 def _descend(
     best: Tiling, options: Mapping[str, list[Any]], cost: Callable[[Tiling], Cost]
 ) -> Tiling:
-    for _ in range(SWEEPS):
+    for sweep in range(SWEEPS):
+        if sweep and best.keep_residual and cost(best).excess:
+            break  # Nothing of that kind fits; one more sweep would only come nearer.
         before = best
         for name, values in options.items():
             best = min((replace(best, **{name: value}) for value in values), key=cost)
