@@ -26,6 +26,31 @@ def _ones(count: Value, width: int) -> Value:
     return Cat(place < count for place in range(width))
 
 
+def element_index(
+    m: Module, group: Value, number: Value, window: Value, wide: Value, reversal: Value
+) -> Signal:
+    """Return the element index of the first point of word `number`, before any reversal."""
+    word, place = Signal(3), Signal(WORD_BITS)
+    m.d.comb += word.eq(number)
+    with m.Switch(reversal):
+        with m.Case(Reversal.LONG):
+            m.d.comb += [word.eq(0), place.eq(number[:WORD_BITS])]
+        with m.Case(Reversal.EIGHT):
+            m.d.comb += [word.eq(Cat(0, number[1:])), place.eq(number[0])]
+    element = Signal(_NUMBER_BITS + WORD_BITS)
+    m.d.comb += element.eq(Cat(place, insert(group, word, window, wide)))
+    return element
+
+
+def reverse(element: Value, tokens: Value, log_points: Value) -> Value:
+    """Return the number of the word of `element` with the bits of its point reversed."""
+    point = Mux(tokens, element >> WORD_BITS, element)
+    low = point[:MAXIMUM_LOG_POINTS]
+    mirrored = Cat(*reversed(list(low))) >> (MAXIMUM_LOG_POINTS - log_points)[:4]
+    result = (point & ~_ones(log_points, len(element))) | mirrored
+    return Mux(tokens, result, result >> WORD_BITS)[:_NUMBER_BITS]
+
+
 class ButterflyAddress(wiring.Component):
     """Turns group, word and plane into an address, in `LATENCY` steps.
 
@@ -90,14 +115,15 @@ class ButterflyAddress(wiring.Component):
         """Return the pipeline: insertion, reversal, operands, product, sum."""
         m = Module()
         access = self.access
-        element = self._step(m, self._element(m))
+        element = element_index(m, self.group, self.word, self.window, self.wide, self.reversal)
+        element = self._step(m, element)
         constants = Cat(
             Mux(self.plane, access.imaginary, access.base), access.step, access.pitch, access.limit
         )
         widths = (address_width(self.config), 16, 16, len(access.limit))
         reverses = self._step(m, self.reverses)
         constants = self._step(m, constants)
-        reversed_number = self._reverse(element)
+        reversed_number = reverse(element, self.tokens, self.log_points)
         number = self._step(m, Mux(reverses, reversed_number, element[WORD_BITS:]))
         constants = self._step(m, constants)
         operand = self._step(m, number)
@@ -127,28 +153,6 @@ class ButterflyAddress(wiring.Component):
         with m.If(self.advance):
             m.d.sync += register.eq(value)
         return register
-
-    def _element(self, m: Module) -> Signal:
-        """Return the element index of the first point of the word, before the reversal."""
-        word, place = Signal(3), Signal(WORD_BITS)
-        m.d.comb += word.eq(self.word)
-        with m.Switch(self.reversal):
-            with m.Case(Reversal.LONG):
-                m.d.comb += [word.eq(0), place.eq(self.word[:WORD_BITS])]
-            with m.Case(Reversal.EIGHT):
-                m.d.comb += [word.eq(Cat(0, self.word[1:])), place.eq(self.word[0])]
-        element = Signal(_NUMBER_BITS + WORD_BITS)
-        m.d.comb += element.eq(Cat(place, insert(self.group, word, self.window, self.wide)))
-        return element
-
-    def _reverse(self, element: Value) -> Value:
-        """Return the number of the word of `element` with the bits of its point reversed."""
-        point = Mux(self.tokens, element >> WORD_BITS, element)
-        low = point[:MAXIMUM_LOG_POINTS]
-        mirrored = Cat(*reversed(list(low))) >> (MAXIMUM_LOG_POINTS - self.log_points)[:4]
-        mask = _ones(self.log_points, len(element))
-        result = (point & ~mask) | mirrored
-        return Mux(self.tokens, result, result >> WORD_BITS)[:_NUMBER_BITS]
 
 
 def _split(value: Value, widths: tuple[int, ...]) -> list[Value]:

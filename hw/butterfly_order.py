@@ -168,3 +168,15 @@ def coefficient_order(
                     pair = (point >> log_stride + 1) << log_stride | point & (1 << log_stride) - 1
                     used = beat < beats and point < points
                     yield (each.first + factor, pair) if used else None
+
+
+def pass_cycles(each: Pass, words: int) -> int:
+    """Return the cycles of a pass over one vector a lane: a beat a cycle.
+
+    Parameters
+    ----------
+    each : Pass
+    words : int
+        Words of a vector, as in `Pass.groups`.
+    """
+    return each.groups(words) * each.beats

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ageha.bench.half_precision import half_butterfly, half_fourier
 from ageha.hw.butterfly import Butterfly
 from ageha.hw.butterfly_format import (
     COEFFICIENT_FRACTION,
@@ -17,7 +18,6 @@ from ageha.hw.config import ConfigError, override, preset
 from ageha.verif.golden.butterfly import (
     Block,
     Factor,
-    bit_reversal,
     fourier_factors,
     fourier_transform,
     growths,
@@ -50,43 +50,6 @@ def last_places(found, exact):
     return max(np.abs(error.real).max(), np.abs(error.imag).max())
 
 
-def pairs(points, log_stride):
-    stride = 1 << log_stride
-    index = np.arange(points // 2)
-    first = 2 * index - index % stride
-    return first, first + stride
-
-
-def apply(x, matrices, dtype):
-    """Apply 2 x 2 matrices by increasing stride, each operation rounded to `dtype`."""
-    y = x.astype(dtype)
-    for log_stride, matrix in enumerate(matrices):
-        first, second = pairs(x.shape[1], log_stride)
-        t = matrix.astype(dtype)
-        upper = t[:, 0, 0] * y[:, first] + t[:, 0, 1] * y[:, second]
-        lower = t[:, 1, 0] * y[:, first] + t[:, 1, 1] * y[:, second]
-        y[:, first], y[:, second] = upper, lower
-    return y.astype(float)
-
-
-def half_precision_fourier(x):
-    """Return the radix-2 transform with every operation rounded to half precision."""
-    points = x.shape[1]
-    x = x[:, bit_reversal(points)]
-    real, imaginary = x.real.astype(np.float16), x.imag.astype(np.float16)
-    for log_stride in range(points.bit_length() - 1):
-        first, second = pairs(points, log_stride)
-        angle = np.pi * (first % (1 << log_stride)) / (1 << log_stride)
-        cosine, sine = np.cos(angle).astype(np.float16), -np.sin(angle).astype(np.float16)
-        product_real = cosine * real[:, second] - sine * imaginary[:, second]
-        product_imaginary = cosine * imaginary[:, second] + sine * real[:, second]
-        real[:, second] = real[:, first] - product_real
-        imaginary[:, second] = imaginary[:, first] - product_imaginary
-        real[:, first] += product_real
-        imaginary[:, first] += product_imaginary
-    return real.astype(float) + 1j * imaginary
-
-
 def samples(kind, points):
     random = np.random.default_rng(points)
     if kind == "uniform":
@@ -105,7 +68,7 @@ def test_fourier_transforms_beat_half_precision(kind, chained):
         exact = np.fft.fft(x)
         found = fourier_transform(Block.from_float(x), chained)
         assert not found.saturated
-        half = signal_to_noise(exact, half_precision_fourier(x))
+        half = signal_to_noise(exact, half_fourier(x))
         assert signal_to_noise(exact, found.to_complex()) >= half + MARGIN, (points, half)
 
 
@@ -131,8 +94,8 @@ def test_rotations_beat_half_precision(chained):
     for points in SIZES:
         x = np.random.default_rng(points).normal(0, 1, (1, points))
         matrices = random_matrices("rotations", points)
-        exact = apply(x, matrices, np.float64)
-        half = signal_to_noise(exact, apply(x, matrices, np.float16))
+        exact = half_butterfly(x, matrices, np.float64)
+        half = signal_to_noise(exact, half_butterfly(x, matrices, np.float16))
         found = real_transform(x, matrices, chained)
         assert signal_to_noise(exact, found) >= half + MARGIN, points
 
@@ -144,7 +107,7 @@ def test_free_matrices(chained):
         x = np.random.default_rng(points).normal(0, 1, (1, points))
         matrices = random_matrices("free", points)
         found = real_transform(x, matrices, chained)
-        assert signal_to_noise(apply(x, matrices, np.float64), found) >= 57, points
+        assert signal_to_noise(half_butterfly(x, matrices, np.float64), found) >= 57, points
 
 
 @pytest.mark.parametrize("points", SIZES)
