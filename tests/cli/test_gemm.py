@@ -126,3 +126,24 @@ def test_wrong_weights_are_refused(values, message, tmp_path, refused):
 def test_missing_weights_are_refused(tmp_path, refused):
     arguments = ["compile", "gemm", "--m", 3, "-o", tmp_path / "p", "--weights"]
     refused([*arguments, tmp_path / "no.npy"], "no.npy: cannot be read: No such file")
+
+
+def test_verilog_agrees(weights, tmp_path, capsys):
+    compile_gemm(weights, tmp_path, "--m", 9, "--flow", "sIS", "--prune", 0.5)
+    arguments = ["run", tmp_path / "gemm.prog", "-o", tmp_path / "out", "--stalls", 30]
+    assert main([str(argument) for argument in arguments]) == 0
+    printed = capsys.readouterr().out
+    assert "yes, all 270" in printed
+    assert "NumPy's product beside the program: all 270 equal" in printed
+
+
+def test_products_of_given_shapes_are_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("ageha.bench.scale_sim.environment", lambda: None)
+    figures = tmp_path / "gemm.json"
+    options = [*MACHINE, "--shape", "16x24x32", "--shape", "5x7x11", "--json", str(figures)]
+    assert main(["bench", "gemm", *options]) == 0
+    assert "reference: formula" in capsys.readouterr().out
+    records = json.loads(figures.read_text())
+    assert [record["flow"] for record in records] == ["dOS"] * 2 + ["dWS"] * 2 + ["dIS"] * 2
+    assert records[0]["case"] == "product 16x24x32"
+    assert not any(record["mismatches"] for record in records)

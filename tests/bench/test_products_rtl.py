@@ -1,0 +1,99 @@
+"""Records of single products on the Verilog of `tiny`: keys, right results, no lost cycles."""
+
+import numpy as np
+import pytest
+
+from ageha.bench.execute import build_library
+from ageha.bench.gemm import GemmCase, measure_gemm
+from ageha.bench.scale_sim import FORMULA, formula
+from ageha.bench.sparse import Scheme, SparseBench, SparseCase
+from ageha.hw.config import preset
+from ageha.sw.gemm.flows import DENSE_FLOWS, SPARSE_FLOWS
+from ageha.sw.sparsity.dataflow import Dataflow
+
+TINY = preset("tiny")
+
+GEMM_KEYS = {
+    "bench",
+    "preset",
+    "case",
+    "flow",
+    "cycles",
+    "ideal_cycles",
+    "utilization",
+    "folds",
+    "reference",
+    "reference_cycles",
+    "speedup",
+    "mismatches",
+}
+SPARSE_KEYS = {
+    "bench",
+    "preset",
+    "case",
+    "flow",
+    "scheme",
+    "density",
+    "cycles",
+    "ideal_cycles",
+    "utilization",
+    "dense_cycles",
+    "speedup",
+    "ideal_speedup",
+    "layer_cycles",
+    "predicted_cycles",
+    "dense_layer_cycles",
+    "layer_speedup",
+    "compressed_bytes",
+    "dense_bytes",
+    "relative_error",
+    "mismatches",
+}
+
+
+@pytest.fixture(scope="module")
+def library():
+    return build_library(TINY)
+
+
+@pytest.mark.parametrize("flow", DENSE_FLOWS)
+def test_dense_products(flow, library):
+    case = GemmCase("square", 32, 64, 64)
+    reference = formula(flow, case.shape, TINY.array)
+    record = measure_gemm(case, flow, TINY, library, (reference, FORMULA))
+    assert set(record) == GEMM_KEYS
+    assert record["mismatches"] == 0
+    assert record["utilization"] > 0.98
+    assert record["speedup"] > 1
+
+
+@pytest.mark.parametrize("flow", DENSE_FLOWS)
+def test_heads_follow_each_other(flow, library):
+    heads, one = (GemmCase("heads", 16, 16, 16, count) for count in (6, 1))
+    cycles, alone = (
+        measure_gemm(case, flow, TINY, library, (1, FORMULA))["cycles"] for case in (heads, one)
+    )
+    assert cycles - alone < 1.05 * 5 * 16**3 / 16
+
+
+@pytest.mark.parametrize("flow", SPARSE_FLOWS)
+def test_sparse_products(flow, library):
+    weights = np.random.default_rng(2).normal(size=(64, 64))
+    bench = SparseBench(TINY, library, tokens=48)
+    record = bench.measure(SparseCase("random", weights), Scheme(flow, "magnitude", 0.5))
+    assert set(record) == SPARSE_KEYS
+    assert record["mismatches"] == 0
+    assert record["density"] == pytest.approx(0.5, abs=0.02)
+    assert record["ideal_speedup"] == pytest.approx(2, rel=0.02)
+    assert record["speedup"] > 0.9 * record["ideal_speedup"]
+    assert record["predicted_cycles"] == pytest.approx(record["layer_cycles"], rel=0.15)
+
+
+def test_patterns(library):
+    weights = np.random.default_rng(3).normal(size=(64, 64))
+    bench = SparseBench(TINY, library, tokens=48)
+    scheme = Scheme(Dataflow.COLUMN_SPARSE_OUTPUT, "1:4")
+    record = bench.measure(SparseCase("random", weights), scheme)
+    assert record["mismatches"] == 0
+    assert record["speedup"] > 0.85 * 4
+    assert record["compressed_bytes"] < record["dense_bytes"]
