@@ -114,13 +114,15 @@ class BertModel:
     folder: Path | None = None
 
 
-def load(source: Path | str | None = None) -> BertModel:
+def load(source: Path | str | None = None, weights: Path | None = None) -> BertModel:
     """Read a model.
 
     Parameters
     ----------
     source : path, optional
         A folder with ``config.json`` and ``model.safetensors``; all-MiniLM-L6-v2 if left out.
+    weights : path, optional
+        A checkpoint to take the place of the folder's, such as a sparse one.
 
     Raises
     ------
@@ -130,7 +132,7 @@ def load(source: Path | str | None = None) -> BertModel:
     """
     folder = model_folder(source)
     config = read_config(folder)
-    tensors = read_tensors(folder / "model.safetensors", _shapes(config))
+    tensors = read_tensors(weights or folder / "model.safetensors", _shapes(config))
     return BertModel(
         config,
         Embeddings(

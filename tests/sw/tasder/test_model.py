@@ -1,0 +1,259 @@
+"""Sparse models: forward pass, losses of layers, resuming, and what a checkpoint keeps."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from ageha.hw.config import ArrayConfig
+from ageha.sw import reference
+from ageha.sw.calibrate import random_tokens
+from ageha.sw.embedding import sentence_embedding
+from ageha.sw.errors import FrontendError
+from ageha.sw.frontend import bert
+from ageha.sw.frontend.bert_save import save
+from ageha.sw.frontend.synthetic import synthetic_bert
+from ageha.sw.reference import embed, encoder
+from ageha.sw.sparsity.errors import SparsityError
+from ageha.sw.sparsity.tasd import parse_series
+from ageha.sw.tasder import sentences
+from ageha.sw.tasder.cost import series_cost
+from ageha.sw.tasder.errors import BudgetError
+from ageha.sw.tasder.forward import Batch, gelu, run_layers, sentence_embeddings
+from ageha.sw.tasder.plan import (
+    SERIES_KEY,
+    Calibration,
+    cheapest,
+    choice_of,
+    counts_by_series,
+    default_candidates,
+    dense_slots,
+    front_of,
+    model_cost,
+    quality_of,
+    save_sparse,
+    uniform_choice,
+    within_budget,
+)
+from ageha.sw.tasder.quality import spearman
+from ageha.sw.tasder.search import Front, Option
+from ageha.sw.tasder.sensitivity import measure
+from ageha.sw.tasder.sparsify import GREEDY, Method, linear_names, linear_of, sparsify
+
+ARRAY = ArrayConfig(rows=4, columns=4, block=8)
+CANDIDATES = (parse_series("2:8"), parse_series("5:8"))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return synthetic_bert(layers=2, seed=4)
+
+
+@pytest.fixture(scope="module")
+def texts(model):
+    lengths = np.random.default_rng(1).integers(1, 30, 24)
+    tokens = random_tokens(model, 24)
+    cut = [item[:length] for item, length in zip(tokens, lengths, strict=True)]
+    return Calibration.of(model, cut, seed=1)
+
+
+@pytest.fixture(scope="module")
+def losses(model, texts):
+    return measure(model, CANDIDATES, texts.batch, texts.sentences, Method())
+
+
+def test_forward_pass_is_the_reference(model):
+    tokens = [
+        item[:length] for item, length in zip(random_tokens(model, 3), (1, 9, 30), strict=True)
+    ]
+    batch = Batch.of(model, tokens)
+    rows = run_layers(model, batch)
+    expected = [encoder(model, embed(model, item)) for item in tokens]
+    np.testing.assert_allclose(rows, np.concatenate(expected), atol=2e-5)
+    np.testing.assert_allclose(
+        sentence_embeddings(rows, batch.lengths),
+        np.stack([sentence_embedding(item) for item in expected]),
+        atol=1e-5,
+    )
+
+
+def test_gelu():
+    x = np.linspace(-8, 8, 1001, dtype=np.float32)
+    assert np.max(np.abs(gelu(x) - reference.gelu(x))) < 2e-6
+
+
+def test_spearman():
+    assert spearman(np.array([1.0, 2, 3]), np.array([10.0, 20, 90])) == pytest.approx(1)
+    assert spearman(np.array([1.0, 2, 3]), np.array([3.0, 2, 1])) == pytest.approx(-1)
+    # Ranks 1, 2.5, 2.5, 4 beside 1, 2, 3, 4.
+    assert spearman(np.array([0.0, 1, 1, 2]), np.array([1.0, 2, 3, 4])) == pytest.approx(0.9486833)
+
+
+def test_each_layer_takes_its_series(model, texts):
+    choice = {"0.expand": CANDIDATES[0], "1.query": CANDIDATES[1]}
+    for method in (Method(), GREEDY):
+        sparse = sparsify(model, choice, texts.batch, method)
+        for name in linear_names(model):
+            weight = linear_of(sparse, name).weight
+            if name not in choice:
+                np.testing.assert_array_equal(weight, linear_of(model, name).weight)
+                continue
+            groups = weight.reshape(-1, 8)
+            assert np.count_nonzero(groups, axis=1).max() == choice[name][0].n
+
+
+def test_compensated_model_is_nearer(model, texts):
+    choice = uniform_choice(model, CANDIDATES[1])
+    greedy = quality_of(sparsify(model, choice, None, GREEDY), model, texts.sentences)
+    better = quality_of(sparsify(model, choice, texts.batch), model, texts.sentences)
+    assert greedy.cosine < better.cosine < 1
+
+
+def test_losses_fall_with_slots(losses, model):
+    assert list(losses) == linear_names(model)
+    for found in losses.values():
+        assert found["2:8"] > found["5:8"] > 0
+
+
+def test_search_meets_its_budget(model, losses, texts):
+    total = dense_slots(model, ARRAY)
+    front = front_of(model, losses, CANDIDATES, ARRAY, dense=["0.query"])
+    point = within_budget(front, 0.7, total)
+    choice = choice_of(point)
+    assert "0.query" not in choice and point.slots <= 0.7 * total
+    sparse = sparsify(model, choice, texts.batch)
+    assert model_cost(sparse, ARRAY).slots <= point.slots
+    assert sum(counts_by_series(choice, model).values()) == len(linear_names(model))
+
+
+def test_cheapest_model_of_a_quality(model, losses, texts):
+    front = front_of(model, losses, CANDIDATES, ARRAY)
+    total = dense_slots(model, ARRAY)
+    point, sparse = cheapest(model, front, 0.9, texts, total, Method())
+    assert point.slots < total
+    assert quality_of(sparse, model, texts.sentences).spearman >= 0.9
+    limited = coarse_front(model, losses)
+    with pytest.raises(BudgetError, match=r"quality 0.9999 is not reachable; nearest is 0\.\d{4}"):
+        cheapest(model, limited, 0.9999, texts, total, Method())
+
+
+def coarse_front(model, losses):
+    """Return a front on which no layer may stay dense."""
+    series = CANDIDATES[0]
+    return Front(
+        {
+            name: [
+                Option(
+                    "2:8",
+                    series_cost(*linear_of(model, name).weight.shape, series, ARRAY).slots,
+                    losses[name]["2:8"],
+                )
+            ]
+            for name in linear_names(model)
+        }
+    )
+
+
+def test_resumes_and_is_deterministic(model, texts, losses, tmp_path):
+    path = tmp_path / "partial.json"
+
+    class Stop(Exception):
+        pass
+
+    def stop(done):
+        if done == 5:
+            raise Stop
+
+    arguments = (model, CANDIDATES, texts.batch, texts.sentences, Method())
+    with pytest.raises(Stop):
+        measure(*arguments, partial=path, on_progress=stop)
+    saved = json.loads(path.read_text())["losses"]
+    assert sum(map(len, saved.values())) == 5
+    saved_marked = json.loads(path.read_text())
+    saved_marked["losses"]["0.query"]["2:8"] = 123.0
+    path.write_text(json.dumps(saved_marked))
+    resumed = measure(*arguments, partial=path)
+    assert resumed["0.query"]["2:8"] == 123.0
+    assert {name: found["5:8"] for name, found in resumed.items()} == {
+        name: found["5:8"] for name, found in losses.items()
+    }
+
+
+def test_partial_results_of_something_else(model, texts, tmp_path):
+    path = tmp_path / "partial.json"
+    arguments = (model, CANDIDATES, texts.batch, texts.sentences)
+    measure(*arguments, Method(compensate=False), partial=path)
+    with pytest.raises(SparsityError, match="results of another model, method or text"):
+        measure(*arguments, Method(), partial=path)
+    path.write_text("[]")
+    with pytest.raises(SparsityError, match="no partial results of a search"):
+        measure(*arguments, Method(), partial=path)
+
+
+def test_checkpoint_is_read_back(model, texts, tmp_path):
+    choice = {"1.contract": CANDIDATES[0]}
+    sparse = sparsify(model, choice, texts.batch)
+    folder = tmp_path / "model"
+    write_folder(folder, model)
+    path = tmp_path / "sparse.safetensors"
+    save_sparse(sparse, choice, path)
+    with safe_open(path, framework="np") as file:
+        assert json.loads(file.metadata()[SERIES_KEY]) == {"1.contract": "2:8"}
+    for source, weights in ((model, None), (sparse, path)):
+        read = bert.load(folder, weights)
+        for name in linear_names(model):
+            np.testing.assert_array_equal(
+                linear_of(read, name).weight, linear_of(source, name).weight
+            )
+            np.testing.assert_array_equal(linear_of(read, name).bias, linear_of(source, name).bias)
+        np.testing.assert_array_equal(
+            read.layers[1].output_norm.gain, source.layers[1].output_norm.gain
+        )
+    with pytest.raises(FrontendError, match="no such file"):
+        bert.load(folder, tmp_path / "missing")
+
+
+def write_folder(folder: Path, model):
+    folder.mkdir()
+    config = model.config
+    values = {
+        "model_type": "bert",
+        "hidden_size": config.hidden,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.intermediate,
+        "num_hidden_layers": config.layers,
+        "vocab_size": config.vocabulary,
+        "max_position_embeddings": config.positions,
+        "type_vocab_size": config.types,
+        "hidden_act": config.activation,
+    }
+    (folder / "config.json").write_text(json.dumps(values))
+    save(model, folder / "model.safetensors", {})
+
+
+def test_what_is_refused(model, texts):
+    with pytest.raises(SparsityError, match="layer '7.query': the model has no such linear layer"):
+        sparsify(model, {"7.query": CANDIDATES[0]}, texts.batch)
+    with pytest.raises(SparsityError, match="compensation needs calibration sentences"):
+        sparsify(model, {}, None)
+    with pytest.raises(SparsityError, match="M must divide the block of 4, not 8"):
+        front_of(model, {}, CANDIDATES, replace(ARRAY, block=4))
+
+
+def test_candidates_fit_the_block():
+    assert [str(series[0]) for series in default_candidates(ARRAY)] == [
+        f"{count}:8" for count in range(2, 8)
+    ]
+    assert [series[0].n for series in default_candidates(ArrayConfig(block=4))] == [1, 2, 3]
+
+
+def test_sentences():
+    calibration, evaluation = sentences.calibration_sentences(), sentences.evaluation_sentences()
+    assert len(calibration) >= 60 and len(evaluation) == 100
+    assert not set(calibration) & set(evaluation)
+    joined = sentences.joined_texts(calibration, 3, rounds=2)
+    assert joined == sentences.joined_texts(calibration, 3, rounds=2)
+    assert sum(map(len, joined)) > 2 * sum(map(len, calibration))
