@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import singledispatch
-
-import numpy as np
-from numpy.typing import NDArray
+from functools import partial, singledispatch
 
 from ..hw.config import AcceleratorConfig
 from .butterfly.hierarchical import HierarchicalLinear
 from .butterfly.linear import ButterflyLinear
-from .errors import CompileError
+from .errors import CompileError, NoRoomError
 from .fabnet_compiler import describe_fabnet, run_butterfly_passes
-from .gir import Graph, Node
+from .gir import Buffer, Graph, Node
 from .package import package
 from .passes.build import load, part, store
 from .passes.butterfly import Matrix
-from .passes.butterfly_layers import ButterflyLowering
+from .passes.butterfly_layers import ButterflyLowering, log_points
+from .passes.butterfly_stream import StreamedMixing, stream_features, stream_tokens
 from .passes.memory import INPUT_WINDOW, OUTPUT_WINDOW, Memory
 from .program import Program
 
@@ -62,7 +62,7 @@ Operator = ButterflyLinear | HierarchicalLinear | Mixing | Compression
 def compile_butterfly(
     operator: Operator, config: AcceleratorConfig, tokens: int, fractions: tuple[int, int]
 ) -> Program:
-    """Compile one operator.
+    """Compile one operator; what does not fit the scratchpad goes through it in tiles.
 
     Parameters
     ----------
@@ -85,24 +85,79 @@ def compile_butterfly(
     """
     if tokens < 1:
         raise CompileError(f"tokens must be at least 1, not {tokens}")
+    *ways, last = _whole, partial(_tiled, depth=2), partial(_tiled, depth=1)
+    for way in ways:
+        with suppress(NoRoomError):
+            return _program(way, operator, config, tokens, fractions)
+    return _program(last, operator, config, tokens, fractions)
+
+
+Lower = Callable[["Operator", ButterflyLowering, Buffer, Buffer, tuple[int, int]], list[Node]]
+"""Makes the nodes of an operator between two matrices in DRAM with their fraction bits."""
+
+
+def _program(
+    lower: Lower,
+    operator: Operator,
+    config: AcceleratorConfig,
+    tokens: int,
+    fractions: tuple[int, int],
+) -> Program:
     memory = Memory(config)
     lowering = ButterflyLowering(memory)
-    features, tokens_out, features_out, room = sizes(operator, tokens)
-    x = lowering.matrix("x", tokens, features, fractions[0])
-    y = x
-    if not isinstance(operator, Mixing):
-        y = lowering.matrix("y", tokens_out, features_out, fractions[1], room)
+    features, tokens_out, features_out, _ = sizes(operator, tokens)
     source = memory.dram("input", "int16", tokens, features, INPUT_WINDOW)
     target = memory.dram("output", "int16", tokens_out, features_out, OUTPUT_WINDOW)
-    body: list[Node] = [
+    body = lower(operator, lowering, source, target, fractions)
+    graph = run_butterfly_passes(Graph("butterfly", tuple(memory.buffers), tuple(body)), config)
+    metadata = describe_fabnet(graph, config)
+    return package(graph, lowering.constants, fractions, metadata, config)
+
+
+def _whole(
+    operator: Operator,
+    lowering: ButterflyLowering,
+    source: Buffer,
+    target: Buffer,
+    fractions: tuple[int, int],
+) -> list[Node]:
+    """Return the nodes of an operator whose matrices are in the scratchpad."""
+    room = sizes(operator, source.rows)[3]
+    is_mixing = isinstance(operator, Mixing)
+    x = y = lowering.matrix(
+        "x", source.rows, source.columns, fractions[0], room if is_mixing else 0
+    )
+    if not is_mixing:
+        y = lowering.matrix("y", target.rows, target.columns, fractions[1], room)
+    return [
         load(part(source), x.whole(), "input"),
         *lowering.with_loads(lower_operator(operator, lowering, x, y)),
         store(y.whole(), part(target), "output"),
     ]
-    graph = run_butterfly_passes(Graph("butterfly", tuple(memory.buffers), tuple(body)), config)
-    metadata = describe_fabnet(graph, config)
-    constants: dict[str, NDArray[np.generic]] = lowering.constants
-    return package(graph, constants, fractions, metadata, config)
+
+
+def _tiled(
+    operator: Operator,
+    lowering: ButterflyLowering,
+    source: Buffer,
+    target: Buffer,
+    fractions: tuple[int, int],
+    depth: int,
+) -> list[Node]:
+    """Return the nodes of an operator whose matrices go through the scratchpad in tiles."""
+    if isinstance(operator, Mixing):
+        mixing = StreamedMixing(
+            lowering, "mixing", fractions[0], operator.spectrum_fraction, operator.scale, depth
+        )
+        return mixing.nodes(source, target)
+
+    def body(x: Matrix, y: Matrix) -> list[Node]:
+        return lower_operator(operator, lowering, x, y)
+
+    if isinstance(operator, Compression):
+        return stream_features(lowering, "compression", source, target, fractions, body, depth)
+    room = sizes(operator, source.rows)[3]
+    return stream_tokens(lowering, "linear", source, target, fractions, room, body, depth)
 
 
 @singledispatch
@@ -124,7 +179,7 @@ def _(operator: HierarchicalLinear, tokens: int) -> tuple[int, int, int, int]:
 
 @sizes.register
 def _(operator: Mixing, tokens: int) -> tuple[int, int, int, int]:
-    return operator.features, tokens, operator.features, operator.features
+    return operator.features, tokens, operator.features, 1 << log_points(operator.features)
 
 
 @sizes.register

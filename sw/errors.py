@@ -7,3 +7,7 @@ class FrontendError(ValueError):
 
 class CompileError(ValueError):
     """A model cannot be compiled. The message names operator, figure and limit."""
+
+
+class NoRoomError(CompileError):
+    """The scratchpad is too small for what a lowering holds at a time."""

@@ -13,7 +13,7 @@ from ..hw.config import AcceleratorConfig
 from ..hw.isa import Opcode
 from .compiler import PASSES
 from .cost import cycles
-from .errors import CompileError
+from .errors import CompileError, NoRoomError
 from .fabnet_quantise import quantise_blocks, quantise_fabnet
 from .frontend.fabnet import Fabnet, FabnetBlock
 from .gir import Graph, Level
@@ -141,7 +141,7 @@ def _schedule(graph: Graph, config: AcceleratorConfig) -> tuple[Graph, Graph]:
         scheduled = schedule(graph, config, horizon)
         try:
             return scheduled, allocate(scheduled, config)
-        except CompileError:
+        except NoRoomError:
             if number == len(PREFETCH) - 1:
                 raise
     raise AssertionError

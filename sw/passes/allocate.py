@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...hw.config import AcceleratorConfig
-from ..errors import CompileError
+from ..errors import NoRoomError
 from ..gir import WORD, Buffer, Graph, Level
 
 
@@ -63,7 +63,7 @@ def allocate(graph: Graph, config: AcceleratorConfig) -> Graph:
 
     Raises
     ------
-    CompileError
+    NoRoomError
         If the scratchpad is too small.
     """
     alive = lifetimes(graph)
@@ -78,7 +78,7 @@ def allocate(graph: Graph, config: AcceleratorConfig) -> Graph:
     end = max(ends, default=0)
     if end > config.scratchpad_words:
         largest, product = peak(graph, config)
-        raise CompileError(
+        raise NoRoomError(
             f"{product}: needs {max(largest, end * WORD)} bytes of scratchpad; "
             f"the limit is {config.scratchpad.bytes}"
         )

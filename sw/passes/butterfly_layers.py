@@ -135,17 +135,18 @@ class ButterflyLowering(ButterflyBuilder):
     ) -> list[Node]:
         """Add the real part of the 2-D transform of `x`, times 2^-`scale`, to `y`.
 
-        Along the features first, then along the tokens; nothing is transposed.
+        Along the features first, then along the tokens; nothing is transposed. Features that are
+        no power of two are padded, and as many frequencies are kept; a row of `y` has space for
+        all points.
 
         Raises
         ------
         CompileError
-            If either length is no power of two.
+            If the tokens are no power of two.
         """
         sizes = x.values.rows, x.values.columns
-        for axis, length in zip(("tokens", "features"), sizes, strict=True):
-            if length & (length - 1) or length < 2:
-                raise CompileError(f"{name}: {axis} must be a power of two, not {length}")
+        if sizes[0] & (sizes[0] - 1) or sizes[0] < 2:
+            raise CompileError(f"{name}: tokens must be a power of two, not {sizes[0]}")
         spectrum = self.complex_matrix(
             f"{name}.spectrum", *sizes, spectrum_fraction, y.values.pitch
         )

@@ -14,16 +14,15 @@ from dataclasses import replace
 from numpy.typing import NDArray
 
 from ...hw.config import AcceleratorConfig
-from ...hw.isa import Axis
 from ..errors import CompileError
 from ..fabnet_quantise import BlockFractions
 from ..fabnet_reference import mixing_scale
 from ..frontend.bert import Linear
 from ..frontend.fabnet import EPSILON, FabnetBlock, SelfAttention
-from ..gir import Affine, Buffer, Graph, Node, scratchpad_pitch
+from ..gir import Affine, Buffer, Graph, Node
 from .build import load, part, store
 from .butterfly import Matrix
-from .butterfly_layers import log_points
+from .butterfly_stream import StreamedMixing
 from .fabnet_dense import dense_feed_forward
 from .fabnet_operators import (
     FabnetOperators,
@@ -34,9 +33,6 @@ from .fabnet_operators import (
 )
 from .layer import Operand
 from .memory import INPUT_WINDOW, OUTPUT_WINDOW, Memory
-
-WORD_NUMBERS = 4
-"""int16 of a word."""
 
 QUERY_ROWS = 64
 """Query rows of a block of scores."""
@@ -78,7 +74,6 @@ class _StreamLowering:
         self.memory = Memory(config)
         self.operators = FabnetOperators(self.memory)
         self.rows = config.lanes
-        self.columns = min(WORD_NUMBERS * config.lanes, features)
 
     def _spilled(self, name: str, dtype: str, rows: int, columns: int) -> Buffer:
         return self.memory.dram(f"{name}.spilled", dtype, rows, columns, OUTPUT_WINDOW)
@@ -96,7 +91,10 @@ class _StreamLowering:
         tokens, features = self.tokens, self.features
         mixed = self._spilled(f"{name}.sum", "int16", tokens, features)
         if block.attention is None:
-            nodes = self._mix(f"{name}.mixing", fractions, source, mixed)
+            scale = -round(math.log2(mixing_scale(tokens, features)))
+            nodes = StreamedMixing(
+                self.operators, f"{name}.mixing", fractions.input, fractions.spectrum, scale
+            ).nodes(source, mixed)
         else:
             nodes = self._attend(f"{name}.mixing", block.attention, fractions, source, mixed)
         product = f"{name}.feed_forward"
@@ -116,58 +114,6 @@ class _StreamLowering:
         """Declare a tile of tokens, of which `count` are used."""
         matrix = self.operators.matrix(name, self.rows, features, fraction, room)
         return replace(matrix, tokens=count)
-
-    def _mix(
-        self, name: str, fractions: BlockFractions, source: Buffer, target: Buffer
-    ) -> list[Node]:
-        tokens, features, operators = self.tokens, self.features, self.operators
-        if tokens & (tokens - 1) or tokens < 2:
-            raise CompileError(f"{name}: tokens must be a power of two, not {tokens}")
-        spectrum = self._spilled(f"{name}.spectrum", "int16", 2 * tokens, features)
-        points = log_points(features)
-        pitch = scratchpad_pitch(1 << points, "int16", self.config.lanes)
-        scale = -round(math.log2(mixing_scale(tokens, features)))
-
-        def along_features(first: Affine, count: Affine) -> list[Node]:
-            x = self._rows(f"{name}.x", features, fractions.input, count)
-            y = operators.complex_matrix(
-                f"{name}.rows", self.rows, features, fractions.spectrum, pitch
-            )
-            y = replace(y, tokens=count)
-            return [
-                load(part(source, first, rows=count), x.whole(), name),
-                operators.fourier(name, x, y, points, axis=Axis.HIDDEN),
-                store(y.whole(), part(spectrum, first, rows=count), name),
-                store(y.whole(self.rows), part(spectrum, first + tokens, rows=count), name),
-            ]
-
-        def along_tokens(first: Affine, count: Affine) -> list[Node]:
-            columns = self.columns
-            y = operators.matrix(f"{name}.sum", tokens, columns, fractions.input)
-            x = operators.complex_matrix(
-                f"{name}.columns", tokens, columns, fractions.spectrum, y.values.pitch
-            )
-            x, y = replace(x, features=count), replace(y, features=count)
-            return [
-                load(part(spectrum, 0, first, tokens, count), x.whole(), name),
-                load(part(spectrum, tokens, first, tokens, count), x.whole(tokens), name),
-                load(part(source, 0, first, tokens, count), y.whole(), name),
-                operators.fourier(
-                    name,
-                    x,
-                    y,
-                    log_points(tokens),
-                    axis=Axis.TOKENS,
-                    exponent=-scale,
-                    accumulate=True,
-                ),
-                store(y.whole(), part(target, 0, first, tokens, count), name),
-            ]
-
-        return [
-            *operators.tiled(f"{name}.row_tile", tokens, self.rows, along_features, DEPTH),
-            *operators.tiled(f"{name}.column_tile", features, self.columns, along_tokens, DEPTH),
-        ]
 
     def _expand(
         self,

@@ -81,14 +81,15 @@ def test_hierarchical_layers(tile, inputs, outputs):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize(("tokens", "features"), [(8, 8), (64, 32), (16, 128), (2, 4)])
+@pytest.mark.parametrize(("tokens", "features"), [(8, 8), (64, 32), (16, 128), (2, 4), (8, 24)])
 def test_mixing(name, tokens, features):
     random = np.random.default_rng(SEED + features)
     scale = (tokens * features).bit_length() // 2
     x = random.normal(size=(tokens, features))
-    spectrum = 14 - int(np.ceil(np.log2(np.abs(np.fft.fft(x)).max())))
+    points = 1 << (features - 1).bit_length()
+    spectrum = 14 - int(np.ceil(np.log2(np.abs(np.fft.fft(x, n=points)).max())))
     found = run(Mixing(features, scale, spectrum), preset(name), x, (11, 11))
-    expected = x + np.fft.fft2(x).real * 2.0**-scale
+    expected = x + mixed(x, points) * 2.0**-scale
     assert signal_to_noise(found, expected) > 60
 
 
@@ -102,6 +103,28 @@ def test_compression(tokens, features, chunk, kept):
     for config in map(preset, PRESETS):
         found = run(Compression(features, chunk, kept, 9), config, x, (12, 12))
         assert signal_to_noise(found, compress_sequence(x, chunk, kept)) > 50
+
+
+@pytest.mark.parametrize(
+    ("operator", "tokens", "expected"),
+    [
+        (Mixing(48, 6, 9), 32, lambda x: x + mixed(x, 64) * 2.0**-6),
+        (Compression(40, 32, 8, 9), 64, lambda x: compress_sequence(x, 32, 8)),
+        (random_layer(np.random.default_rng(SEED), 100, 256, bias=True), 77, None),
+    ],
+    ids=["mixing", "compression", "linear"],
+)
+def test_what_does_not_fit_goes_in_tiles(operator, tokens, expected):
+    config = preset("tiny")
+    features = getattr(operator, "features", 0) or operator.in_features
+    x = np.random.default_rng(SEED).uniform(-1, 1, (tokens, features))
+    wanted = (expected or operator)(x)
+    assert signal_to_noise(run(operator, config, x, (12, 12)), wanted) > 50
+
+
+def mixed(x, points):
+    """The real part of the transform of padded rows, as many frequencies as there are features."""
+    return np.fft.fft(np.fft.fft(x, n=points)[:, : x.shape[1]], axis=0).real
 
 
 def test_coefficients_take_all_their_bits_and_no_more():
@@ -118,7 +141,6 @@ def test_refusals_name_operator_and_figure():
     config = preset("ecp5")
     for operator, tokens, message in (
         (random_layer(random, 8, 8), 0, "tokens must be at least 1, not 0"),
-        (Mixing(12, 3, 8), 8, "mixing: features must be a power of two, not 12"),
         (Mixing(8, 3, 8), 12, "mixing: tokens must be a power of two, not 12"),
         (Compression(8, 8, 3, 8), 16, "cannot make 3 tokens of each 8 of 16"),
         (random_layer(random, 4096, 4096), 64, "bytes of scratchpad; the limit is 131072"),
