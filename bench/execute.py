@@ -15,6 +15,10 @@ from ..verif.devices.rtl import RtlDevice
 from ..verif.verilator import verilator_root
 
 
+PATIENCE = 3600.0
+"""Seconds to wait for the simulated Verilog; a machine that hangs is stopped by its watchdog."""
+
+
 @dataclass(frozen=True)
 class Execution:
     """One run of a program.
@@ -62,7 +66,7 @@ def run_rtl(
     """
     size = memory_bytes(program)
     with RtlDevice(program.config, size, settings=settings, library=library) as device:
-        result = run_program(device, program, inputs)
+        result = run_program(device, program, inputs, timeout=PATIENCE)
         return _execution(result, tuple(device.simulation.events()))
 
 
