@@ -85,11 +85,11 @@ def compile_butterfly(
     """
     if tokens < 1:
         raise CompileError(f"tokens must be at least 1, not {tokens}")
-    *ways, last = _whole, partial(_tiled, depth=2), partial(_tiled, depth=1)
+    ways: list[Lower] = [_whole, partial(_tiled, depth=2)]
     for way in ways:
         with suppress(NoRoomError):
             return _program(way, operator, config, tokens, fractions)
-    return _program(last, operator, config, tokens, fractions)
+    return _program(partial(_tiled, depth=1), operator, config, tokens, fractions)
 
 
 Lower = Callable[["Operator", ButterflyLowering, Buffer, Buffer, tuple[int, int]], list[Node]]
