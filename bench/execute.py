@@ -14,7 +14,6 @@ from ..verif.devices.library import Event, MemorySettings, build
 from ..verif.devices.rtl import RtlDevice
 from ..verif.verilator import verilator_root
 
-
 PATIENCE = 3600.0
 """Seconds to wait for the simulated Verilog; a machine that hangs is stopped by its watchdog."""
 
