@@ -74,6 +74,8 @@ class MiniLm:
         Another model's folder.
     layers : sequence of int
         Which encoder layers to run, in one program; they follow each other in the model.
+    weights : Path, optional
+        A checkpoint to take the place of the model's, such as a sparse one.
 
     Raises
     ------
@@ -82,12 +84,16 @@ class MiniLm:
     """
 
     def __init__(
-        self, config: AcceleratorConfig, source: Path | None = None, layers: Sequence[int] = (0,)
+        self,
+        config: AcceleratorConfig,
+        source: Path | None = None,
+        layers: Sequence[int] = (0,),
+        weights: Path | None = None,
     ) -> None:
         self.config = config
         self.layers = tuple(layers)
         self.name = NAME if source is None else source.resolve().name
-        self.model: BertModel = load(source)
+        self.model: BertModel = load(source, weights)
         self.tokenizer = Tokenizer(source)
         self._programs: dict[tuple[int, ...], Program] = {}
 

@@ -45,6 +45,14 @@ ModelFolder = Annotated[
     ),
 ]
 
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        help="A checkpoint in place of the model's, such as one from `ageha sparsify`.",
+        metavar="FILE",
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Devices:

@@ -19,6 +19,7 @@ from .commands.generate import generate
 from .commands.report import report
 from .commands.run import run
 from .commands.simulate import simulate
+from .commands.sparsify import sparsify_command
 from .commands.synth import synth
 from .commands.verify import verify
 from .console import messages
@@ -74,6 +75,11 @@ _add(
     to=compile_group,
 )
 app.add_typer(compile_group, name="compile", epilog="Example: `ageha compile minilm -o build/prog`")
+_add(
+    sparsify_command,
+    "sparsify minilm --budget 0.75 -o build/sparse.safetensors",
+    "sparsify",
+)
 _add(asm, "asm examples/matrix_product.s -o product.prog --preset tiny")
 _add(disasm, "disasm build/prog/minilm.prog")
 _add(simulate, "simulate build/prog/minilm.prog --input input.npy --latency 100")

@@ -15,6 +15,7 @@ from ...sw.frontend.bert import load
 from ...sw.program import Program
 from ..console import output, step
 from ..errors import InputError, input_errors
+from ..jobs import Weights
 from ..layers import parse_layers
 from ..options import ConfigFile, JsonFile, Preset, Settings, machine
 from ..output import require_writable, require_writable_folder, staged_folder, write_json
@@ -33,6 +34,7 @@ def compile_model(
     layers: str,
     masked: bool,
     dump_after: str | None,
+    weights: Path | None = None,
 ) -> Program:
     """Return the program of a model.
 
@@ -42,14 +44,14 @@ def compile_model(
         If the model or the options are wrong.
     """
     if source == DIGITS:
-        if sequence or layers != "0" or masked:
-            raise InputError(f"{DIGITS} takes no --sequence, --layers or --masked")
+        if sequence or layers != "0" or masked or weights:
+            raise InputError(f"{DIGITS} takes no --sequence, --layers, --masked or --weights")
         with input_errors(FrontendError, CompileError), step("Compiling"):
             return compile_digits(config, dump_after)
     folder = None if source == MINILM else Path(source)
     with input_errors(FrontendError, CompileError):
         with step("Reading the model"):
-            model = load(folder)
+            model = load(folder, weights)
         chosen = parse_layers(layers, model.config.layers)
         with step("Compiling"):
             return compile_encoder(
@@ -93,6 +95,7 @@ def compile_command(
             metavar="PASS",
         ),
     ] = None,
+    weights: Weights = None,
     preset: Preset = "base",
     config: ConfigFile = None,
     settings: Settings = None,
@@ -102,7 +105,7 @@ def compile_command(
     parameters = machine(preset, config, settings)
     require_writable_folder("--output", target)
     require_writable("--json", json_file)
-    program = compile_model(model, parameters, sequence or [], layers, masked, dump_after)
+    program = compile_model(model, parameters, sequence or [], layers, masked, dump_after, weights)
     name = model if model in (MINILM, DIGITS) else Path(model).resolve().name
     with staged_folder("--output", target) as folder:
         write_program(folder, name, program)

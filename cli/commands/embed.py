@@ -12,7 +12,7 @@ from ...sw.embedding import similarity
 from ...sw.errors import CompileError, FrontendError
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors
-from ..jobs import Device, DeviceChoice, Devices, ModelFolder
+from ..jobs import Device, DeviceChoice, Devices, ModelFolder, Weights
 from ..layers import ALL
 from ..options import (
     Bandwidth,
@@ -55,6 +55,7 @@ def embed(
     ] = 128,
     device: Device = DeviceChoice.BOTH,
     model: ModelFolder = None,
+    weights: Weights = None,
     preset: Preset = "base",
     config: ConfigFile = None,
     settings: Settings = None,
@@ -77,7 +78,7 @@ def embed(
     if batch < 0:
         raise InputError(f"--batch must be at least 0, not {batch}")
     with step("Reading the model"):
-        mini = read_minilm(parameters, model, ALL)
+        mini = read_minilm(parameters, model, ALL, weights)
     with input_errors(FrontendError, CompileError):
         groups = mini.batches(sentences, batch)
         with step(f"Compiling {len(groups)} programs", len(groups)) as show:

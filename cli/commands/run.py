@@ -16,7 +16,7 @@ from ...sw.frontend.bert import model_folder, read_config
 from ...sw.frontend.digits import TEST_IMAGES
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors
-from ..jobs import Device, DeviceChoice, Devices, ModelFolder
+from ..jobs import Device, DeviceChoice, Devices, ModelFolder, Weights
 from ..layers import parse_layers
 from ..options import (
     Bandwidth,
@@ -79,6 +79,7 @@ def run(
     ] = False,
     device: Device = DeviceChoice.BOTH,
     model: ModelFolder = None,
+    weights: Weights = None,
     images: Annotated[
         int, typer.Option(help="Test images of the workload digits.", metavar="COUNT")
     ] = TEST_IMAGES,
@@ -112,17 +113,19 @@ def run(
     require_writable("--trace", trace)
     used = device is not DeviceChoice.RTL, device is not DeviceChoice.GOLDEN
     if workload is WorkloadChoice.DIGITS:
-        if text or model or program:
-            raise InputError("--workload digits takes no PROGRAM, --text or --model")
+        if text or model or weights or program:
+            raise InputError("--workload digits takes no PROGRAM, --text, --model or --weights")
         run_digits(parameters, used, memory_settings, images, target, json_file)
         return
     if program is not None:
-        if text or model:
-            raise InputError("PROGRAM has its own input: --text and --model go without one")
+        if text or model or weights:
+            raise InputError(
+                "PROGRAM has its own input: --text, --model and --weights go without one"
+            )
         run_program_file(program, used, memory_settings, target, json_file)
         return
     with step("Reading the model"):
-        mini = read_minilm(parameters, model, layers)
+        mini = read_minilm(parameters, model, layers, weights)
     jobs = compile_jobs(mini, text or SENTENCES, batch)
     devices = Devices.prepare(device, parameters, memory_settings)
     cases = [devices.run(job)[1] for job in jobs]
@@ -148,8 +151,10 @@ def run(
         raise ResultError("the Verilog differs from the golden model")
 
 
-def read_minilm(config: AcceleratorConfig, folder: Path | None, layers: str) -> MiniLm:
-    """Return the model with the `layers` that the user wants.
+def read_minilm(
+    config: AcceleratorConfig, folder: Path | None, layers: str, weights: Path | None = None
+) -> MiniLm:
+    """Return the model with the `layers` that the user wants, and `weights` of another file.
 
     Raises
     ------
@@ -158,7 +163,7 @@ def read_minilm(config: AcceleratorConfig, folder: Path | None, layers: str) -> 
     """
     with input_errors(FrontendError):
         available = read_config(model_folder(folder)).layers
-        return MiniLm(config, folder, parse_layers(layers, available))
+        return MiniLm(config, folder, parse_layers(layers, available), weights)
 
 
 def compile_jobs(mini: MiniLm, texts: list[str] | tuple[str, ...], batch: bool) -> list[Job]:

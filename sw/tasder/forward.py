@@ -121,12 +121,14 @@ def sentence_embeddings(rows: Rows, lengths: Sequence[int]) -> Rows:
     """Return the mean of each sentence's rows, with length 1, float32 [sentences, channels]."""
     starts = np.cumsum([0, *lengths[:-1]])
     means = np.add.reduceat(rows, starts, axis=0) / np.array(lengths, np.float32)[:, None]
-    return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    lengths_of_means = np.linalg.norm(means, axis=1, keepdims=True)
+    return np.asarray(means / np.maximum(lengths_of_means, 1e-12), dtype=np.float32)
 
 
 def linear(x: Rows, layer: Linear) -> Rows:
     """Return ``x weightᵀ + bias``."""
-    return x @ layer.weight.T.astype(np.float32, copy=False) + layer.bias
+    weight = layer.weight.astype(np.float32, copy=False)
+    return np.asarray(x @ weight.T + layer.bias, dtype=np.float32)
 
 
 def layer_norm(x: Rows, norm: LayerNorm, epsilon: float) -> Rows:

@@ -85,6 +85,18 @@ def default_candidates(array: ArrayConfig) -> tuple[Series, ...]:
     return tuple((Term(count, array.block),) for count in counts)
 
 
+def check_candidates(candidates: Sequence[Series], array: ArrayConfig) -> None:
+    """Refuse series that the array's blocks do not hold.
+
+    Raises
+    ------
+    SparsityError
+        With the first term that does not fit.
+    """
+    for series in candidates:
+        check_block(series, array.block)
+
+
 def dense_slots(model: BertModel, array: ArrayConfig) -> int:
     """Return the slots of all linear layers, dense."""
     shapes = (linear_of(model, name).weight.shape for name in linear_names(model))
@@ -122,8 +134,7 @@ def front_of(
     SparsityError
         If the array's blocks do not hold a candidate.
     """
-    for series in candidates:
-        check_block(series, array.block)
+    check_candidates(candidates, array)
     options: dict[str, list[Option]] = {}
     for name in linear_names(model):
         n, k = linear_of(model, name).weight.shape

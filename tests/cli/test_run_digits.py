@@ -37,7 +37,7 @@ def test_golden_run(command, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--images", "361"], "--images must be from 1 to 360, not 361"),
-        (["--text", "five"], "--workload digits takes no PROGRAM, --text or --model"),
+        (["--text", "five"], "--workload digits takes no PROGRAM, --text, --model or --weights"),
         (["--preset", "tiny"], "bytes of scratchpad; the limit is 16384"),
     ],
 )

@@ -1,0 +1,272 @@
+"""`ageha sparsify`: a series of N:M terms for each layer, under a budget."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from ...hw.config import ArrayConfig
+from ...sw.errors import FrontendError
+from ...sw.frontend.bert import BertModel, load
+from ...sw.frontend.tokenizer import Tokenizer
+from ...sw.sparsity.errors import SparsityError
+from ...sw.sparsity.tasd import Series, Term, parse_series
+from ...sw.tasder import plan
+from ...sw.tasder.forward import Batch
+from ...sw.tasder.search import Front
+from ...sw.tasder.sensitivity import measure
+from ...sw.tasder.sentences import evaluation_sentences, tokenise
+from ...sw.tasder.sparsify import GREEDY, Choice, Method, linear_names, sparsify
+from ..console import output, step
+from ..errors import InputError, input_errors
+from ..options import ConfigFile, JsonFile, Preset, Seed, Settings, machine
+from ..output import require_writable, write_json
+from .compile import MINILM
+from .report import read_text
+
+
+@dataclass(frozen=True)
+class _Result:
+    """A sparse model, and how it was made."""
+
+    method: str
+    choice: Choice
+    model: BertModel
+
+
+def sparsify_command(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help=f"`{MINILM}`, or a folder with config.json, model.safetensors and tokenizer.json.",
+            metavar="MODEL",
+        ),
+    ],
+    budget: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Most multiply-adds of the linear layers, over dense. Repeatable without -o.",
+            metavar="SHARE",
+        ),
+    ] = None,
+    quality: Annotated[
+        float | None,
+        typer.Option(
+            help="Instead of a budget: least Spearman correlation on calibration sentences, at "
+            "the least cost.",
+            metavar="SPEARMAN",
+        ),
+    ] = None,
+    target: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="The sparse model, safetensors."),
+    ] = None,
+    series: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A series to choose from, such as 10:16 or 4:8+1:8. Repeatable; six by default.",
+            metavar="SERIES",
+        ),
+    ] = None,
+    dense: Annotated[
+        list[str] | None,
+        typer.Option(help="A layer that stays dense, such as 0.query. Repeatable.", metavar="NAME"),
+    ] = None,
+    magnitude: Annotated[
+        bool, typer.Option("--magnitude", help="Keep the largest weights, as they are.")
+    ] = False,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Also measure one series of the same cost on all layers."),
+    ] = False,
+    file: Annotated[
+        Path | None,
+        typer.Option("--text", help="Text to calibrate with, a sentence a line.", metavar="FILE"),
+    ] = None,
+    partial: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep what was measured of each layer here, and go on from there.", metavar="FILE"
+        ),
+    ] = None,
+    seed: Seed = 1,
+    preset: Preset = "base",
+    config: ConfigFile = None,
+    settings: Settings = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Choose a series of N:M terms for each linear layer, and make the weights sparse.
+
+    Layers are measured one by one on calibration sentences; the search then finds the choice of
+    least loss for every cost. Weights that are dropped are made up for by those that stay. The
+    quality shown is that of the embeddings of 100 other sentences, in floats, against the model
+    as it was.
+    """
+    array = machine(preset, config, settings).array
+    if array.block == 1:
+        raise InputError("sparse weights: array.block must be 4, 8 or 16, not 1")
+    budgets = _budgets(budget, quality, target)
+    for option, path in (("--output", target), ("--json", json_file), ("--partial", partial)):
+        require_writable(option, path)
+    method = GREEDY if magnitude else Method()
+    with input_errors(FrontendError, SparsityError):
+        candidates = [parse_series(text) for text in series or ()] or list(
+            plan.default_candidates(array)
+        )
+        with step("Reading the model"):
+            source = load(None if model == MINILM else Path(model))
+            sentences = _sentences(file)
+            texts = plan.calibration(source, seed, sentences)
+            judged = Batch.of(source, tokenise(Tokenizer(source.folder), evaluation_sentences()))
+        front = _front(source, candidates, array, texts, method, partial, dense or [])
+        rows: list[dict[str, Any]] = []
+        for share in budgets:
+            for result in _results(source, front, share, quality, texts, array, method, compare):
+                rows.append(_figures(result, source, judged, array))
+    if target is not None:
+        _save(target, result)
+    output.print(_table(rows))
+    total = plan.dense_slots(source, array)
+    record = {
+        "bench": "sparsify",
+        "preset": preset,
+        "case": model,
+        "rows": rows,
+        "front": [
+            {"share": slots / total, "loss": loss}
+            for slots, loss in zip(front.slots, front.losses, strict=True)
+        ],
+    }
+    write_json("--json", json_file, record)
+
+
+def _budgets(
+    budget: list[float] | None, quality: float | None, target: Path | None
+) -> list[float | None]:
+    if bool(budget) == (quality is not None):
+        raise InputError("either --budget or --quality must be given")
+    if target is not None and budget and len(budget) > 1:
+        raise InputError(f"--output takes one --budget, not {len(budget)}")
+    for share in budget or ():
+        if not 0 < share <= 1:
+            raise InputError(f"--budget must be above 0 and at most 1, not {share:g}")
+    if quality is not None and not 0 < quality <= 1:
+        raise InputError(f"--quality must be above 0 and at most 1, not {quality:g}")
+    return [*budget] if budget else [None]
+
+
+def _sentences(file: Path | None) -> list[str]:
+    if file is None:
+        return []
+    found = [line.strip() for line in read_text("--text", file).splitlines() if line.strip()]
+    if not found:
+        raise InputError(f"--text {file}: must have at least one line of text")
+    return found
+
+
+def _front(
+    model: BertModel,
+    candidates: list[Series],
+    array: ArrayConfig,
+    texts: plan.Calibration,
+    method: Method,
+    partial: Path | None,
+    dense: list[str],
+) -> Front:
+    names = linear_names(model)
+    for name in dense:
+        if name not in names:
+            raise InputError(f"--dense must be one of {names[0]} to {names[-1]}, not {name!r}")
+    plan.check_candidates(candidates, array)
+    count = len(names) * len(candidates)
+    with step(f"Measuring {len(names)} layers, {len(candidates)} series each", count) as show:
+        losses = measure(
+            model,
+            candidates,
+            texts.batch,
+            texts.sentences,
+            method,
+            partial=partial,
+            on_progress=show,
+        )
+    return plan.front_of(model, losses, candidates, array, dense)
+
+
+def _results(
+    model: BertModel,
+    front: Front,
+    budget: float | None,
+    quality: float | None,
+    texts: plan.Calibration,
+    array: ArrayConfig,
+    method: Method,
+    compare: bool,
+) -> Iterator[_Result]:
+    """Yield the sparse models of one budget; the one that was searched for comes last."""
+    total = plan.dense_slots(model, array)
+    if budget is None:
+        assert quality is not None
+        with step("Looking for the cheapest model of that quality") as show:
+            point, sparse = plan.cheapest(model, front, quality, texts, total, method, show)
+    else:
+        point = plan.within_budget(front, budget, total)
+        sparse = None
+    share = point.slots / total
+    if compare and int(share * array.block):
+        term = Term(int(share * array.block), array.block)
+        uniform = plan.uniform_choice(model, (term,))
+        yield _Result("uniform, magnitude", uniform, sparsify(model, uniform, None, GREEDY))
+        if method.compensate:
+            yield _Result("uniform, compensated", uniform, _sparse(model, uniform, texts, method))
+    choice = plan.choice_of(point)
+    name = "searched, compensated" if method.compensate else "searched, magnitude"
+    yield _Result(name, choice, sparse or _sparse(model, choice, texts, method))
+
+
+def _sparse(model: BertModel, choice: Choice, texts: plan.Calibration, method: Method) -> BertModel:
+    with step("Pruning", model.config.layers) as show:
+        return sparsify(model, choice, texts.batch, method, show)
+
+
+def _figures(
+    result: _Result, model: BertModel, judged: Batch, array: ArrayConfig
+) -> dict[str, Any]:
+    cost, dense = plan.model_cost(result.model, array), plan.model_cost(model, array)
+    quality = plan.quality_of(result.model, model, judged)
+    return {
+        "method": result.method,
+        "share": round(cost.slots / dense.slots, 4),
+        "bytes": round(cost.bytes / dense.bytes, 4),
+        "cosine": round(quality.cosine, 4),
+        "spearman": round(quality.spearman, 4),
+        "series": plan.counts_by_series(result.choice, model),
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=None)
+    for title in ("method", "multiply-adds", "bytes", "cosine", "Spearman", "layers"):
+        is_text = title in ("method", "layers")
+        table.add_column(title, justify="left" if is_text else "right", no_wrap=title != "layers")
+    for row in rows:
+        layers = ", ".join(f"{count} x {text}" for text, count in row["series"].items())
+        figures = (f"{row[name]:.4f}" for name in ("share", "bytes", "cosine", "spearman"))
+        table.add_row(row["method"], *figures, layers)
+    return table
+
+
+def _save(target: Path, result: _Result) -> None:
+    """Write the model beside `target` and rename it, so that it appears whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=target.absolute().parent, prefix=".ageha-")
+    os.close(handle)
+    try:
+        plan.save_sparse(result.model, result.choice, Path(name))
+        os.replace(name, target)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise InputError(f"--output {target}: cannot be written: {error.strerror}") from None

@@ -1,0 +1,97 @@
+"""`ageha sparsify` on a small model, and what compiles its result."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from ageha.cli.commands import sparsify as command
+from ageha.cli.main import main
+from ageha.sw.calibrate import random_tokens
+from ageha.sw.frontend import bert
+from ageha.sw.frontend.bert_save import save
+from ageha.sw.frontend.synthetic import synthetic_bert
+from ageha.sw.tasder.plan import SERIES_KEY, Calibration
+
+MACHINE = ["--preset", "tiny", "--set", "array.block=8"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Return the folder of a model whose texts are random ids, because it has no tokenizer."""
+    model = synthetic_bert(seed=2)
+    target = tmp_path / "model"
+    target.mkdir()
+    config = model.config
+    values = {
+        "model_type": "bert",
+        "hidden_size": config.hidden,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.intermediate,
+        "num_hidden_layers": config.layers,
+        "vocab_size": config.vocabulary,
+        "max_position_embeddings": config.positions,
+        "type_vocab_size": config.types,
+        "hidden_act": "gelu",
+    }
+    (target / "config.json").write_text(json.dumps(values))
+    save(model, target / "model.safetensors", {})
+    tokens = random_tokens(model, 12)
+    monkeypatch.setattr(
+        command.plan, "calibration", lambda model, seed, _: Calibration.of(model, tokens, seed)
+    )
+    monkeypatch.setattr(command, "Tokenizer", lambda folder: None)
+    monkeypatch.setattr(command, "tokenise", lambda tokenizer, texts: tokens)
+    return target
+
+
+def sparsify(folder, *options):
+    return main(["sparsify", str(folder), *MACHINE, *map(str, options)])
+
+
+def test_model_of_a_budget_compiles(folder, tmp_path, capsys):
+    weights, record = tmp_path / "sparse.safetensors", tmp_path / "sparse.json"
+    partial = tmp_path / "partial.json"
+    options = ["--budget", 0.75, "-o", weights, "--json", record, "--partial", partial, "--compare"]
+    assert sparsify(folder, *options) == 0
+    printed = capsys.readouterr().out
+    assert "searched, compensated" in printed and "uniform, magnitude" in printed
+    values = json.loads(record.read_text())
+    methods = [row["method"] for row in values["rows"]]
+    assert methods == ["uniform, magnitude", "uniform, compensated", "searched, compensated"]
+    assert all(0 < row["share"] <= 0.75 for row in values["rows"])
+    shares = [point["share"] for point in values["front"]]
+    assert shares == sorted(shares) and shares[-1] == 1
+    with safe_open(weights, framework="np") as file:
+        assert json.loads(file.metadata()[SERIES_KEY])
+    zeros = bert.load(folder, weights).layers[0].contract.weight == 0
+    assert 0 < np.mean(zeros) < 1
+    target = tmp_path / "prog"
+    arguments = ["compile", str(folder), "--weights", str(weights), "-o", str(target), *MACHINE]
+    assert main([*arguments, "--sequence", "6"]) == 0
+    assert (target / "model.prog").exists()
+
+
+def test_quality_instead_of_a_budget(folder, capsys):
+    assert sparsify(folder, "--quality", 0.9, "--series", "2:8", "--series", "5:8") == 0
+    assert "searched" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ([], "either --budget or --quality must be given"),
+        (["--budget", 0.5, "--quality", 0.9], "either --budget or --quality must be given"),
+        (["--budget", 2], "--budget must be above 0 and at most 1, not 2"),
+        (["--quality", 0], "--quality must be above 0 and at most 1, not 0"),
+        (["--budget", 0.01], "budget 0.01 is not reachable; nearest is 0.25"),
+        (["--budget", 0.5, "--series", "3:16"], "M must divide the block of 8, not 16"),
+        (["--budget", 0.5, "--series", "9:8"], "term 9:8: N must be from 1 to 8, not 9"),
+        (["--budget", 0.5, "--dense", "query"], "--dense must be one of 0.query to 0.contract"),
+        (["--budget", 0.5, "--set", "array.block=1"], "array.block must be 4, 8 or 16, not 1"),
+        (["--budget", 0.5, "--budget", 0.6, "-o", "x"], "--output takes one --budget, not 2"),
+    ],
+)
+def test_what_is_refused(folder, refused, options, text):
+    refused(["sparsify", folder, *MACHINE, *options], text)
