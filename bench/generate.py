@@ -1,6 +1,7 @@
 """How long generation takes, what comes out, and what it needs of an FPGA."""
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,14 @@ from ..gen.generate import TOP, generate
 from ..gen.synthesis import Target
 from ..hw.accelerator import Accelerator
 from ..hw.config import AcceleratorConfig
-from .resources import Unit, emit_unit, part_records, resource_keys, synthesise_verilog
+from .resources import (
+    Unit,
+    emit_unit,
+    part_records,
+    place_verilog,
+    resource_keys,
+    synthesise_verilog,
+)
 
 
 def generate_design(config: AcceleratorConfig, folder: Path) -> dict[str, Any]:
@@ -59,3 +67,25 @@ def measure_resources(
         **resource_keys(synthesis.total),
         "parts": part_records(synthesis),
     }
+
+
+def measure_timing(
+    config: AcceleratorConfig, unit: Unit = Unit.ACCELERATOR, seed: int = 1
+) -> dict[str, Any]:
+    """Place and route a unit on an ECP5-85F and return what limits its clock.
+
+    Returns
+    -------
+    dict
+        ``fmax_mhz``, ``seed``, and ``critical_path``: ``start``, ``end`` (cells) and ``hops``, the
+        ``instance`` and ``nanoseconds`` of each piece.
+
+    Raises
+    ------
+    SynthesisError
+        If a tool is missing or gives no result, as when the design does not fit.
+    """
+    timing = place_verilog(emit_unit(config, unit), seed)
+    hops = [asdict(hop) for hop in timing.path]
+    path = {"start": timing.start, "end": timing.end, "hops": hops}
+    return {"fmax_mhz": timing.fmax_mhz, "seed": seed, "critical_path": path}

