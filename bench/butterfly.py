@@ -238,6 +238,23 @@ class ButterflyProgram:
         return exact, half * (AMPLITUDE + 1)
 
 
+def fits(case: ButterflyCase, config: AcceleratorConfig) -> bool:
+    """Tell whether the operands of a case fit the scratchpad."""
+    # Both planes of X and Y, or X and the coefficients.
+    numbers = case.tokens * case.points * (4 if case.is_complex else 1)
+    words = numbers // 4
+    if not case.is_complex:
+        copies = 4 if case.axis == Axis.TOKENS else 1
+        words += copies * case.log_points * case.points // 2
+    if words > config.scratchpad_words:
+        return False
+    try:
+        ButterflyProgram(case, config)
+    except ValueError:
+        return False
+    return True
+
+
 def decibels(exact: NDArray, found: NDArray) -> float:
     """Return the ratio of signal to noise in decibels."""
     noise = float(np.sum(np.abs(exact - found) ** 2))

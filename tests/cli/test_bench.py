@@ -23,7 +23,7 @@ ATTENTION_KEYS = {
 }
 
 
-@pytest.mark.parametrize("name", ["attention", "gemm", "sparse", "simulate", "generate"])
+@pytest.mark.parametrize("name", ["attention", "butterfly", "gemm", "sparse", "simulate", "generate"])
 def test_help_has_an_example(name, capsys):
     assert main(["bench", name, "--help"]) == 0
     assert f"ageha bench {name}" in capsys.readouterr().out
@@ -63,6 +63,8 @@ def test_attention(tmp_path, capsys):
         (["generate", "--preset", "huge"], "preset must be one of"),
         (["simulate", "--preset", "huge"], "preset must be one of"),
         (["moths"], "No such command 'moths'"),
+        (["butterfly", "--n", "48"], "--n must be a power of two from 4 to 8192, not 48"),
+        (["butterfly", "--tokens", "0"], "--tokens must be from 1 to 4096, not 0"),
         (["gemm", "--shape", "3x4"], "--shape must be MxNxK such as 128x384x384, not '3x4'"),
         (["gemm", "--shape", "3x0x4"], "n must be from 1 to 65535, not 0"),
         (["gemm", "--set", "array.partial_rows=0"], "at least 16 for three dense flows, not 0"),
