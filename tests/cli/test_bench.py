@@ -23,7 +23,9 @@ ATTENTION_KEYS = {
 }
 
 
-@pytest.mark.parametrize("name", ["attention", "butterfly", "gemm", "sparse", "simulate", "generate"])
+@pytest.mark.parametrize(
+    "name", ["attention", "butterfly", "gemm", "sparse", "simulate", "generate"]
+)
 def test_help_has_an_example(name, capsys):
     assert main(["bench", name, "--help"]) == 0
     assert f"ageha bench {name}" in capsys.readouterr().out
