@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from numpy.typing import NDArray
+
 from ..hw.config import AcceleratorConfig
 from .calibrate import LayerRanges, calibrate, calibration_tokens
 from .errors import CompileError
@@ -14,6 +16,7 @@ from .gir_text import to_text
 from .gir_verify import verify
 from .package import package
 from .passes.allocate import allocate
+from .passes.compress import compress, packed_constants
 from .passes.constants import layer_constants
 from .passes.expand import expand
 from .passes.lower import lower
@@ -107,11 +110,7 @@ def compile_encoder(
     )
     for text in texts.values():
         dump(text)
-    constants = {
-        name: values
-        for number, layer in quantised
-        for name, values in layer_constants(number, layer).items()
-    }
+    constants = packed_constants(graph, constants_of(quantised), config)
     metadata = describe(graph, shape, tiling, layers, config) | profile(graph, config)
     metadata |= {
         "candidates": candidates,
@@ -119,6 +118,15 @@ def compile_encoder(
     }
     fractions = quantised[0][1].fractions.input, quantised[-1][1].fractions.output
     return package(graph, constants, fractions, metadata, config)
+
+
+def constants_of(layers: Sequence[tuple[int, QuantisedLayer]]) -> dict[str, NDArray]:
+    """Return the constants of `layers` by the name of their DRAM buffer."""
+    return {
+        name: values
+        for number, layer in layers
+        for name, values in layer_constants(number, layer).items()
+    }
 
 
 def quantise_layers(
@@ -157,8 +165,9 @@ def run_passes(
     CompileError
         If the scratchpad or the semaphores do not suffice.
     """
+    constants = constants_of(layers)
     steps: dict[str, Callable[[Graph], Graph]] = {
-        "expand": expand,
+        "expand": lambda graph: compress(expand(graph), constants, config),
         "schedule": lambda graph: schedule(graph, config, tiling.prefetch),
         "allocate": lambda graph: allocate(graph, config),
         "synchronise": lambda graph: synchronise(graph, config),

@@ -1,0 +1,87 @@
+"""Sparse weights in encoder layers: compressed blocks, equal results, fewer cycles."""
+
+import random
+
+import numpy as np
+import pytest
+
+from ageha.hw.config import override, preset
+from ageha.hw.isa import Flow, Opcode
+from ageha.sw import compiler
+from ageha.sw.compiler import compile_encoder
+from ageha.sw.driver import run_program
+from ageha.sw.frontend.synthetic import synthetic_bert
+from ageha.sw.instruction import decode_all
+from ageha.sw.passes.tiling import Tiling
+from ageha.sw.sparsity.tasd import parse_series
+from ageha.sw.tasder.plan import uniform_choice
+from ageha.sw.tasder.sparsify import GREEDY, sparsify
+from ageha.verif.devices.golden import GoldenDevice
+
+ECP5 = preset("ecp5")
+SPARSE = Flow.COLUMN_SPARSE_OUTPUT_STATIONARY
+TILINGS = [
+    Tiling(heads=2, query_rows=8, rows=16, chunk=64, projection=32),
+    Tiling(heads=1, query_rows=16, rows=8, chunk=128, projection=64),
+    Tiling(heads=4, query_rows=8, rows=16, chunk=48, projection=40, depth=1, keep_residual=False),
+]
+
+
+def sparse_bert(text, layers=1, **sizes):
+    model = synthetic_bert(hidden=128, heads=4, intermediate=256, layers=layers, **sizes)
+    return sparsify(model, uniform_choice(model, parse_series(text)), None, GREEDY)
+
+
+def dense_program(monkeypatch, *arguments, **options):
+    with monkeypatch.context() as patch:
+        patch.setattr(compiler, "compress", lambda graph, constants, config: graph)
+        return compile_encoder(*arguments, **options)
+
+
+def flows(program):
+    products = [item for item in decode_all(program.code) if item.opcode == Opcode.MATMUL]
+    return [Flow(item.values.get("flow", 0)) for item in products]
+
+
+def run(program, x, order=None):
+    device = GoldenDevice(program.config, seed=order)
+    return run_program(device, program, {"input": x}).outputs["output"]
+
+
+@pytest.mark.parametrize("tiling", TILINGS)
+@pytest.mark.parametrize(("text", "lengths"), [("4:8", [19]), ("1:8", [7, 12])])
+def test_sparse_layers_are_those_of_dense_products(monkeypatch, tiling, text, lengths):
+    model = sparse_bert(text, layers=2)
+    arguments = (model, ECP5, lengths, (0, 1))
+    program = compile_encoder(*arguments, tiling=tiling)
+    dense = dense_program(monkeypatch, *arguments, tiling=tiling)
+    assert SPARSE in flows(program) and SPARSE not in flows(dense)
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    shape = sum(lengths), model.config.hidden
+    x = np.random.default_rng(seed).integers(-4000, 4000, shape).astype(np.int16)
+    expected = run(dense, x)
+    for order in (None, seed, seed + 1):
+        np.testing.assert_array_equal(run(program, x, order), expected)
+    assert program.metadata["predicted_cycles"] < dense.metadata["predicted_cycles"]
+
+
+def test_a_search_compresses_as_well(monkeypatch):
+    model = sparse_bert("2:8")
+    program = compile_encoder(model, ECP5, 32)
+    dense = dense_program(monkeypatch, model, ECP5, 32)
+    assert SPARSE in flows(program)
+    assert program.metadata["predicted_cycles"] < dense.metadata["predicted_cycles"]
+    sizes = [sum(segment.size for segment in item.segments) for item in (program, dense)]
+    assert sizes[0] < sizes[1]
+
+
+def test_dense_weights_stay_dense():
+    model = synthetic_bert(hidden=64, heads=2, intermediate=128)
+    assert SPARSE not in flows(compile_encoder(model, ECP5, 9))
+    without = override(ECP5, {"array.block": 1})
+    assert SPARSE not in flows(compile_encoder(sparse_bert("1:8"), without, 9))
+
+
+def test_few_zeros_save_nothing():
+    assert SPARSE not in flows(compile_encoder(sparse_bert("8:8"), ECP5, 9, tiling=TILINGS[0]))
