@@ -69,7 +69,7 @@ def resource_table(record: Mapping, device: Device, depth: int) -> Table:
     device : Device
     depth : int
     """
-    columns = (Column(text, justify="right") for text in ("instances", *HEADS.values()))
+    columns = (Column(text, justify="right") for text in ("count", *HEADS.values()))
     table = Table(Column("module", no_wrap=True), *columns)
     for part in record["parts"]:
         if part["depth"] <= depth:
