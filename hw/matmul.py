@@ -82,9 +82,7 @@ class Matmul(wiring.Component):
             dataflows.closing.eq(drain.closing),
             # All take an instruction in the same cycle.
             taken.eq(dataflows.product.valid & dataflows.product.ready),
-            dataflows.product.valid.eq(
-                checked.valid & drain.instruction.ready & unfinished.w_rdy
-            ),
+            dataflows.product.valid.eq(checked.valid & drain.instruction.ready & unfinished.w_rdy),
             dataflows.product.payload.eq(checked.payload),
             drain.instruction.valid.eq(taken),
             drain.instruction.payload.eq(checked.payload.word),
