@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -32,8 +33,10 @@ class Bench:
         noise(self.scratchpad, self.random)
         ports = ("operands", "gather")
         LineMemory(dut, self.scratchpad, ports, (), lambda: self.random.random() < 0.2)
-        self.queues = {name: deque() for name in ("bursts", "announced", "places")}
-        self.expected = deque()
+        self.queues: dict[str, deque[Any]] = {
+            name: deque() for name in ("bursts", "announced", "places")
+        }
+        self.expected: deque[Any] = deque()
         self.using = np.zeros((0, 0), dtype=np.int8)
         self.may_take = False
 

@@ -126,8 +126,8 @@ class Stream:
         self.config = bench.config
         self.numbers = np.random.default_rng(bench.random.getrandbits(32))
         self.delay = delay
-        self.to_load = deque()
-        self.given = deque([None] * (stream_latency(self.config) - 1))
+        self.to_load: deque[tuple[int, np.ndarray]] = deque()
+        self.given: deque[np.ndarray | None] = deque([None] * (stream_latency(self.config) - 1))
 
     async def cycle(self, vector=None, swap=False):
         """Give a vector, or none, load a row, and look at the sums that leave."""

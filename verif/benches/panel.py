@@ -54,7 +54,7 @@ async def gives_back(dut):
         getattr(dut, name).value = 0
     await reset(dut)
     await FallingEdge(dut.clk)
-    under_way = deque([None, None])
+    under_way: deque[np.ndarray | None] = deque([None, None])
     for tile in list(writer.tiles):
         dut.count.value = len(tile)
         reads = random.randint(0, 3 * len(tile))
