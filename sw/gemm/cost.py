@@ -9,8 +9,10 @@ from ...hw.config import WORD_BYTES, AcceleratorConfig
 from ..sparsity.dataflow import Dataflow
 from .flows import is_stationary
 
-GATHER_CYCLES = 13
-"""Of a packed stationary tile, besides a chunk: from its places to the first column of A."""
+RESULTS_PER_WORD = 4
+
+GATHER_CHUNKS = 2.6
+"""A packed stationary tile takes as long as so many chunks of A, however few rows A has."""
 
 START = {False: 45, True: 70}
 """Cycles from the issue of an instruction to its first sums, by whether it is stationary."""
@@ -61,7 +63,7 @@ def _steps(
         case Dataflow.SPARSE_OUTPUT | Dataflow.COLUMN_SPARSE_OUTPUT:
             return row_tiles * int(np.maximum(steps, rows).sum())
         case Dataflow.SPARSE_WEIGHT:
-            gathered = max(-(-m // chunk) * chunk, chunk + GATHER_CYCLES)
+            gathered = max(-(-m // chunk) * chunk, int(GATHER_CHUNKS * chunk))
             return int(np.maximum(-(-steps // rows), 1).sum()) * gathered
         case Dataflow.SPARSE_INPUT:
             return column_tiles * int(np.maximum(steps, chunk).sum())
@@ -80,17 +82,18 @@ def _words(
     array, lanes = config.array, config.lanes
     row_tiles, column_tiles = -(-m // array.rows), -(-n // array.columns)
     a_words, b_words = (-(-size // lanes) * lanes * -(-k // WORD_BYTES) for size in (m, n))
-    scales = row_tiles * column_tiles * 2 * lanes
+    # The drain reads two lines of scales a tile, and the store unit whatever was written.
+    others = row_tiles * column_tiles * 2 * lanes + m * n // RESULTS_PER_WORD
     match flow:
         case Dataflow.DENSE_OUTPUT:
-            return scales + column_tiles * a_words + row_tiles * b_words
+            return others + column_tiles * a_words + row_tiles * b_words
         case Dataflow.DENSE_WEIGHT | Dataflow.DENSE_INPUT:
-            return scales + column_tiles * a_words + b_words
+            return others + column_tiles * a_words + b_words
         case Dataflow.SPARSE_OUTPUT | Dataflow.COLUMN_SPARSE_OUTPUT:
-            return scales + a_words + row_tiles * compressed_words
+            return others + a_words + row_tiles * compressed_words
         case Dataflow.SPARSE_WEIGHT:
             # A line of eight k serves all places in it; at worst every place has its own.
             gathered = int(np.minimum(steps, -(-k // WORD_BYTES)).sum()) * lanes
-            return scales + gathered * -(-m // lanes) + compressed_words
+            return others + gathered * -(-m // lanes) + compressed_words
         case Dataflow.SPARSE_INPUT:
-            return scales + column_tiles * compressed_words + b_words
+            return others + column_tiles * compressed_words + b_words
