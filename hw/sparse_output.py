@@ -145,6 +145,7 @@ class SparseOutput(wiring.Component):
         index_bits = (array.block - 1).bit_length()
         m_left, n_left, k_left = (Signal(16, name=f"{name}_left") for name in "mnk")
         first, last_n, last_m, whole = Signal(init=1), Signal(), Signal(), Signal()
+        more = k_left != 0
         next_product = data.View(product.shape(), products.r_data)
         m.d.comb += [
             last_n.eq(n_left <= array.columns),
@@ -161,7 +162,8 @@ class SparseOutput(wiring.Component):
             offered.events.active.eq(1),
             offered.events.rows.eq(Mux(vector.empty, 0, limit(m_left, array.rows))),
             offered.events.columns.eq(limit(n_left, array.columns)),
-            offered.events.skipped.eq(Mux(vector.last, k_left - ~vector.empty, 0)),
+            # Words that no encoder writes may have more slots than there are inputs.
+            offered.events.skipped.eq(Mux(vector.last & more, k_left - ~vector.empty, 0)),
         ]
         for column in range(array.columns):
             own = vector.indices[column]
@@ -171,7 +173,8 @@ class SparseOutput(wiring.Component):
                 offered.columns.indices[column].eq(Mux(product.bitmap, common, own)),
             ]
         with m.If(accept):
-            m.d.sync += [first.eq(vector.last), k_left.eq(Mux(vector.last, product.k, k_left - 1))]
+            m.d.sync += first.eq(vector.last)
+            m.d.sync += k_left.eq(Mux(vector.last, product.k, k_left - more))
             with m.If(vector.last):
                 m.d.sync += n_left.eq(Mux(last_n, product.n, n_left - array.columns))
             with m.If(vector.last & last_n):

@@ -70,6 +70,12 @@ def test_malformed_operands(name):
     check(CONFIGS[name], "refuses_malformed_operands", flows=SPARSE_FLOWS, refusals=0.1, rounds=12)
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_operands_that_no_encoder_writes(name):
+    tests = "takes_what_no_encoder_writes"
+    check(CONFIGS[name], tests, flows=SPARSE_FLOWS, refusals=0.1, cases=24)
+
+
 @pytest.mark.parametrize(
     "name, steps",
     [("tiny", 4), ("tiny", 5), ("tiny", 12), ("ecp5", 8), ("ecp5", 9), ("tall", 17)],
