@@ -115,7 +115,7 @@ class ButterflyProgram:
             self.x[1] = 0
         angle = numbers.uniform(0, 2 * np.pi, (case.log_points, case.points // 2))
         rows = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-        self.matrices = np.moveaxis(np.array(rows), (0, 1), (2, 3))
+        self.matrices: NDArray[np.float64] = np.moveaxis(np.array(rows), (0, 1), (2, 3))
         self.builder = Builder(config)
         self._build()
         if self.builder.scratchpad_words > config.scratchpad_words:
@@ -146,8 +146,9 @@ class ButterflyProgram:
         if case.is_complex:
             imaginary = builder.load("imaginary", planes[1])
             plane = imaginary.address - x.address
-            y = builder.block(*planes[0].shape, "int16")
-            second = builder.block(*planes[0].shape, "int16")
+            rows, columns = planes[0].shape
+            y = builder.block(rows, columns, "int16")
+            second = builder.block(rows, columns, "int16")
             assert second.address - y.address == plane
         else:
             self._load_coefficients(values)
@@ -234,8 +235,8 @@ class ButterflyProgram:
             half = half_fourier(scaled, inverse)
             return (np.fft.ifft if inverse else np.fft.fft)(x), half * (AMPLITUDE + 1)
         exact = half_butterfly(x.real, self.matrices, np.float64)
-        half = half_butterfly(scaled.real, self.matrices, np.float16)
-        return exact, half * (AMPLITUDE + 1)
+        halved = half_butterfly(scaled.real, self.matrices, np.float16)
+        return exact, halved * (AMPLITUDE + 1)
 
 
 def fits(case: ButterflyCase, config: AcceleratorConfig) -> bool:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from typer import Context
 from typer.core import TyperGroup
 
 MODEL = "model"
@@ -12,7 +11,7 @@ MODEL = "model"
 class ModelByDefault(TyperGroup):
     """``ageha compile minilm`` is ``ageha compile model minilm``."""
 
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the name of the default command before arguments that do not begin with one."""
         known: Any = (*self.commands, "--help")
         if args and args[0] not in known:

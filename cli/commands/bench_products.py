@@ -77,7 +77,7 @@ def gemm(
     if not parameters.array.partial_rows:
         raise InputError("array.partial_rows must be at least 16 for three dense flows, not 0")
     require_writable("--json", json_file)
-    chosen = (*CASES, *LARGE_CASES) if complete else CASES
+    chosen: tuple[GemmCase, ...] = (*CASES, *LARGE_CASES) if complete else CASES
     if shape:
         chosen = tuple(map(parse_shape, shape))
     library = _library(parameters)

@@ -98,7 +98,8 @@ class Planner:
         """
         found: list[Candidate] = []
         smallest = 0
-        choices = product(self._sizes("a"), self._sizes("b"), ("a", "b"), (True, False), depths)
+        roles: tuple[Role, Role] = ("a", "b")
+        choices = product(self._sizes("a"), self._sizes("b"), roles, (True, False), depths)
         for choice in choices:
             tiling = Tiling(*choice)
             needed = self.bytes_needed(tiling)

@@ -100,7 +100,7 @@ def check_candidates(candidates: Sequence[Series], array: ArrayConfig) -> None:
 def dense_slots(model: BertModel, array: ArrayConfig) -> int:
     """Return the slots of all linear layers, dense."""
     shapes = (linear_of(model, name).weight.shape for name in linear_names(model))
-    return sum(dense_cost(*shape, array).slots for shape in shapes)
+    return sum(dense_cost(n, k, array).slots for n, k in shapes)
 
 
 def model_cost(model: BertModel, array: ArrayConfig) -> LayerCost:

@@ -88,7 +88,7 @@ def fingerprint(model: BertModel, batch: Batch, sentences: Batch, method: Method
         digest.update(repr(item.lengths).encode() + item.x.tobytes())
     for index in range(model.config.layers):
         for name in LINEARS:
-            digest.update(np.ascontiguousarray(linear_of(model, f"{index}.{name}").weight))
+            digest.update(linear_of(model, f"{index}.{name}").weight.tobytes())
     return digest.hexdigest()
 
 
@@ -107,7 +107,8 @@ def _with(
     else:
         sparse = replace(dense, weight=decompose(dense.weight, series).approximation)
     layers = list(model.layers)
-    layers[index] = replace(layers[index], **{name: sparse})
+    changes: dict[str, Any] = {name: sparse}
+    layers[index] = replace(layers[index], **changes)
     return replace(model, layers=tuple(layers))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -109,7 +110,7 @@ def sparsify(
 
 
 def _greedy(layer: EncoderLayer, series_of: Choice) -> EncoderLayer:
-    changes = {}
+    changes: dict[str, Any] = {}
     for name, series in series_of.items():
         dense: Linear = getattr(layer, name)
         changes[name] = replace(dense, weight=decompose(dense.weight, series).approximation)
@@ -122,7 +123,7 @@ def _compensated(run: LayerRun, series_of: Choice, method: Method) -> EncoderLay
         names = [name for name in stage if name in series_of]
         if names:
             curvature = Curvature.of(run.rows, method.damping)
-            changes = {
+            changes: dict[str, Any] = {
                 name: prune_linear(getattr(run.layer, name), series_of[name], curvature, method)
                 for name in names
             }

@@ -126,7 +126,7 @@ class Stream:
         self.config = bench.config
         self.numbers = np.random.default_rng(bench.random.getrandbits(32))
         self.delay = delay
-        self.to_load: deque[tuple[int, np.ndarray]] = deque()
+        self.to_load: deque[tuple[int, np.ndarray] | tuple[None, None]] = deque()
         self.given: deque[np.ndarray | None] = deque([None] * (stream_latency(self.config) - 1))
 
     async def cycle(self, vector=None, swap=False):

@@ -1,5 +1,7 @@
 """Properties of the butterfly unit's addresses: each word once a pass, free of conflict."""
 
+from typing import Any
+
 from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
@@ -20,7 +22,7 @@ class WordsComeOnce(wiring.Component):
     """
 
     def __init__(self) -> None:
-        layout = {}
+        layout: dict[str, Any] = {}
         for index in range(2):
             layout |= {f"group{index}": In(INDEX_BITS), f"word{index}": In(3)}
         super().__init__(

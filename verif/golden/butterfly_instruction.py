@@ -180,7 +180,7 @@ class Execution:
 
     def _read(self, address: int, pitch: int, points: int, turn: int, real: bool) -> NDArray:
         """Return vectors [vectors, self.points, 2]; what is beyond `points` is zero."""
-        values = []
+        values: list[NDArray] = []
         for plane in range(2):
             place = self._matrix(address + plane * self.i["plane_words"], pitch, points, turn)
             if self.tokens:
