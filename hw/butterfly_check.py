@@ -5,16 +5,19 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .butterfly_format import DATA_BITS
-from .butterfly_order import MAXIMUM_LOG_POINTS, MAXIMUM_POINTS, MAXIMUM_TURNS, WORD_BITS
+from .butterfly_order import (
+    FOLDED,
+    MAXIMUM_LOG_POINTS,
+    MAXIMUM_POINTS,
+    MAXIMUM_TURNS,
+    WORD_BITS,
+)
 from .butterfly_plan import plan_layout
 from .config import AcceleratorConfig
 from .isa import Axis, ButterflyMode, ErrorCode
 from .ports import INDEX_BITS, address_width, fault_layout, issue_layout
 
 REGIONS = 9
-_GROUP_BITS = 3
-"""Log2 of the beats of a group."""
-
 _SHAPE_CYCLES = 3
 
 _region_layout = data.StructLayout(
@@ -152,7 +155,7 @@ class ButterflyCheck(wiring.Component):
             stages == 0,
             log_stride >= log_points,
             wrong_order,
-            word.bit_reversed & (word.decreasing | (log_stride != 0)),
+            word.bit_reversed & (word.decreasing | (stages != log_points)),
             ~tokens & (~skewed | points[:WORD_BITS].any()),
             word.x_headroom < -1,
             word.x_headroom >= DATA_BITS,
@@ -164,7 +167,9 @@ class ButterflyCheck(wiring.Component):
         """Return rows, pitch, address, words of a row (one less), and use, of each region."""
         word = plan.fields
         real = word.mode == ButterflyMode.REAL
-        has_work = word.stages > self.config.butterfly.stages
+        # Without a work area: one pass.
+        folds = word.stages[0] & (word.stages >= FOLDED) & (self.config.butterfly.stages > 1)
+        has_work = word.stages > Mux(folds, FOLDED, self.config.butterfly.stages)
 
         def matrix(words, address, pitch):
             before = words - 1
@@ -182,18 +187,30 @@ class ButterflyCheck(wiring.Component):
             result.append((*matrix(words, address, pitch), used))
             result.append((*matrix(words, imaginary, pitch), used & ~real & ~is_real))
         turns = plan.last_turn
-        words = Signal(18)
-        m.d.sync += words.eq(self._factor_lines(plan) << (self.config.lanes - 1).bit_length())
-        result.append((word.stages - 1, words, word.coefficient_address, words - 1, real))
+        plain, folded = self._factor_words(m, plan)
+        coefficients = (
+            Mux(folds, word.stages - FOLDED, word.stages - 1),
+            plain,
+            word.coefficient_address,
+            Mux(folds, (folded << 1) + folded, plain) - 1,
+        )
+        result.append((*coefficients, real))
         result.append((0, 0, word.exponent_address, turns, word.x_blocks))
         result.append((0, 0, word.y_exponent_address, turns, word.y_blocks))
         return result
 
-    def _factor_lines(self, plan) -> Value:
-        """Return the lines of coefficients of each factor."""
+    def _factor_words(self, m: Module, plan) -> list[Signal]:
+        """Return the words of coefficients of a factor of a plain and of a folded pass."""
         lane_bits = (self.config.lanes - 1).bit_length()
-        groups = (plan.words + 3) >> 2
-        return ((groups << _GROUP_BITS) + self.config.lanes - 1) >> lane_bits
+        counts = []
+        for window_bits in (2, 3):
+            groups = (plan.words + (1 << window_bits) - 1) >> window_bits
+            beats = groups << (window_bits + 1)
+            words = Signal(18, name=f"words_{window_bits}")
+            lines = (beats + self.config.lanes - 1) >> lane_bits
+            m.d.sync += words.eq(lines << lane_bits)
+            counts.append(words)
+        return counts
 
     def _last_words(self, m: Module, regions: list[tuple], region: Signal, under_way: Value):
         """Return, three cycles after `region`: it is the last, it is outside, its last word."""

@@ -95,6 +95,9 @@ class ButterflyFeeder(wiring.Component):
         valid = [step]
         for _ in range(self.LATENCY):
             valid.append(self._step(m, valid[-1], reset_less=False))
+        # A beat may leave while those behind it wait, so that the beats of a set stay together.
+        with m.If(~go & self.output.ready):
+            m.d.sync += valid[-1].eq(0)
 
         # What the last stages need of the turn.
         count = most_factors(self.config)
@@ -129,7 +132,8 @@ class ButterflyFeeder(wiring.Component):
         taken = go & valid[-2]
         m.d.comb += [
             go.eq((~valid[-1] | self.output.ready) & ~(valid[-2] & is_product & missing)),
-            self.output.valid.eq(valid[-1] & ~(valid[-2] & is_product & missing)),
+            self.output.valid.eq(valid[-1]),
+            self.output.payload.folded.eq(self._step(m, late.wide)),
             self.take.eq(taken & is_product),
             self.end.eq(late.turn_ends),
             self.factors.eq(late.factors),

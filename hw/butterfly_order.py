@@ -13,6 +13,9 @@ from .config import ConfigError
 WORD_BITS = 2
 """Log2 of the numbers in a word."""
 
+FOLDED = 3
+"""Factors of a folded pass."""
+
 MAXIMUM_LOG_POINTS = 13
 MAXIMUM_POINTS = 1 << 15
 """Most points of a vector, over all its blocks."""
@@ -22,9 +25,14 @@ MAXIMUM_TURNS = 256
 
 
 def pass_lengths(stages: int, chained: int) -> tuple[int, ...]:
-    """Return how many factors each pass applies: `chained`, and the last one what is left."""
-    full, rest = divmod(stages, chained)
-    return (*(chained for _ in range(full)), *((rest,) if rest else ()))
+    """Return how many factors each pass applies.
+
+    That is `chained`. A single one that is left over (of two) belongs to the last pass, which is
+    *folded*: two stages do the work of three in one and a half times as many cycles.
+    """
+    if stages > chained and stages % chained:
+        return (*(chained for _ in range(stages // chained - 1)), chained + 1)
+    return (*(chained for _ in range(stages // chained)), *(stages,)[: stages % chained])
 
 
 def pack_growths(growths: Sequence[int]) -> int:
@@ -171,7 +179,7 @@ def coefficient_order(
 
 
 def pass_cycles(each: Pass, words: int) -> int:
-    """Return the cycles of a pass over one vector a lane: a beat a cycle.
+    """Return the cycles of a pass over one vector a lane: a beat, folded two thirds of one, each.
 
     Parameters
     ----------
@@ -179,4 +187,5 @@ def pass_cycles(each: Pass, words: int) -> int:
     words : int
         Words of a vector, as in `Pass.groups`.
     """
-    return each.groups(words) * each.beats
+    beats = each.groups(words) * each.beats
+    return beats * 3 // 2 if len(each.bits) == FOLDED else beats

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .butterfly_format import Mode
-from .butterfly_order import WORD_BITS
+from .butterfly_order import FOLDED, WORD_BITS
 from .butterfly_plan import LOCAL_BITS, VALUE, Reversal, most_factors, plan_layout, turn_layout
 from .config import AcceleratorConfig
 from .isa import Axis, ButterflyMode
@@ -105,9 +105,11 @@ class ButterflyPass(wiring.Component):
         is_first = self.first == 0
         left = Signal(5)
         m.d.comb += left.eq(fields.stages - self.first)
+        folds = (left == FOLDED) & (chained > 1)
         m.d.sync += [
-            self.is_last.eq(left <= chained),
-            self.factors.eq(Mux(left < chained, left, chained)),
+            self.is_last.eq((left <= chained) | folds),
+            self.factors.eq(Mux((left < chained) | folds, left, chained)),
+            turn.wide.eq(folds),
         ]
         bits = self._bits(m, fields, tokens)
         window = self._window(m, fields, tokens, is_first, bits)
@@ -115,12 +117,12 @@ class ButterflyPass(wiring.Component):
 
         reversed_here = fields.bit_reversed & is_first
         lanes_bits = (self.config.lanes - 1).bit_length()
-        beats = Signal(20)
-        m.d.comb += beats.eq((turn.groups + 1) << 3)
+        beats, words = Signal(20), self.plan.words
+        m.d.comb += beats.eq((turn.groups + 1) << Mux(turn.wide, 4, 3))
         m.d.sync += [
             turn.reverses.eq(reversed_here),
             turn.reversal.eq(Reversal.NONE),
-            turn.groups.eq(((self.plan.words + 3) >> 2) - 1),
+            turn.groups.eq(Mux(turn.wide, (words + 7) >> 3, (words + 3) >> 2) - 1),
             turn.window.eq(window - WORD_BITS),
             turn.lines.eq((beats - 1) >> lanes_bits),
             turn.factors.eq(self.factors),
@@ -157,13 +159,13 @@ class ButterflyPass(wiring.Component):
     def _window(self, m: Module, fields, tokens, is_first, bits) -> Signal:
         """Return the lowest bit of the window, two cycles after `first`."""
         highest = bits[0]
-        if len(bits) > 1:
-            rises = ~fields.decreasing & (self.factors > 1)
-            highest = Mux(rises, bits[1], bits[0])
+        for factor, bit in enumerate(bits[1:], start=1):
+            highest = Mux(~fields.decreasing & (self.factors > factor), bit, highest)
         reversed_rows = fields.bit_reversed & is_first & ~tokens
         top = Mux(reversed_rows, fields.log_points, highest + 1)
         window = Signal(5)
-        m.d.sync += window.eq(Mux(top < 4, WORD_BITS, top - 2))
+        size = Mux(self.turn.wide, 3, 2)
+        m.d.sync += window.eq(Mux(top < WORD_BITS + size, WORD_BITS, top - size))
         return window
 
     def _locals(self, m: Module, window: Signal, bits: list[Signal]) -> None:
@@ -178,14 +180,17 @@ class ButterflyPass(wiring.Component):
         turn = self.turn
         if len(places) == 1:
             orders = [selection(places[0], [(spare, 1)])]
-            result_bit = places[0]
+            result, result_bit = orders[0], places[0]
         else:
-            second = Signal(3)
+            first, second, third, wide = places[0], Signal(3), places[2], turn.wide
             m.d.comb += second.eq(Mux(self.factors > 1, places[1], spare))
-            orders = [selection(places[0], [(second, 1)]), selection(second, [(places[0], 1)])]
-            result_bit = second
+            orders = [
+                selection(first, [(second, 1), (third, wide)]),
+                selection(second, [(first, 1), (third, wide)]),
+                selection(third, [(first, 1), (second, 1)]),
+            ]
+            result = [Mux(wide, two, one) for one, two in zip(orders[1], orders[2], strict=True)]
+            result_bit = Mux(wide, third, second)
         m.d.sync += turn.result_bit.eq(result_bit)
-        for order, target in zip(
-            [*orders, orders[-1]], [*turn.selections, turn.result], strict=True
-        ):
+        for order, target in zip([*orders, result], [*turn.selections, turn.result], strict=True):
             m.d.sync += [target[bit].eq(value) for bit, value in enumerate(order)]

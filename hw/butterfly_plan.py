@@ -4,7 +4,7 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 
 from .butterfly_format import Mode
-from .butterfly_order import MAXIMUM_TURNS
+from .butterfly_order import FOLDED, MAXIMUM_TURNS
 from .config import AcceleratorConfig
 from .isa import Butterfly
 from .ports import address_width
@@ -29,8 +29,12 @@ BEAT_BITS = LOCAL_BITS - 1
 VALUE = BEAT_BITS
 """The selection of a bit of a local number that is first or second of the pair."""
 
-WORDS_HELD = 16
-"""Words a lane that wait before or behind the chain: two groups at least."""
+WORDS_HELD = 32
+"""Words a lane that wait before or behind the chain.
+
+Four groups of a folded pass: one is used while the next one waits and another one is on its way,
+which takes longer than a group is used.
+"""
 
 selection_layout = data.ArrayLayout(unsigned(3), LOCAL_BITS)
 """For each bit of a local number the bit of the beat that it is, or `VALUE`."""
@@ -85,7 +89,7 @@ def access_layout(config: AcceleratorConfig) -> data.StructLayout:
 
 def most_factors(config: AcceleratorConfig) -> int:
     """Return how many factors a pass has at most."""
-    return config.butterfly.stages
+    return FOLDED if config.butterfly.stages > 1 else 1
 
 
 def turn_layout(config: AcceleratorConfig) -> data.StructLayout:

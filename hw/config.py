@@ -104,7 +104,7 @@ class ButterflyConfig:
     lanes : int
         Lanes that share each coefficient, a power of two from 4 to 64.
     stages : int
-        Radix-2 stages chained in one pass, 1 to 4.
+        Radix-2 stages chained in one pass, 1 or 2.
     """
 
     lanes: int = 16
@@ -112,7 +112,7 @@ class ButterflyConfig:
 
     def __post_init__(self) -> None:
         _require_power_of_two("butterfly.lanes", self.lanes, 4, 64)
-        _require_integer("butterfly.stages", self.stages, 1, 4)
+        _require_integer("butterfly.stages", self.stages, 1, 2)
 
 
 @dataclass(frozen=True)

@@ -120,12 +120,12 @@ def test_an_impulse_is_within_one_last_place(points):
 
 
 @pytest.mark.parametrize("points", [8, 128, 1024, 8192])
-def test_an_impulse_anywhere_is_within_five_last_places(points):
+def test_an_impulse_anywhere_is_within_three_last_places(points):
     for place in (1, points // 3, points // 2, points - 1):
         x = np.zeros((1, points), dtype=complex)
         x[0, place] = 1
         found = fourier_transform(Block.from_float(x), 2)
-        assert last_places(found, np.fft.fft(x)) <= 5
+        assert last_places(found, np.fft.fft(x)) <= 3
 
 
 @pytest.mark.parametrize("points", [2, 8, 64, 1024])
@@ -183,7 +183,7 @@ def test_growth_of_factors():
 
 @pytest.mark.parametrize(
     "stages, chained, lengths",
-    [(6, 2, (2, 2, 2)), (7, 2, (2, 2, 2, 1)), (1, 2, (1,)), (3, 2, (2, 1)), (3, 1, (1, 1, 1))],
+    [(6, 2, (2, 2, 2)), (7, 2, (2, 2, 3)), (1, 2, (1,)), (3, 2, (3,)), (3, 1, (1, 1, 1))],
 )
 def test_pass_lengths(stages, chained, lengths):
     assert pass_lengths(stages, chained) == lengths

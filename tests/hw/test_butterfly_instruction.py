@@ -5,7 +5,12 @@ import random
 import numpy as np
 import pytest
 
-from ageha.hw.butterfly_order import MAXIMUM_LOG_POINTS, plan_passes
+from ageha.hw.butterfly_order import (
+    MAXIMUM_LOG_POINTS,
+    pack_growths,
+    pass_lengths,
+    plan_passes,
+)
 from ageha.hw.config import override, preset
 from ageha.hw.isa import Axis, BlockExponent, ButterflyMode, ErrorCode
 from ageha.verif.benches.butterfly_operations import ButterflyOperation
@@ -104,10 +109,11 @@ def test_products(name, axis, decreasing, log_points, blocks):
     table = np.array([[np.cos(angles), -np.sin(angles)], [np.sin(angles), np.cos(angles)]])
     table = np.moveaxis(table, (0, 1), (2, 3))
     fixed = np.rint(table * 16384).astype(np.int16).reshape(log_points, -1, 4)
+    lengths = pass_lengths(log_points, CONFIGS[name].butterfly.stages)
     fields = {
         "decreasing": decreasing,
         "log_stride": log_points - 1 if decreasing else 0,
-        "growths": int("21" * 3 if name == "two stages" else "1" * 6, 16),
+        "growths": pack_growths([1 + place // 2 for n in lengths for place in range(n)]),
         "x_points": points - 4,
         "accumulate": 1,
         "y_exponent": 1,
@@ -181,6 +187,7 @@ REFUSED = [
     {"vectors": 65535},
     {"stages": 0},
     {"stages": 6},
+    {"stages": 4},
     {"log_stride": 1},
     {"decreasing": 1},
     {"x_pitch": 8},

@@ -158,8 +158,8 @@ async def refuses(dut):
     before, *legal = bench.place(
         [
             ButterflyOperation(ButterflyMode.FOURIER, Axis.TOKENS, 3, 1, 5),
-            ButterflyOperation(ButterflyMode.REAL, Axis.HIDDEN, 3, 1, 3, {"x_blocks": 1}),
-            ButterflyOperation(ButterflyMode.FOURIER, Axis.HIDDEN, 3, 2, 3, {"y_blocks": 1}),
+            ButterflyOperation(ButterflyMode.REAL, Axis.HIDDEN, 4, 1, 3, {"x_blocks": 1}),
+            ButterflyOperation(ButterflyMode.FOURIER, Axis.HIDDEN, 4, 2, 3, {"y_blocks": 1}),
             ButterflyOperation(ButterflyMode.INVERSE_FOURIER, Axis.TOKENS, 4, 1, 3),
         ]
     )

@@ -4,7 +4,9 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ReadOnly, RisingEdge
 
+from ...hw.butterfly_chain import FOLDED_BEATS, FOLDED_CYCLES
 from ...hw.butterfly_format import DATA_BITS, Mode
+from ...hw.butterfly_order import FOLDED, pass_lengths
 from ...hw.butterfly_unit import control_layout
 from ..golden.butterfly import Block, Factor, apply_pass, fourier_factors, pass_scales
 from ..golden.butterfly_chain import beats, pair_numbers
@@ -34,12 +36,14 @@ class Chain:
         self.dut.output_ready.value = 0
         await reset(self.dut)
 
-    async def stream(self, words):
-        """Send beats; return the results and the cycles until the last one."""
+    async def stream(self, words, together=1):
+        """Send beats, `together` without a gap; return results and cycles until the last one."""
         dut, sent, cycles = self.dut, 0, 0
         results: list[int] = []
+        offer = False
         while len(results) < len(words):
-            offer = sent < len(words) and self.random.random() >= self.idle
+            begun = sent % together or (together > 1 and offer)
+            offer = sent < len(words) and bool(begun or self.random.random() >= self.idle)
             dut.input_valid.value = offer
             dut.input_payload.value = words[sent] if offer else 0
             dut.output_ready.value = self.random.random() >= self.idle
@@ -52,6 +56,7 @@ class Chain:
             await RisingEdge(dut.clk)
             sent += taken
             cycles += 1
+            offer = bool(offer and not taken)
         return results, cycles
 
     def words(self, block, factors, log_strides):
@@ -59,7 +64,8 @@ class Chain:
         scales = pass_scales(block, factors)
         points = block.points.shape[1]
         order = beats(points, log_strides, 0)
-        controls = [[PASS_BITS] * len(order) for _ in range(self.stages)]
+        count = FOLDED if self.stages > 1 else 1
+        controls = [[PASS_BITS] * len(order) for _ in range(count)]
         for stage, (factor, scale) in enumerate(zip(factors, scales, strict=True)):
             firsts = beats(points, log_strides, stage)[:, 0]
             rows = factor.coefficients[pair_numbers(firsts, factor.log_stride)]
@@ -67,24 +73,26 @@ class Chain:
         words = []
         for beat, places in enumerate(order):
             data = pack(block.points[:, places].flat, DATA_BITS)
-            words.append(self.word(data, [control[beat] for control in controls]))
+            words.append(self.word(data, [control[beat] for control in controls], len(factors)))
         return words
 
-    def word(self, data, controls):
-        """Return the bits of a beat."""
-        return data | pack(controls, CONTROL_BITS) << self.lanes * 4 * DATA_BITS
+    def word(self, data, controls, factors=1):
+        """Return the bits of a beat of a pass of `factors`."""
+        above = pack(controls, CONTROL_BITS) | (factors == FOLDED) << CONTROL_BITS * len(controls)
+        return data | above << self.lanes * 4 * DATA_BITS
 
     async def run_pass(self, block, factors):
         """Run a pass; unused stages of the chain let pairs of any other distance by."""
         points = block.points.shape[1]
         log_strides = [factor.log_stride for factor in factors]
         spare = [bit for bit in range(points.bit_length() - 1) if bit not in log_strides]
-        log_strides += spare[: self.stages - len(factors)]
-        results, cycles = await self.stream(self.words(block, factors, log_strides))
+        log_strides += spare[: max(0, self.stages - len(factors))]
+        together = FOLDED_BEATS if len(factors) == FOLDED else 1
+        results, cycles = await self.stream(self.words(block, factors, log_strides), together)
         expected = apply_pass(block, factors, pass_scales(block, factors))
         found = np.zeros_like(block.points)
         for places, result in zip(
-            beats(points, log_strides, self.stages - 1), results, strict=True
+            beats(points, log_strides, len(log_strides) - 1), results, strict=True
         ):
             numbers = [result >> index * DATA_BITS & NUMBER for index in range(4 * self.lanes)]
             values = np.array(numbers, dtype=np.uint16).astype(np.int16)
@@ -125,9 +133,11 @@ async def transforms(dut):
         for mode in (Mode.REAL, Mode.COMPLEX):
             block = random_block(random, chain.lanes, points, mode)
             factors = random_factors(random, points, mode)
-            for begin in range(0, len(factors), chain.stages):
-                part = factors[begin : begin + chain.stages]
-                block, _ = await chain.run_pass(block, part)
+            begin = 0
+            for length in pass_lengths(len(factors), chain.stages):
+                block, _ = await chain.run_pass(block, factors[begin : begin + length])
+                begin += length
+            # After a folded pass no other may begin before its last result has come.
             saturated |= block.saturated
     assert chain.saturated == saturated
 
@@ -142,6 +152,11 @@ async def takes_a_beat_every_cycle(dut):
     factors = fourier_factors(128)[: chain.stages]
     _, cycles = await chain.run_pass(block, factors)
     assert cycles == 64 + parameters()["latency"]
+    if chain.stages > 1:
+        factors = fourier_factors(128)[4:]
+        _, cycles = await chain.run_pass(block, factors)
+        folded = 64 // FOLDED_BEATS * FOLDED_CYCLES
+        assert cycles <= folded + parameters()["folded_latency"] + FOLDED_CYCLES
 
 
 @cocotb.test()
@@ -151,7 +166,7 @@ async def reports_saturation(dut):
     await chain.start()
     data = pack([32767] * 4 * chain.lanes, DATA_BITS)
     double = control_bits(Mode.REAL, 0, (16384, 16384, 16384, 16384))
-    word = chain.word(data, [double] + [PASS_BITS] * (chain.stages - 1))
+    word = chain.word(data, [double] + [PASS_BITS] * (FOLDED - 1 if chain.stages > 1 else 0))
     results, _ = await chain.stream([word] * (1 << (chain.stages - 1)))
     expected = pack([32767, 0, 32767, 0] * chain.lanes, DATA_BITS)
     assert set(results) == {expected}

@@ -231,6 +231,6 @@ def random_operation(
         fields["log_stride"] = first
         most = first + 1 if fields["decreasing"] else log_points - first
         fields["stages"] = generator.randint(1, most)
-        if not first and not fields["decreasing"]:
+        if fields["stages"] == log_points and not fields["decreasing"]:
             fields["bit_reversed"] = generator.randrange(2)
     return ButterflyOperation(mode, axis, log_points, blocks, min(vectors, budget), fields)

@@ -28,8 +28,8 @@ def beats(points: int, log_strides: Sequence[int], stage: int) -> NDArray[np.int
     inside = [bit for index, bit in enumerate(log_strides) if index != stage]
     counter = np.arange(points // 2)
     first = np.zeros_like(counter)
-    # The lowest bits of the counter walk through a set, the highest bit of its number first.
-    for position, bit in enumerate([*reversed(inside), *others]):
+    # The lowest bits of the counter walk through a set, the first factor's bit lowest.
+    for position, bit in enumerate([*inside, *others]):
         first |= (counter >> position & 1) << bit
     return np.stack([first, first | 1 << log_strides[stage]], axis=-1)
 

@@ -54,7 +54,7 @@ def is_legal(instruction: Instruction, config: AcceleratorConfig) -> bool:
     last = log_stride - stages + 1 if i["decreasing"] else log_stride + stages - 1
     is_order = stages >= 1 and 0 <= last < log_points and log_stride < log_points
     if i["bit_reversed"]:
-        is_order = is_order and log_stride == 0 and not i["decreasing"]
+        is_order = is_order and stages == log_points and not i["decreasing"]
     is_place = True
     if i["axis"] == Axis.HIDDEN:
         pitches = (i["x_pitch"], i["y_pitch"])
