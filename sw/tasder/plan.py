@@ -119,6 +119,9 @@ def front_of(
 ) -> Front:
     """Return the front over all choices of `candidates`.
 
+    A layer that keeps its weights costs what they cost: fewer slots than a dense one where the
+    model is sparse already.
+
     Parameters
     ----------
     model : BertModel
@@ -137,8 +140,9 @@ def front_of(
     check_candidates(candidates, array)
     options: dict[str, list[Option]] = {}
     for name in linear_names(model):
-        n, k = linear_of(model, name).weight.shape
-        options[name] = [Option(DENSE, dense_cost(n, k, array).slots, 0.0)]
+        weight = linear_of(model, name).weight
+        n, k = weight.shape
+        options[name] = [Option(DENSE, weights_cost(weight, array).slots, 0.0)]
         if name in dense:
             continue
         for series in candidates:

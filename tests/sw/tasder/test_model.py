@@ -129,6 +129,16 @@ def test_search_meets_its_budget(model, losses, texts):
     assert sum(counts_by_series(choice, model).values()) == len(linear_names(model))
 
 
+def test_model_that_is_sparse_already(model, texts):
+    sparse = sparsify(model, uniform_choice(model, CANDIDATES[0]), None, GREEDY)
+    arguments = (sparse, CANDIDATES, texts.batch, texts.sentences, Method(refit_steps=0))
+    found = measure(*arguments)
+    assert all(loss < 1e-9 for values in found.values() for loss in values.values())
+    front = front_of(sparse, found, CANDIDATES, ARRAY)
+    total = dense_slots(model, ARRAY)
+    assert within_budget(front, 1.0, total).slots == model_cost(sparse, ARRAY).slots == total // 4
+
+
 def test_cheapest_model_of_a_quality(model, losses, texts):
     front = front_of(model, losses, CANDIDATES, ARRAY)
     total = dense_slots(model, ARRAY)
