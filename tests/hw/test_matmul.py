@@ -41,7 +41,14 @@ def check(config, testcase, **values):
 @pytest.mark.parametrize("refusals", [0.0, 0.5])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_flows_after_each_other(name, refusals):
-    tests = ("multiplies", "adds_to_the_result_before", "refuses", "refuses_other_flows", "halts")
+    tests = (
+        "multiplies",
+        "keeps_tiles_apart",
+        "adds_to_the_result_before",
+        "refuses",
+        "refuses_other_flows",
+        "halts",
+    )
     check(CONFIGS[name], tests, flows=FLOWS_BUILT, refusals=refusals, cases=24, rounds=6)
 
 

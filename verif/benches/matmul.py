@@ -188,6 +188,19 @@ async def takes_what_no_encoder_writes(dut):
 
 
 @cocotb.test()
+async def keeps_tiles_apart(dut):
+    """Tiles that want little of K end before A of their rows has come, and harm no other tile."""
+    bench = Bench(dut, "apart")
+    await bench.start(parameters()["refusals"])
+    array = bench.config.array
+    shape = 3 * array.rows + 1, array.columns + 1, 8 * bench.config.chunk
+    for flow in flows():
+        for reach in (0.01, 0.3):
+            await bench.run(bench.place([Product(*shape, flow=flow, reach=reach)] * 2))
+    await bench.rest()
+
+
+@cocotb.test()
 async def adds_to_the_result_before(dut):
     """A product whose residual is the result of the product before sees all of it."""
     bench = Bench(dut, "adds")

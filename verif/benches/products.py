@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -74,8 +75,9 @@ class Allocator:
 class Product:
     """One product: what it multiplies and where that lies.
 
-    `density` is that of the compressed operand of a sparse flow; dense operands have no zeros to
-    speak of. Pitch and orientation of a compressed operand are noise.
+    `density` is that of the compressed operand of a sparse flow, which is zero beyond the share
+    `reach` of K; dense operands have no zeros to speak of. Pitch and orientation of a compressed
+    operand are noise.
     """
 
     m: int
@@ -89,6 +91,7 @@ class Product:
     flow: Flow = Flow.DENSE_OUTPUT_STATIONARY
     y_transposed: bool = False
     density: float = 1
+    reach: float = 1
     fields: dict[str, int] = field(default_factory=dict)
 
     def place(self, allocator: Allocator, scratchpad: Scratchpad) -> Instruction:
@@ -150,6 +153,7 @@ class Product:
         matrix = random_numbers.integers(-128, 128, shape).astype(np.int8)
         if is_compressed(self.flow, name):
             matrix[random_numbers.random(shape) >= self.density] = 0
+            matrix[:, math.ceil(self.reach * self.k) :] = 0
             words = compress(matrix, self.flow, scratchpad.config)
             address = allocator.words(len(words))
             scratchpad.words[address : address + len(words)] = words
@@ -208,6 +212,7 @@ def random_product(generator: random.Random, config: AcceleratorConfig, flow: Fl
         flow=flow,
         y_transposed=y_transposed,
         density=generator.choice(DENSITIES) if is_sparse else 1,
+        reach=generator.choice((1, 1, 1, 0.1)),
     )
 
 
