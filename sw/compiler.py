@@ -105,9 +105,14 @@ def compile_encoder(
         if name == dump_after:
             texts[name] = to_text(result)
 
-    tiling, graph = _first_that_fits(
-        ranking, lambda item: run_passes(shape, quantised, item, config, on_pass=on_pass)
-    )
+    def run(item: Tiling, compressed: bool = True) -> Graph:
+        return run_passes(shape, quantised, item, config, on_pass=on_pass, compressed=compressed)
+
+    try:
+        tiling, graph = _first_that_fits(ranking, run)
+    except CompileError:
+        # Slots of weights with few zeros are larger than the weights.
+        tiling, graph = _first_that_fits(ranking, lambda item: run(item, compressed=False))
     for text in texts.values():
         dump(text)
     constants = packed_constants(graph, constants_of(quantised), config)
@@ -157,15 +162,18 @@ def run_passes(
     config: AcceleratorConfig,
     *,
     on_pass: Callable[[str, Graph], None] | None = None,
+    compressed: bool = True,
 ) -> Graph:
     """Return the allocated and synchronised graph; `on_pass` sees name and result of each pass.
+
+    Weights with enough zeros are compressed unless `compressed` is false.
 
     Raises
     ------
     CompileError
         If the scratchpad or the semaphores do not suffice.
     """
-    constants = constants_of(layers)
+    constants = constants_of(layers) if compressed else {}
     steps: dict[str, Callable[[Graph], Graph]] = {
         "expand": lambda graph: compress(expand(graph), constants, config),
         "schedule": lambda graph: schedule(graph, config, tiling.prefetch),

@@ -10,6 +10,7 @@ from ageha.hw.isa import Flow, Opcode
 from ageha.sw import compiler
 from ageha.sw.compiler import compile_encoder
 from ageha.sw.driver import run_program
+from ageha.sw.errors import CompileError
 from ageha.sw.frontend.synthetic import synthetic_bert
 from ageha.sw.instruction import decode_all
 from ageha.sw.passes.tiling import Tiling
@@ -74,6 +75,19 @@ def test_a_search_compresses_as_well(monkeypatch):
     assert program.metadata["predicted_cycles"] < dense.metadata["predicted_cycles"]
     sizes = [sum(segment.size for segment in item.segments) for item in (program, dense)]
     assert sizes[0] < sizes[1]
+
+
+def test_weights_stay_dense_where_slots_find_no_room(monkeypatch):
+    compress = compiler.compress
+
+    def refuse(graph, constants, config):
+        found = compress(graph, constants, config)
+        if found is not graph:
+            raise CompileError("no room")
+        return found
+
+    monkeypatch.setattr(compiler, "compress", refuse)
+    assert SPARSE not in flows(compile_encoder(sparse_bert("2:8"), ECP5, 9, tiling=TILINGS[0]))
 
 
 def test_dense_weights_stay_dense():
