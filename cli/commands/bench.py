@@ -120,7 +120,8 @@ def attention(
         title, lengths = f"{workload.value}, random weights", sequence or BLOCK_LENGTHS
         runs = bench_blocks(workload.value, lengths, parameters, memory_settings)
     records = [record for record, _ in runs]
-    print_records(records, "case", list(records[0])[3:])
+    shown = [name for name, value in records[0].items() if isinstance(value, int | float)]
+    print_records(records, "case", shown)
     write_json("--json", json_file, records)
     stored = RunRecord(
         title=title,
