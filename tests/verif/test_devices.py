@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ageha.hw.config import PRESETS
-from ageha.hw.isa import ErrorCode, Opcode, Unit
+from ageha.hw.isa import UNITS, ErrorCode, Opcode
 from ageha.sw.driver import DeviceError, LoadedProgram, load_program, run_program
 from ageha.sw.instruction import Dram, encode
 from ageha.sw.program import Program, Window
@@ -95,7 +95,7 @@ def test_trace_has_every_instruction_but_end(device: RtlDevice) -> None:
     cycles = run_program(device, made, inputs).counters["cycles"]
     events = list(device.simulation.events())
     assert sorted(event.index for event in events) == list(range(made.instructions - 1))
-    assert {event.unit for event in events} == {Unit.LOAD, Unit.ARRAY, Unit.VECTOR, Unit.STORE}
+    assert {event.unit for event in events} == set(UNITS)
     assert all(event.accepted < event.done for event in events)
     first, last = min(event.accepted for event in events), max(event.done for event in events)
     assert last - first < cycles
