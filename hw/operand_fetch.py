@@ -45,7 +45,6 @@ class OperandFetch(wiring.Component):
     matrices : stream of `dense_matrix_layout`, in; accepted when the last one has been walked.
     bursts : stream of `burst_layout`, out
     chunks : stream of the number of steps of a chunk, out; one for each burst.
-    idle : out; nothing is walked and no chunk waits.
 
     Throughput: a chunk a cycle. Latency: two cycles from matrix to burst.
     """
@@ -58,7 +57,6 @@ class OperandFetch(wiring.Component):
                 "matrices": In(stream.Signature(dense_matrix_layout(config))),
                 "bursts": Out(stream.Signature(burst_layout(config))),
                 "chunks": Out(stream.Signature(range(config.chunk + 1))),
-                "idle": Out(1),
             }
         )
 
@@ -92,7 +90,6 @@ class OperandFetch(wiring.Component):
             self.chunks.valid.eq(queue.r_rdy),
             self.chunks.payload.eq(queue.r_data),
             queue.r_en.eq(self.chunks.ready),
-            self.idle.eq(~walking & ~queue.r_rdy & (queue.level == 0)),
             last_chunk.eq(steps <= config.chunk),
             last_tile.eq(elements <= self.vector),
             in_chunk.eq(Mux(last_chunk, steps, config.chunk)),
