@@ -16,7 +16,7 @@ from .config import INSTRUCTION_BYTES
 
 INSTRUCTION_BITS = 8 * INSTRUCTION_BYTES
 
-VERSION = 2
+VERSION = 3
 """Version of the instruction set; a program carries it and a device refuses another."""
 
 
@@ -44,6 +44,7 @@ class Opcode(hw_enum.Enum, shape=8):
     QUANTISE = 0x30
     SOFTMAX = 0x31
     NORMALISE = 0x32
+    MULTIPLY = 0x33
     BUTTERFLY = 0x38
     STORE = 0x40
 
@@ -82,11 +83,16 @@ COMPRESSED_B_FLOWS = (*SPARSE_OUTPUT_FLOWS, Flow.SPARSE_WEIGHT_STATIONARY)
 
 
 class Activation(hw_enum.Enum, shape=4):
-    """Functions that QUANTISE applies before it quantises."""
+    """Functions that QUANTISE and MULTIPLY apply to X first."""
 
     IDENTITY = 0
     RELU = 1
     GELU = 2
+    SILU = 3
+
+
+TABULATED_ACTIVATIONS = (Activation.GELU, Activation.SILU)
+"""Activations by a table, which takes 0 to 15 fraction bits."""
 
 
 class Norm(hw_enum.Enum, shape=1):
@@ -242,12 +248,15 @@ class Softmax(data.Struct):
 
     With one plane Y is int8, 7 bits of probability; with two, a second int8 plane
     `plane_words` words after the first holds the 7 bits below. The row's scale word divides by
-    the sum of what was written, in units of the last plane.
+    the sum of what was written, in units of the last plane. With `causal` row r takes part with
+    its first `first_length` + r elements only (at least one; columns beyond do not exist), and the
+    rest have probability zero; without it `first_length` means nothing.
     """
 
     header: Header
     two_planes: 1
-    reserved: 7
+    causal: 1
+    reserved: 6
     x_fraction: signed(8)
     rows: 16
     columns: 16
@@ -257,6 +266,7 @@ class Softmax(data.Struct):
     y_pitch: 16
     scale_address: 32
     plane_words: 16
+    first_length: 16
 
 
 class Normalise(data.Struct):
@@ -280,6 +290,33 @@ class Normalise(data.Struct):
     parameter_address: 32
     parameter_pitch: 16
     epsilon: 32
+
+
+class Multiply(data.Struct):
+    """Int16 ``Y = saturate(round(f(X) W 2^(y_fraction - x_fraction - w_fraction)))``.
+
+    f is the activation; X has `x_fraction` fraction bits, W `w_fraction` and Y `y_fraction`.
+    ``x_fraction + w_fraction - y_fraction`` is 0 to 29. W has the shape of X, or is one row for
+    all rows if `w_pitch` is zero. If `complex`, elements 2i and 2i + 1 of a row are real and
+    imaginary part of a number, Y is the complex product, the number of columns is even and the
+    activation IDENTITY. Y may be X or W, row for row.
+    """
+
+    header: Header
+    activation: Activation
+    complex: 1
+    reserved: 3
+    x_fraction: signed(8)
+    rows: 16
+    columns: 16
+    x_address: 32
+    x_pitch: 16
+    y_address: 32
+    y_pitch: 16
+    w_address: 32
+    w_pitch: 16
+    w_fraction: signed(8)
+    y_fraction: signed(8)
 
 
 class Butterfly(data.Struct):
@@ -386,6 +423,7 @@ LAYOUTS: Mapping[Opcode, type[data.Struct]] = {
     Opcode.QUANTISE: Quantise,
     Opcode.SOFTMAX: Softmax,
     Opcode.NORMALISE: Normalise,
+    Opcode.MULTIPLY: Multiply,
     Opcode.BUTTERFLY: Butterfly,
     Opcode.STORE: Store,
 }
@@ -398,6 +436,7 @@ UNIT_OF: Mapping[Opcode, Unit] = {
     Opcode.QUANTISE: Unit.VECTOR,
     Opcode.SOFTMAX: Unit.VECTOR,
     Opcode.NORMALISE: Unit.VECTOR,
+    Opcode.MULTIPLY: Unit.VECTOR,
     Opcode.BUTTERFLY: Unit.BUTTERFLY,
     Opcode.STORE: Unit.STORE,
 }

@@ -25,10 +25,20 @@ BURST_CYCLES = 11
 BURST_GAP = 1
 """Cycles between two bursts, as the trace shows at that latency."""
 
-VECTOR_START = {Opcode.QUANTISE: 70, Opcode.SOFTMAX: 70, Opcode.NORMALISE: 140}
+VECTOR_START = {
+    Opcode.QUANTISE: 70,
+    Opcode.SOFTMAX: 70,
+    Opcode.NORMALISE: 140,
+    Opcode.MULTIPLY: 60,
+}
 """Cycles of an instruction of the vector unit besides those of its rows."""
 
-VECTOR_ROW = {Opcode.QUANTISE: 18, Opcode.SOFTMAX: 18, Opcode.NORMALISE: 33}
+VECTOR_ROW = {
+    Opcode.QUANTISE: 18,
+    Opcode.SOFTMAX: 18,
+    Opcode.NORMALISE: 33,
+    Opcode.MULTIPLY: 3,
+}
 """Least cycles of a row in the vector unit."""
 
 VECTOR_LATENCY = 8
@@ -65,7 +75,8 @@ def _matmul(operation: Operation, config: AcceleratorConfig) -> int:
 
 def _vector(operation: Operation, config: AcceleratorConfig) -> int:
     x = operation.reads["x"]
-    row = max(2 * -(-index(x.columns) // config.lanes), VECTOR_ROW[operation.opcode])
+    passes = 1 if operation.opcode == Opcode.MULTIPLY else 2
+    row = max(passes * -(-index(x.columns) // config.lanes), VECTOR_ROW[operation.opcode])
     return VECTOR_START[operation.opcode] + index(x.rows) * row
 
 

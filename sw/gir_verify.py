@@ -20,6 +20,7 @@ SIGNATURES: dict[Opcode, tuple[dict[str, str], dict[str, str]]] = {
     Opcode.QUANTISE: ({"x": "int16"}, {"y": "int8", "scale": "scale"}),
     Opcode.SOFTMAX: ({"x": "int16"}, {"y": "int8", "low": "int8", "scale": "scale"}),
     Opcode.NORMALISE: ({"x": "int16", "parameter": "int16"}, {"y": "int16"}),
+    Opcode.MULTIPLY: ({"x": "int16", "w": "int16"}, {"y": "int16"}),
 }
 """Roles and dtypes that each computation must have; MATMUL may have a residual as well."""
 

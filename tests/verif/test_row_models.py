@@ -7,6 +7,7 @@ import pytest
 
 from ageha.hw.isa import Activation, Norm
 from ageha.verif.golden.activation import activation
+from ageha.verif.golden.multiply import multiply
 from ageha.verif.golden.normalise import normalise
 from ageha.verif.golden.quantise import quantise
 from ageha.verif.golden.softmax import softmax
@@ -25,6 +26,17 @@ def exact_gelu(x):
 def test_gelu_of_every_number(x_fraction, limit):
     found = activation(EVERY, Activation.GELU, x_fraction)
     exact = exact_gelu(np.ldexp(EVERY.astype(float), -x_fraction))
+    assert np.abs(found - np.ldexp(exact, x_fraction)).max() <= limit
+    assert found[32768] == 0
+
+
+@pytest.mark.parametrize(
+    "x_fraction, limit", [(0, 0.51), (4, 0.51), (8, 0.52), (11, 0.7), (13, 1.3), (15, 2.8)]
+)
+def test_silu_of_every_number(x_fraction, limit):
+    found = activation(EVERY, Activation.SILU, x_fraction)
+    x = np.ldexp(EVERY.astype(float), -x_fraction)
+    exact = x * 0.5 * (1 + np.tanh(x / 2))
     assert np.abs(found - np.ldexp(exact, x_fraction)).max() <= limit
     assert found[32768] == 0
 
@@ -83,6 +95,57 @@ def test_softmax_of_extremes():
     assert p == pytest.approx(np.array([[1 / 3] * 3, [1 / 3] * 3, [0, 0.5, 0.5]]), abs=1e-4)
 
 
+@pytest.mark.parametrize("two_planes", [False, True])
+@pytest.mark.parametrize("first", [1, 5, 13, 65535])
+def test_causal_rows_are_those_of_shorter_matrices(first, two_planes):
+    x = np.random.default_rng(first).integers(-2000, 2000, (7, 13)).astype(np.int16)
+    x[:, -1] = 32767
+    high, low, scales = softmax(x, 8, two_planes, first)
+    for row in range(len(x)):
+        length = min(x.shape[1], first + row)
+        short = softmax(x[row : row + 1, :length], 8, two_planes)
+        assert np.array_equal(high[row, :length], short[0][0]) and not high[row, length:].any()
+        assert scales.mantissa[row] == short[2].mantissa[0]
+        assert scales.exponent[row] == short[2].exponent[0]
+        if low is not None:
+            assert np.array_equal(low[row, :length], short[1][0]) and not low[row, length:].any()
+
+
+def test_products_are_off_by_half_a_step():
+    random = np.random.default_rng(3)
+    x = random.integers(-32768, 32768, (5, 14)).astype(np.int16)
+    w = random.integers(-32768, 32768, (5, 14)).astype(np.int16)
+    for fractions in ((11, 14, 11), (11, 14, 12), (0, 29, 0), (-64, 100, 10), (3, 2, 5)):
+        scale = 2.0 ** (fractions[2] - fractions[0] - fractions[1])
+        for kind in (Activation.IDENTITY, Activation.RELU):
+            f = activation(x, kind, fractions[0]).astype(float)
+            exact = np.clip(f * w * scale, -32768, 32767)
+            assert np.abs(multiply(x, w, kind, fractions) - exact).max() <= 0.5
+        numbers = [m[:, ::2].astype(float) + 1j * m[:, 1::2] for m in (x, w)]
+        exact = np.multiply(*numbers) * scale
+        y = multiply(x, w, Activation.IDENTITY, fractions, is_complex=True)
+        assert np.abs(y[:, ::2] - np.clip(exact.real, -32768, 32767)).max() <= 0.5
+        assert np.abs(y[:, 1::2] - np.clip(exact.imag, -32768, 32767)).max() <= 0.5
+
+
+def test_one_row_multiplies_all_rows_by_a_gated_activation():
+    x = np.arange(-3000, 3000, dtype=np.int16).reshape(20, 300)
+    w = np.arange(300, dtype=np.int16)[np.newaxis]
+    y = multiply(x, w, Activation.SILU, (11, 8, 11))
+    assert np.array_equal(y, multiply(x, np.repeat(w, 20, 0), Activation.SILU, (11, 8, 11)))
+    exact = x / 2048 / (1 + np.exp(-x / 2048)) * w / 256
+    assert np.abs(y / 2048 - exact).max() <= 0.7 / 2048 * 300 / 256 + 0.5 / 2048
+
+
+def test_products_at_the_ends():
+    ends = np.array([[-32768, -32768, 32767, -32768]], dtype=np.int16)
+    identity = Activation.IDENTITY
+    assert multiply(ends, ends, identity, (0, 29, 0)).tolist() == [[2, 2, 2, 2]]
+    assert multiply(ends, ends, identity, (0, 0, 0)).tolist() == [[32767] * 4]
+    turned = multiply(ends, ends, identity, (0, 29, 0), is_complex=True)
+    assert turned.tolist() == [[0, 4, 0, -4]]
+
+
 def exact_norm(x, gain, bias, norm, y_fraction, epsilon):
     x = x.astype(float)
     centred = x - x.mean(axis=1, keepdims=True) if norm == Norm.LAYER else x
@@ -135,11 +198,18 @@ def test_one_that_differs_reaches_the_largest_value():
     [
         lambda x: quantise(x, Activation.IDENTITY, 65),
         lambda x: quantise(x, Activation.GELU, 16),
+        lambda x: quantise(x, Activation.SILU, -1),
         lambda x: softmax(x, -1, True),
+        lambda x: softmax(x, 8, True, 0),
+        lambda x: multiply(x, x, Activation.IDENTITY, (0, 0, 1)),
+        lambda x: multiply(x, x, Activation.IDENTITY, (15, 15, 0)),
+        lambda x: multiply(x, x, Activation.GELU, (-1, 15, 0)),
+        lambda x: multiply(x, x, Activation.IDENTITY, (8, 8, 8), is_complex=True),
+        lambda x: multiply(x[:, :2], x[:, :2], Activation.RELU, (8, 8, 8), is_complex=True),
         lambda x: normalise(x, x[0], x[0], Norm.LAYER, 16, 0),
         lambda x: normalise(np.zeros((1, 8193), np.int16), x[0], x[0], Norm.LAYER, 8, 0),
     ],
 )
 def test_fractions_out_of_range(call):
-    with pytest.raises(ValueError, match="must be"):
+    with pytest.raises(ValueError, match="must (be|have)"):
         call(np.zeros((2, 3), dtype=np.int16))

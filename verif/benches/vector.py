@@ -237,7 +237,7 @@ async def refuses_unknown_activations(dut):
     bench = Bench(dut, "activations")
     await bench.start()
     (legal,) = bench.place([RowOperation(Opcode.QUANTISE, 2, 2)])
-    for activation in (3, 8, 15):
+    for activation in (4, 8, 15):
         word = int.from_bytes(legal.encode(), "little") | activation << 96
         bench.driver.issue(word.to_bytes(64, "little"), activation)
         fault, number = await bench.fault()

@@ -1,11 +1,12 @@
-"""Model of the vector unit: executes QUANTISE, SOFTMAX and NORMALISE on the scratchpad."""
+"""Model of the vector unit: executes its instructions on the scratchpad."""
 
 from __future__ import annotations
 
-from ...hw.isa import Activation, ErrorCode, Opcode
+from ...hw.isa import TABULATED_ACTIVATIONS, Activation, ErrorCode, Opcode
 from ...sw.instruction import Instruction
 from .activation import FRACTION_LIMIT
 from .fault import Fault
+from .multiply import SHIFT_LIMIT, multiply
 from .normalise import MAXIMUM_COLUMNS, Y_FRACTION_LIMIT, normalise
 from .operands import Matrix, check_all, scales, write_scales
 from .quantise import X_FRACTION_LIMIT, quantise
@@ -30,7 +31,7 @@ def _require(condition: bool) -> None:
 
 def _quantise(instruction: Instruction, scratchpad: Scratchpad) -> None:
     activation, x_fraction = instruction["activation"], instruction["x_fraction"]
-    if activation == Activation.GELU:
+    if activation in TABULATED_ACTIVATIONS:
         _require(0 <= x_fraction <= FRACTION_LIMIT)
     _require(-X_FRACTION_LIMIT <= x_fraction <= X_FRACTION_LIMIT)
     x, y = _matrix(instruction, "x", "int16"), _matrix(instruction, "y", "int8")
@@ -44,6 +45,8 @@ def _quantise(instruction: Instruction, scratchpad: Scratchpad) -> None:
 def _softmax(instruction: Instruction, scratchpad: Scratchpad) -> None:
     x_fraction = instruction["x_fraction"]
     _require(0 <= x_fraction <= FRACTION_LIMIT)
+    first_length = instruction["first_length"] if instruction["causal"] else None
+    _require(first_length != 0)
     x, high = _matrix(instruction, "x", "int16"), _matrix(instruction, "y", "int8")
     low = Matrix(
         high.rows, high.columns, "int8", high.address + instruction["plane_words"], high.pitch
@@ -51,7 +54,9 @@ def _softmax(instruction: Instruction, scratchpad: Scratchpad) -> None:
     scale = scales(instruction["rows"], instruction["scale_address"])
     two_planes = bool(instruction["two_planes"])
     check_all([x, high, *([low] if two_planes else []), scale], scratchpad)
-    high_values, low_values, row_scales = softmax(x.read(scratchpad), x_fraction, two_planes)
+    high_values, low_values, row_scales = softmax(
+        x.read(scratchpad), x_fraction, two_planes, first_length
+    )
     high.write(scratchpad, high_values)
     if low_values is not None:
         low.write(scratchpad, low_values)
@@ -76,10 +81,29 @@ def _normalise(instruction: Instruction, scratchpad: Scratchpad) -> None:
     y.write(scratchpad, normalise(x.read(scratchpad), gain, bias, norm, y_fraction, epsilon))
 
 
+def _multiply(instruction: Instruction, scratchpad: Scratchpad) -> None:
+    activation, is_complex = instruction["activation"], bool(instruction["complex"])
+    fractions = (
+        instruction["x_fraction"],
+        instruction["w_fraction"],
+        instruction["y_fraction"],
+    )
+    if activation in TABULATED_ACTIVATIONS:
+        _require(0 <= fractions[0] <= FRACTION_LIMIT)
+    _require(0 <= fractions[0] + fractions[1] - fractions[2] <= SHIFT_LIMIT)
+    if is_complex:
+        _require(instruction["columns"] % 2 == 0 and activation == Activation.IDENTITY)
+    x, y, w = (_matrix(instruction, name, "int16") for name in "xyw")
+    check_all([x, y, w], scratchpad)
+    values = x.read(scratchpad), w.read(scratchpad)
+    y.write(scratchpad, multiply(*values, activation, fractions, is_complex=is_complex))
+
+
 _OPERATIONS = {
     Opcode.QUANTISE: _quantise,
     Opcode.SOFTMAX: _softmax,
     Opcode.NORMALISE: _normalise,
+    Opcode.MULTIPLY: _multiply,
 }
 
 
@@ -90,7 +114,7 @@ def execute(instruction: Instruction, scratchpad: Scratchpad) -> None:
     ------
     Fault
         `ILLEGAL_OPERAND` with address 0, then `SCRATCHPAD_RANGE` with the last word of the first
-        of X, Y (and its second plane), and scales or parameters that is outside.
+        of X, Y (and its second plane), and scales, parameters or W that is outside.
     """
     _require(instruction["rows"] > 0 and instruction["columns"] > 0)
     _OPERATIONS[instruction.opcode](instruction, scratchpad)
