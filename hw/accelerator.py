@@ -1,5 +1,7 @@
 """The accelerator: registers, controller, units, scratchpad and the memory port."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -10,7 +12,7 @@ from .config import AcceleratorConfig
 from .controller import Controller, TraceSignature, unit_name
 from .counters import Counters
 from .dataflows import operand_ports
-from .isa import UNITS
+from .isa import UNITS, Unit
 from .load import Load
 from .matmul import Matmul
 from .read_arbiter import ReadArbiter
@@ -20,6 +22,26 @@ from .scratchpad import Scratchpad
 from .store import Store
 from .vector import Vector
 from .window_table import WindowTable
+
+
+def _traffic(
+    scratchpad: Scratchpad, readers: Sequence[Unit], writers: Sequence[Unit]
+) -> dict[str, Value]:
+    """Return what the counters of lines read and of words written add in a cycle.
+
+    `readers` and `writers` are the units of the clients of `scratchpad`.
+    """
+    events = scratchpad.events
+    increments: dict[str, Value] = {}
+    for unit in UNITS:
+        read = [events.read[place] for place, who in enumerate(readers) if who is unit]
+        written = [events.written[place] for place, who in enumerate(writers) if who is unit]
+        if read:
+            increments[f"{unit_name(unit)}_read_lines"] = Cat(read).any()
+        if written:
+            words = Mux(Cat(written).any(), events.written_words, 0)
+            increments[f"{unit_name(unit)}_written_words"] = words
+    return increments
 
 
 class Accelerator(wiring.Component):
@@ -75,21 +97,25 @@ class Accelerator(wiring.Component):
         # is not drained.
         operands = [getattr(array, name) for name in operand_ports(config)]
         readers = (
-            *operands,
-            array.drain_read,
-            store.scratchpad,
-            vector.read,
-            butterfly.coefficients,
-            butterfly.addends,
-            butterfly.data,
+            *((Unit.ARRAY, port) for port in (*operands, array.drain_read)),
+            (Unit.STORE, store.scratchpad),
+            (Unit.VECTOR, vector.read),
+            (Unit.BUTTERFLY, butterfly.coefficients),
+            (Unit.BUTTERFLY, butterfly.addends),
+            (Unit.BUTTERFLY, butterfly.data),
         )
-        writers = (array.drain_write, load.scratchpad, vector.write, butterfly.write)
+        writers = (
+            (Unit.ARRAY, array.drain_write),
+            (Unit.LOAD, load.scratchpad),
+            (Unit.VECTOR, vector.write),
+            (Unit.BUTTERFLY, butterfly.write),
+        )
         m.submodules.scratchpad = scratchpad = Scratchpad(
             config, readers=len(readers), writers=len(writers)
         )
-        for place, port in enumerate(readers):
+        for place, (_, port) in enumerate(readers):
             wiring.connect(m, port, scratchpad.read[place])
-        for place, port in enumerate(writers):
+        for place, (_, port) in enumerate(writers):
             wiring.connect(m, port, scratchpad.write[place])
 
         wiring.connect(m, controller.axi, arbiter.masters[0])
@@ -99,7 +125,10 @@ class Accelerator(wiring.Component):
         m.submodules.window_table = table = WindowTable(config)
         self._connect_windows(m, registers, table.opened)
         m.d.comb += [unit.windows.eq(table.windows) for unit in (controller, load, store)]
-        self._connect_counters(m, registers, controller, load, array, store, butterfly)
+        traffic = _traffic(scratchpad, [who for who, _ in readers], [who for who, _ in writers])
+        self._connect_counters(
+            m, registers, controller, load, array, vector, store, butterfly, traffic
+        )
         return m
 
     def _connect_memory(self, m: Module, *masters: wiring.PureInterface) -> None:
@@ -158,10 +187,12 @@ class Accelerator(wiring.Component):
         controller: Controller,
         load: Load,
         array: Matmul,
+        vector: Vector,
         store: Store,
         butterfly: Butterfly,
+        traffic: dict[str, Value],
     ) -> None:
-        """Count what happens while a program runs."""
+        """Count what happens while a program runs; `traffic` is that of the scratchpad."""
         fetched = Signal(range(self.config.axi_bytes + 1))
         taken = controller.axi.rvalid & controller.axi.rready
         m.d.comb += fetched.eq(Mux(taken, self.config.axi_bytes, 0))
@@ -176,6 +207,8 @@ class Accelerator(wiring.Component):
             "butterfly_multiplies": butterfly.events.multiplies,
             "butterfly_beats": butterfly.events.beat,
             "butterfly_saturated": butterfly.events.saturated,
+            "vector_beats": vector.events.beat,
+            **traffic,
             "dram_read_bytes": load.events.bytes + fetched,
             "dram_written_bytes": store.events.bytes,
         }

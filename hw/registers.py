@@ -144,6 +144,17 @@ COUNTERS = (
     ),
     Counter("butterfly_beats", "Cycles in which a pair a lane entered the butterfly stages."),
     Counter("butterfly_saturated", "Cycles in which a result of a butterfly stage was limited."),
+    Counter(
+        "vector_beats", "Cycles in which an element a lane entered the vector unit's pipeline."
+    ),
+    Counter("load_written_words", "Words that the load unit wrote to the scratchpad."),
+    Counter("array_read_lines", "Lines that the array read from the scratchpad."),
+    Counter("array_written_words", "Words that the array wrote to the scratchpad."),
+    Counter("vector_read_lines", "Lines that the vector unit read from the scratchpad."),
+    Counter("vector_written_words", "Words that the vector unit wrote to the scratchpad."),
+    Counter("store_read_lines", "Lines that the store unit read from the scratchpad."),
+    Counter("butterfly_read_lines", "Lines that the butterfly unit read from the scratchpad."),
+    Counter("butterfly_written_words", "Words that the butterfly unit wrote to the scratchpad."),
     Counter("dram_read_bytes", "Bytes read from DRAM, the program included."),
     Counter("dram_written_bytes", "Bytes written to DRAM."),
 )

@@ -1,9 +1,9 @@
 """The on-chip memory: skewed banks that serve rows and columns alike."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig, ConfigError
 from .ports import (
@@ -22,6 +22,18 @@ def _require_clients(name: str, value: int) -> None:
     is_integer = isinstance(value, int) and not isinstance(value, bool)
     if not is_integer or not 1 <= value <= MAXIMUM_CLIENTS:
         raise ConfigError(f"{name} must be an integer from 1 to {MAXIMUM_CLIENTS}, not {value!r}")
+
+
+def scratchpad_events_layout(
+    config: AcceleratorConfig, readers: int, writers: int
+) -> data.StructLayout:
+    """Whose line is read and whose is written, one bit a client, and how many words of the latter.
+
+    A mask leaves out lanes of a written line; a line that is read always has a word of each bank.
+    """
+    return data.StructLayout(
+        {"read": readers, "written": writers, "written_words": range(config.lanes + 1)}
+    )
 
 
 class Scratchpad(wiring.Component):
@@ -46,6 +58,7 @@ class Scratchpad(wiring.Component):
     -------
     read : array of `ReadPortSignature`, `readers` of them
     write : array of `WritePortSignature`, `writers` of them
+    events : `scratchpad_events_layout`, out; one cycle after the requests were accepted.
 
     Raises
     ------
@@ -65,6 +78,7 @@ class Scratchpad(wiring.Component):
             {
                 "read": In(ReadPortSignature(config)).array(readers),
                 "write": In(WritePortSignature(config)).array(writers),
+                "events": Out(scratchpad_events_layout(config, readers, writers)),
             }
         )
 
@@ -103,6 +117,7 @@ class Scratchpad(wiring.Component):
         addressed = Signal(self.readers)
         fetched = Signal(self.readers)
         m.d.sync += [addressed.eq(accepted), fetched.eq(addressed)]
+        m.d.comb += self.events.read.eq(addressed)
 
         m.submodules.read_depths = depths = BankDepths(self.config)
         m.d.comb += [
@@ -132,7 +147,8 @@ class Scratchpad(wiring.Component):
         accepted = self._arbitrate(m, [port.request for port in self.write], request)
         line = Signal.like(request.data)
         enabled = Signal.like(request.mask)
-        m.d.sync += enabled.eq(0)
+        m.d.sync += [enabled.eq(0), self.events.written.eq(accepted)]
+        m.d.comb += self.events.written_words.eq(sum(enabled))
         with m.If(accepted.any()):
             m.d.sync += [line.eq(request.data), enabled.eq(request.mask)]
 

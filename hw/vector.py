@@ -16,8 +16,8 @@ from .vector_decode import VectorDecode
 from .vector_plan import Operation, plan_layout
 from .vector_writer import OUTPUT_LINES, VectorWriter
 
-vector_events_layout = data.StructLayout({"active": 1})
-"""`active`: an instruction is being executed."""
+vector_events_layout = data.StructLayout({"active": 1, "beat": 1})
+"""`active`: an instruction is being executed; `beat`: one cycle late, L elements were issued."""
 
 
 class Vector(wiring.Component):
@@ -105,6 +105,7 @@ class Vector(wiring.Component):
             writer.scale_valid.eq(scalars.scale_valid),
             writer.scale.eq(scalars.scale),
         ]
+        m.d.sync += self.events.beat.eq(issue.tag.valid)
         self._scalars(m, plan, issue, datapath, scalars)
         return m
 

@@ -134,6 +134,8 @@ def check_copy(device: Device) -> None:
     assert counters["instructions"] == 3
     assert counters["dram_written_bytes"] == 96
     assert counters["dram_read_bytes"] == 96 + 4 * 64
+    assert counters["load_written_words"] == 3 * 4
+    assert counters["store_read_lines"] == 3 * -(-4 // device.config.lanes)
 
 
 def check_failure(device: Device, failure: Failure) -> None:

@@ -11,6 +11,7 @@ from cocotb.triggers import RisingEdge
 from ...hw.config import AcceleratorConfig
 from ...hw.ports import read_request_layout, write_request_layout
 from ...hw.scratchpad import Scratchpad as HardwareScratchpad
+from ...hw.scratchpad import scratchpad_events_layout
 from ..golden.scratchpad import Scratchpad
 from ..parameters import generator, parameters
 from .unit import configuration, reset
@@ -82,17 +83,35 @@ def random_request(
     return request
 
 
+Accepted = tuple[Client, dict[str, Any]] | None
+"""Who was accepted at an edge, and its request."""
+
+
 class Model:
     """What must come back, and when."""
 
-    def __init__(self, dut: Any, config: AcceleratorConfig, readers: int) -> None:
+    def __init__(self, dut: Any, config: AcceleratorConfig, readers: int, writers: int) -> None:
         self.dut = dut
         self.memory = Scratchpad(config)
         self.readers = readers
+        self.writers = writers
         self.pending: deque[tuple[int, bytes] | None] = deque(
             [None] * HardwareScratchpad.READ_LATENCY
         )
         self.reads = 0
+        # The last line that was cleared.
+        self.traffic = (0, 1, config.lanes)
+
+    def check_events(self, read: Accepted, written: Accepted) -> None:
+        """Compare the events with what the edge before accepted; remember what this one did."""
+        layout = scratchpad_events_layout(self.memory.config, self.readers, self.writers)
+        found = layout.from_bits(int(self.dut.events.value))
+        assert (found["read"], found["written"], found["written_words"]) == self.traffic
+        self.traffic = (
+            1 << read[0].number if read else 0,
+            1 << written[0].number if written else 0,
+            written[1]["mask"].bit_count() if written else 0,
+        )
 
     def check_responses(self) -> None:
         """Compare every response port with what was read `READ_LATENCY` cycles ago."""
@@ -116,7 +135,7 @@ class Model:
         self.memory.write_line(request["address"], request["pitch"], request["mask"], line)
 
 
-def winner(clients: list[Client]) -> tuple[Client, dict[str, Any]] | None:
+def winner(clients: list[Client]) -> Accepted:
     """Return who is accepted at this edge, after checking that it is the first with a request."""
     waiting = [client for client in clients if client.request is not None]
     accepted = [(client, request) for client in clients if (request := client.accepted())]
@@ -129,7 +148,7 @@ async def run_traffic(dut: Any, activity: float) -> None:
     config = configuration()
     readers = [Client(dut, "read", n, activity) for n in range(parameters()["readers"])]
     writers = [Client(dut, "write", n, activity) for n in range(parameters()["writers"])]
-    model = Model(dut, config, len(readers))
+    model = Model(dut, config, len(readers), len(writers))
     recent: deque[tuple[int, int]] = deque(maxlen=4)
     for client in (*readers, *writers):
         client.valid.value = 0
@@ -151,6 +170,7 @@ async def run_traffic(dut: Any, activity: float) -> None:
         if written:
             model.write(written[1])
             recent.append((written[1]["address"], written[1]["pitch"]))
+        model.check_events(read, written)
     assert model.reads > CYCLES * activity / 2
     dut._log.info("%d reads in %d cycles", model.reads, CYCLES)
 

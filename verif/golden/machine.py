@@ -33,6 +33,9 @@ class Statistics:
     array_multiplies: int = 0
     butterfly_multiplies: int = 0
     array_skipped: int = 0
+    load_written_words: int = 0
+    array_written_words: int = 0
+    vector_written_words: int = 0
     dram_read_bytes: int = 0
     dram_written_bytes: int = 0
 
@@ -87,6 +90,7 @@ class Machine:
             If the program waits for ever; the hardware would stop by its watchdog.
         """
         self.statistics = Statistics()
+        self.scratchpad.written_words = 0
         try:
             words = self._fetch(address, length)
         except Fault as fault:
@@ -142,19 +146,28 @@ class Machine:
             raise Fault(ErrorCode.ILLEGAL_OPERAND, 0) from None
         if unit == Unit.ARRAY:
             work = array.execute(instruction, self.scratchpad)
+            self.statistics.array_written_words += self._newly_written()
             self.statistics.array_multiplies += work.multiplies
             self.statistics.array_skipped += work.skipped
         elif unit == Unit.BUTTERFLY:
             multiplies = butterfly_instruction.execute(instruction, self.scratchpad)
             self.statistics.butterfly_multiplies += multiplies
+            self._newly_written()  # What is between the passes is not in it.
         else:
             vector.execute(instruction, self.scratchpad)
+            self.statistics.vector_written_words += self._newly_written()
+
+    def _newly_written(self) -> int:
+        """Return the words that were written to the scratchpad since the last call."""
+        words, self.scratchpad.written_words = self.scratchpad.written_words, 0
+        return words
 
     def _transfer(self, unit: Unit, transfer: Transfer) -> None:
         size = transfer.rows * transfer.row_bytes
         if unit == Unit.LOAD:
             load(self.config, transfer, self.windows, self.dram, self.scratchpad)
             self.statistics.dram_read_bytes += size
+            self.statistics.load_written_words += self._newly_written()
         else:
             store(self.config, transfer, self.windows, self.dram, self.scratchpad)
             self.statistics.dram_written_bytes += size

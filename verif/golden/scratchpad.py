@@ -20,11 +20,14 @@ class Scratchpad:
     ----------
     bytes : uint8 [config.scratchpad.bytes]
         The whole memory; word `w` is bytes ``8·w`` to ``8·w + 7``. May be changed in place.
+    written_words : int
+        Words that `write` has written, since the owner last set it to zero.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
         self.bytes = np.zeros(config.scratchpad.bytes, dtype=np.uint8)
+        self.written_words = 0
 
     @property
     def words(self) -> NDArray[np.uint64]:
@@ -73,6 +76,7 @@ class Scratchpad:
             )
         rows, words = data.shape[0], data.shape[1] // WORD_BYTES
         self.check(address, pitch, rows, words)
+        self.written_words += rows * words
         values = data.view("<u8")
         if pitch >= words or rows == 1:
             self._block(address, pitch, rows, words)[:] = values
