@@ -8,7 +8,15 @@ from .config import AcceleratorConfig
 from .line_reader import LINES
 from .pass_schedule import PassSchedule
 from .ports import line_layout
-from .vector_plan import ROW_SLOTS, Operation, ends_line, plan_layout, tag_layout
+from .vector_plan import (
+    REACH_BITS,
+    ROW_SLOTS,
+    Operation,
+    ends_line,
+    is_wide,
+    plan_layout,
+    tag_layout,
+)
 
 _MOST = max(ROW_SLOTS, LINES)
 """The most that there can be of what is counted."""
@@ -31,7 +39,7 @@ class BeatIssue(wiring.Component):
     """Issues the beats of each row in the order of `PassSchedule`, one a cycle.
 
     What a beat needs later is checked when it is issued, so that the pipeline never stalls: room
-    for the line that it ends up in, the scalars of its row, and lines of gain and bias.
+    for the line that it ends up in, the scalars of its row, and lines of gain and bias or of W.
 
     Parameters
     ----------
@@ -47,13 +55,15 @@ class BeatIssue(wiring.Component):
         Begin with `plan`, which must be stable until the block is finished.
     lines : stream of lines of X, in
     parameters : in
-        A line of bias has come, after its line of gain.
+        A line of bias has come, after its line of gain; in MULTIPLY a line of W.
     scalars : in
         What pass two of the next row needs is in the row table.
     line_written : in
         A line of output has left.
     tag, elements : out
         The beat; `tag.valid` says whether there is one.
+    keep : out
+        Which lanes hold elements that take part.
     """
 
     def __init__(self, config: AcceleratorConfig, output_lines: int) -> None:
@@ -70,6 +80,7 @@ class BeatIssue(wiring.Component):
                 "line_written": In(1),
                 "tag": Out(tag_layout),
                 "elements": Out(elements_layout(config)),
+                "keep": Out(config.lanes),
             }
         )
 
@@ -87,6 +98,7 @@ class BeatIssue(wiring.Component):
         """Return the counters of beats and of what they need."""
         m = Module()
         m.submodules.schedule = schedule = PassSchedule()
+        is_single = self.plan.operation == Operation.MULTIPLY
         tag, plan = self.tag, self.plan
         left = Signal(16)
         first = Signal(init=1)
@@ -99,6 +111,7 @@ class BeatIssue(wiring.Component):
             schedule.clear.eq(self.clear),
             schedule.start.eq(self.start),
             schedule.rows.eq(plan.rows),
+            schedule.single.eq(is_single),
             schedule.advance.eq(finished),
             tag.valid.eq(issued),
             tag.second.eq(second),
@@ -122,16 +135,49 @@ class BeatIssue(wiring.Component):
         with m.If(self.start):
             m.d.sync += Cat(slots).eq(0)
 
-        is_normalise = plan.operation == Operation.NORMALISE
-        new_output = Mux(is_normalise, beat[:2] == 0, beat == 0)
-        new_parameters = is_normalise & (beat[:2] == 0)
+        self._keep(m, issued, finished)
+        new_output = Mux(is_wide(plan), beat[:2] == 0, beat == 0)
+        new_parameters = is_wide(plan) & (beat[:2] == 0)
+        new_scalars = first & ~is_single
         go = issued & second
         room = self._credit(m, "room", self.output_lines, self.line_written, go & new_output)
         parameters = self._credit(m, "parameters", 0, self.parameters, go & new_parameters)
-        scalars = self._credit(m, "scalars", 0, self.scalars, go & first)
-        ready = (room | ~new_output) & (parameters | ~new_parameters) & (scalars | ~first)
+        scalars = self._credit(m, "scalars", 0, self.scalars, go & new_scalars)
+        ready = (room | ~new_output) & (parameters | ~new_parameters) & (scalars | ~new_scalars)
         m.d.comb += issued.eq(schedule.valid & self.lines.valid & (~second | ready))
         return ResetInserter(self.clear)(m)
+
+    def _keep(self, m: Module, issued: Signal, finished: Signal) -> None:
+        """Count the beats up to the end of what takes part of a row: all of it, or a causal part.
+
+        Either pass has the last element of its next row, and whether that is in the first beat.
+        """
+        plan, tag, lanes = self.plan, self.tag, self.config.lanes
+        shift = lanes.bit_length() - 1
+        reaches = [Signal(REACH_BITS, name=f"reach_{number}") for number in (1, 2)]
+        short = [Signal(name=f"short_{number}") for number in (1, 2)]
+        for second, (reach, is_short) in enumerate(zip(reaches, short, strict=True)):
+            with m.If(finished & (tag.second == second)):
+                m.d.sync += reach.eq(reach + 1)
+                m.d.sync += is_short.eq(is_short & ~reach[:shift].all())
+            with m.If(self.start):
+                m.d.sync += [reach.eq(plan.reach), is_short.eq(plan.reach[shift:] == 0)]
+
+        reach = Signal(REACH_BITS)
+        left = Signal(REACH_BITS - shift)
+        end, past, absent = Signal(), Signal(), Signal(lanes)
+        m.d.comb += [
+            reach.eq(Mux(tag.second, reaches[1], reaches[0])),
+            end.eq(Mux(tag.first, Mux(tag.second, short[1], short[0]), left == 0)),
+            absent.eq(Cat(past | (end & (reach[:shift] < lane)) for lane in range(lanes))),
+            self.keep.eq(
+                (plan.tail | (~tag.last).replicate(lanes))
+                & ~(absent & plan.causal.replicate(lanes))
+            ),
+        ]
+        with m.If(issued):
+            m.d.sync += left.eq(Mux(tag.first, reach[shift:], left) - 1)
+            m.d.sync += past.eq((past | end) & ~tag.last)
 
     def _credit(self, m: Module, name: str, init: int, more, less) -> Signal:
         """Count something; return whether there is any, from the cycle after it came."""

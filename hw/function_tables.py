@@ -2,29 +2,51 @@
 
 from amaranth.hdl import Module, signed, unsigned
 from amaranth.lib import data, wiring
+from amaranth.lib import enum as hw_enum
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from . import activation, exponential
+from .activation import SEGMENTS, gelu_table, silu_coarse_table, silu_fine_table
+from .exponential import exponential_table
+from .interpolation import Segment
 
-ADDRESS_BITS = 8
+INDEX_BITS = 7
+"""Bits of the number of a segment, below those of its table."""
 
-EXPONENTIAL_BASE = activation.SEGMENTS
-"""Address of the first segment of the powers of two; those of GELU begin at 0."""
+ADDRESS_BITS = INDEX_BITS + 2
+
+
+class Table(hw_enum.Enum, shape=2):
+    """The tables; the value is the upper bits of the addresses of their segments."""
+
+    GELU = 0
+    EXPONENTIAL = 1
+    SILU_COARSE = 2
+    SILU_FINE = 3
+
+
+def _tables() -> dict[Table, tuple[Segment, ...]]:
+    return {
+        Table.GELU: gelu_table(),
+        Table.EXPONENTIAL: exponential_table(),
+        Table.SILU_COARSE: silu_coarse_table(),
+        Table.SILU_FINE: silu_fine_table(),
+    }
+
 
 segment_layout = data.StructLayout({"base": unsigned(17), "delta": signed(13)})
 """A `hw.interpolation.Segment`."""
 
 
 class FunctionTables(wiring.Component):
-    """The tables of GELU and of the powers of two, one behind the other.
+    """The tables of GELU, of the powers of two and of SILU, one behind the other.
 
     Latency one cycle.
 
     Members
     -------
     address : in
-        A segment of GELU, or `EXPONENTIAL_BASE` plus a segment of the powers of two.
+        A segment, and above it its `Table`.
     segment : out
     """
 
@@ -34,9 +56,11 @@ class FunctionTables(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Return the read-only memory."""
         m = Module()
-        segments = activation.gelu_table() + exponential.exponential_table()
         width = segment_layout.size
-        init = [segment_layout.const(segment._asdict()).as_value().value for segment in segments]
+        init = [0] * (len(Table) * SEGMENTS)
+        for table, segments in _tables().items():
+            for place, segment in enumerate(segments, table.value * SEGMENTS):
+                init[place] = segment_layout.const(segment._asdict()).as_value().value
         m.submodules.memory = memory = Memory(shape=width, depth=len(init), init=init)
         port = memory.read_port()
         m.d.comb += [

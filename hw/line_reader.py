@@ -45,8 +45,8 @@ class LineReader(wiring.Component):
     request : stream of `fetch_layout`, in
     read : `ReadPortSignature`
     lines : [stream of lines] by `Source`, out
-    parameters : out
-        A line of bias has come.
+    arrived : out
+        A bit a `Source`: a line of it has come.
     quiet : out
         No line is to come.
     """
@@ -59,7 +59,7 @@ class LineReader(wiring.Component):
                 "request": In(stream.Signature(fetch_layout(config))),
                 "read": Out(ReadPortSignature(config)),
                 "lines": Out(stream.Signature(line_layout(config))).array(len(Source)),
-                "parameters": Out(1),
+                "arrived": Out(len(Source)),
                 "quiet": Out(1),
             }
         )
@@ -79,7 +79,8 @@ class LineReader(wiring.Component):
         accepted = Signal()
         rooms = []
         for source, lines in zip(Source, self.lines, strict=True):
-            arrives = sources.r_en & (sources.r_data == source.value)
+            arrives = self.arrived[source.value]
+            m.d.comb += arrives.eq(sources.r_en & (sources.r_data == source.value))
             asked = accepted & (request.p.source == source)
             rooms.append(self._queue(m, source, lines, arrives, asked))
 
@@ -93,7 +94,6 @@ class LineReader(wiring.Component):
             accepted.eq(request.valid & request.ready),
             sources.w_data.eq(request.p.source),
             sources.w_en.eq(accepted),
-            self.parameters.eq(sources.r_en & (sources.r_data == Source.BIAS.value)),
         ]
         self._discard(m, sources, accepted, allowed)
         return m

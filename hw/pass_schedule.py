@@ -1,6 +1,6 @@
 """The order in which the two passes over the rows of a block alternate."""
 
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,7 +10,7 @@ from .vector_plan import ROWS_AHEAD
 class PassSchedule(wiring.Component):
     """Walks pass one of row r + `ROWS_AHEAD` after pass two of row r.
 
-    The order depends on the number of rows only, so that two instances agree on it.
+    The order depends on the settings only, so that two instances agree on it.
 
     Members
     -------
@@ -18,6 +18,8 @@ class PassSchedule(wiring.Component):
         Return to the reset state.
     start, rows : in
         Begin a block of `rows` rows; nothing may be left of the last one.
+    single : in
+        There is no pass one; with `start`.
     advance : in
         The current row is dealt with.
     valid : out
@@ -32,6 +34,7 @@ class PassSchedule(wiring.Component):
                 "clear": In(1),
                 "start": In(1),
                 "rows": In(16),
+                "single": In(1),
                 "advance": In(1),
                 "valid": Out(1),
                 "second": Out(1),
@@ -49,7 +52,11 @@ class PassSchedule(wiring.Component):
             self.second.eq((first_left == 0) | (ahead == ROWS_AHEAD)),
         ]
         with m.If(self.start):
-            m.d.sync += [first_left.eq(self.rows), second_left.eq(self.rows)]
+            m.d.sync += [
+                first_left.eq(Mux(self.single, 0, self.rows)),
+                second_left.eq(self.rows),
+                ahead.eq(0),
+            ]
         with m.Elif(self.advance & self.second):
             m.d.sync += [second_left.eq(second_left - 1), ahead.eq(ahead - 1)]
         with m.Elif(self.advance):

@@ -1,20 +1,20 @@
 """Which lines the vector unit reads, and in which order."""
 
-from amaranth.hdl import Module, ResetInserter, Signal, Value
+from amaranth.hdl import Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
 from .line_reader import Source, fetch_layout
 from .pass_schedule import PassSchedule
-from .vector_plan import ROW_SLOTS, Operation, plan_layout
+from .vector_plan import ROW_SLOTS, Operation, is_wide, plan_layout
 
 
 class RowFetch(wiring.Component):
     """Asks for the lines of each pass over each row, in the order of `PassSchedule`.
 
-    In pass two of NORMALISE every line of X is followed by one of gain and one of bias. A row
-    costs one cycle more than its lines.
+    In pass two of NORMALISE every line of X is followed by one of gain and one of bias, in
+    MULTIPLY, which has no pass one, by one of W. A row costs one cycle more than its lines.
 
     Parameters
     ----------
@@ -52,19 +52,22 @@ class RowFetch(wiring.Component):
     def elaborate(self, platform: object):
         """Return the address counters."""
         m = Module()
-        plan, lanes = self.plan, self.config.lanes
+        plan = self.plan
         m.submodules.schedule = schedule = PassSchedule()
+        is_normalise = plan.operation == Operation.NORMALISE
+        is_multiply = plan.operation == Operation.MULTIPLY
         width = len(plan.x_address)
         passes = [Signal(width, name="pass_one_address"), Signal(width, name="pass_two_address")]
         addresses = [Signal(width, name=f"{source.name.lower()}_address") for source in Source]
         lines = Signal(16)
         source = Signal(Source)
-        with_parameters = Signal()
+        with_gain, with_bias = Signal(), Signal()
         begin = Signal()
         m.d.comb += [
             schedule.clear.eq(self.clear),
             schedule.start.eq(self.start),
             schedule.rows.eq(plan.rows),
+            schedule.single.eq(is_multiply),
             self.request.p.source.eq(source),
         ]
         with m.Switch(source):
@@ -74,10 +77,13 @@ class RowFetch(wiring.Component):
 
         free = self._slots(m, begin & ~schedule.second)
         with m.If(self.start):
-            m.d.sync += [address.eq(plan.x_address) for address in passes]
+            # Without a pass one its address is that of the rows of W.
+            m.d.sync += [
+                passes[0].eq(Mux(is_multiply, plan.parameter_address, plan.x_address)),
+                passes[1].eq(plan.x_address),
+            ]
         with m.FSM():
             with m.State("ROW"):
-                is_normalise = plan.operation == Operation.NORMALISE
                 m.d.comb += [
                     begin.eq(schedule.valid & (schedule.second | free)),
                     schedule.advance.eq(begin),
@@ -85,40 +91,46 @@ class RowFetch(wiring.Component):
                 m.d.sync += [
                     lines.eq(plan.lines),
                     source.eq(Source.X),
-                    with_parameters.eq(is_normalise & schedule.second),
+                    with_gain.eq(is_wide(plan) & schedule.second),
+                    with_bias.eq(is_normalise),
                     addresses[Source.X.value].eq(passes[0]),
-                    addresses[Source.GAIN.value].eq(plan.parameter_address),
+                    addresses[Source.GAIN.value].eq(
+                        Mux(is_multiply, passes[0], plan.parameter_address)
+                    ),
                     addresses[Source.BIAS.value].eq(plan.parameter_address + plan.parameter_pitch),
                 ]
                 with m.If(schedule.second):
                     m.d.sync += addresses[Source.X.value].eq(passes[1])
                 with m.If(begin):
                     m.next = "LINE"
-                for second, address in enumerate(passes):
-                    with m.If(begin & (schedule.second == second)):
-                        m.d.sync += address.eq(address + plan.x_pitch)
+                with m.If(begin & schedule.second):
+                    m.d.sync += passes[1].eq(passes[1] + plan.x_pitch)
+                with m.If(begin & (is_multiply | ~schedule.second)):
+                    pitch = Mux(is_multiply, plan.parameter_pitch, plan.x_pitch)
+                    m.d.sync += passes[0].eq(passes[0] + pitch)
             with m.State("LINE"):
                 m.d.comb += self.request.valid.eq(1)
                 with m.If(self.request.ready):
-                    self._next_line(m, source, with_parameters, addresses, lines, lanes)
+                    self._next_line(m, source, (with_gain, with_bias), addresses, lines)
         return ResetInserter(self.clear)(m)
 
-    def _next_line(self, m: Module, source, with_parameters, addresses, lines, lanes) -> None:
-        with m.If(with_parameters & (source == Source.X)):
+    def _next_line(self, m: Module, source, beside, addresses, lines) -> None:
+        with_gain, with_bias = beside
+        with m.If(with_gain & (source == Source.X)):
             m.d.sync += source.eq(Source.GAIN)
-        with m.Elif(with_parameters & (source == Source.GAIN)):
+        with m.Elif(with_bias & (source == Source.GAIN)):
             m.d.sync += source.eq(Source.BIAS)
         with m.Else():
             m.d.sync += [source.eq(Source.X), lines.eq(lines - 1)]
-            m.d.sync += [address.eq(address + lanes) for address in addresses]
+            m.d.sync += [address.eq(address + self.config.lanes) for address in addresses]
             with m.If(lines == 0):
                 m.next = "ROW"
 
     def _slots(self, m: Module, taken: Value) -> Value:
         """Return whether another row may begin pass one; `taken` when one does."""
-        has_scales = self.plan.operation != Operation.NORMALISE
-        rows = self._in_flight(m, "rows", taken, self.row_written)
-        scales = self._in_flight(m, "scales", taken & has_scales, self.scale_written)
+        is_single = self.plan.operation == Operation.MULTIPLY
+        rows = self._in_flight(m, "rows", taken, self.row_written & ~is_single)
+        scales = self._in_flight(m, "scales", taken & ~is_wide(self.plan), self.scale_written)
         return (rows != ROW_SLOTS) & (scales != ROW_SLOTS)
 
     def _in_flight(self, m: Module, name: str, more: Value, less: Value) -> Signal:

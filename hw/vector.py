@@ -1,4 +1,4 @@
-"""The vector unit: QUANTISE, SOFTMAX and NORMALISE on blocks of rows."""
+"""The vector unit: QUANTISE, SOFTMAX, NORMALISE and MULTIPLY on blocks of rows."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
@@ -13,7 +13,7 @@ from .row_fetch import RowFetch
 from .row_scalars import RowScalars
 from .vector_datapath import VectorDatapath
 from .vector_decode import VectorDecode
-from .vector_plan import Operation, plan_layout
+from .vector_plan import Operation, is_wide, plan_layout
 from .vector_writer import OUTPUT_LINES, VectorWriter
 
 vector_events_layout = data.StructLayout({"active": 1, "beat": 1})
@@ -93,11 +93,18 @@ class Vector(wiring.Component):
         m.d.comb += [
             fetch.row_written.eq(writer.row_written),
             fetch.scale_written.eq(writer.scale_written),
-            issue.parameters.eq(reader.parameters),
+            issue.parameters.eq(
+                Mux(
+                    plan.operation == Operation.MULTIPLY,
+                    reader.arrived[Source.GAIN.value],
+                    reader.arrived[Source.BIAS.value],
+                )
+            ),
             issue.line_written.eq(writer.line_written),
             datapath.tag.eq(issue.tag),
             datapath.elements.eq(issue.elements),
-            assembler.wide.eq(plan.operation == Operation.NORMALISE),
+            datapath.keep.eq(issue.keep),
+            assembler.wide.eq(is_wide(plan)),
             assembler.tail.eq(plan.tail),
             assembler.input.eq(datapath.output),
             writer.lines_valid.eq(assembler.valid),

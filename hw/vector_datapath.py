@@ -33,7 +33,7 @@ class VectorDatapath(wiring.Component):
     """A beat of a row in, its results out, with what is reduced over the row beside.
 
     Throughput one beat a cycle; nothing stalls. `output` follows `elements` by 19 cycles in
-    QUANTISE, 13 in SOFTMAX and 16 in NORMALISE.
+    QUANTISE and MULTIPLY, 13 in SOFTMAX and 16 in NORMALISE.
 
     Parameters
     ----------
@@ -46,10 +46,11 @@ class VectorDatapath(wiring.Component):
     start : in
         A new block of rows begins.
     plan : in, `plan_layout`
-    tag, elements : in
-        A beat.
+    tag, elements, keep : in
+        A beat, and which lanes of it hold elements that take part.
     gain, bias : streams of lines, in
-        Taken when the beats that need them are there; the caller sees to it that they are.
+        Of NORMALISE; W of MULTIPLY comes as gain. Taken when the beats that need them are there;
+        the caller sees to it that they are.
     scalars_valid, scalars : in
         What pass two needs of the next row.
     peak_valid, peak : out
@@ -69,6 +70,7 @@ class VectorDatapath(wiring.Component):
                 "plan": In(plan_layout(config)),
                 "tag": In(tag_layout),
                 "elements": In(elements_layout(config)),
+                "keep": In(config.lanes),
                 "gain": In(stream.Signature(line_layout(config))),
                 "bias": In(stream.Signature(line_layout(config))),
                 "scalars_valid": In(1),
@@ -93,7 +95,7 @@ class VectorDatapath(wiring.Component):
         mode = self._mode(m)
         tags = self._pipeline(m, self.tag, _NORMALISE + 1, "tag")
         ratio_tag = Signal(tag_layout)
-        m.d.comb += ratio_tag.eq(Mux(mode.quantise, tags[_TABLE], tags[0]))
+        m.d.comb += ratio_tag.eq(Mux(mode.activate, tags[_TABLE], tags[0]))
         ratio_tags = [ratio_tag, *self._pipeline(m, ratio_tag, _RATIO, "ratio_tag")]
         finished = Signal(tag_layout)
         m.d.comb += finished.eq(Mux(mode.normalise, tags[_NORMALISE], tags[_TABLE]))
@@ -113,7 +115,7 @@ class VectorDatapath(wiring.Component):
 
         result_tag = Signal(tag_layout)
         chosen = Signal(tag_layout)
-        m.d.comb += chosen.eq(Mux(mode.quantise, ratio_tags[_RATIO], finished))
+        m.d.comb += chosen.eq(Mux(mode.activate, ratio_tags[_RATIO], finished))
         m.d.sync += result_tag.eq(chosen)
         m.d.sync += result_tag.valid.eq(chosen.valid & chosen.second & ~self.clear)
         m.d.comb += self.output.tag.eq(result_tag)
@@ -124,13 +126,18 @@ class VectorDatapath(wiring.Component):
     def _mode(self, m: Module) -> data.View:
         plan = self.plan
         mode = Signal(mode_layout, reset_less=True)
-        quantise = plan.operation == Operation.QUANTISE
+        multiply = plan.operation == Operation.MULTIPLY
+        activate = multiply | (plan.operation == Operation.QUANTISE)
+        silu = plan.activation == Activation.SILU
         m.d.sync += [
-            mode.quantise.eq(quantise),
+            mode.activate.eq(activate),
+            mode.multiply.eq(multiply),
+            mode.complex.eq(multiply & plan.complex),
             mode.softmax.eq(plan.operation == Operation.SOFTMAX),
             mode.normalise.eq(plan.operation == Operation.NORMALISE),
-            mode.gelu.eq(quantise & (plan.activation == Activation.GELU)),
-            mode.relu.eq(quantise & (plan.activation == Activation.RELU)),
+            mode.curve.eq(activate & (silu | (plan.activation == Activation.GELU))),
+            mode.silu.eq(activate & silu),
+            mode.relu.eq(activate & (plan.activation == Activation.RELU)),
             mode.two_planes.eq(plan.two_planes),
             mode.table_shift.eq(plan.table_shift),
             mode.result_shift.eq(plan.result_shift),
@@ -151,9 +158,9 @@ class VectorDatapath(wiring.Component):
         """Return which lanes of the beat of `tag` hold elements of the row."""
         return self.plan.tail | (~tag.last).replicate(self.config.lanes)
 
-    def _parameter(self, m: Module, line: stream.Interface, tag: data.View):
+    def _parameter(self, m: Module, line: stream.Interface, tag: data.View, enable):
         """Take a line as the beats of `tag` go by; return a beat of it."""
-        used = tag.valid & tag.second & (self.plan.operation == Operation.NORMALISE)
+        used = tag.valid & tag.second & enable
         m.d.comb += line.ready.eq(used & ends_line(tag))
         return data.View(
             elements_layout(self.config), select_quarter(line.payload, tag.quarter, self.config)
@@ -161,37 +168,52 @@ class VectorDatapath(wiring.Component):
 
     def _lanes(self, m: Module, mode, tags, table: RowTable, square) -> list[VectorLane]:
         count = self.config.lanes
-        keep_in, keep_out = self._keep(self.tag), Signal(count)
-        m.d.comb += keep_out.eq(
-            Mux(mode.normalise, self._keep(tags[_NORMALISE - 1]), self._keep(tags[_TABLE - 1]))
-        )
-        gain = self._parameter(m, self.gain, tags[VectorLane.GAIN_STAGE])
-        bias = self._parameter(m, self.bias, tags[_NORMALISE - 2])
+        gain_tag = Signal(tag_layout)
+        m.d.comb += gain_tag.eq(Mux(mode.multiply, tags[_TABLE], tags[VectorLane.GAIN_STAGE]))
+        gain = self._parameter(m, self.gain, gain_tag, mode.normalise | mode.multiply)
+        bias = self._parameter(m, self.bias, tags[_NORMALISE - 2], mode.normalise)
         elements = Signal(elements_layout(self.config), reset_less=True)
-        m.submodules.late = late = DelayLine(16 * count, _TABLE - 2)
-        late_elements = data.View(elements_layout(self.config), late.output)
-        m.d.comb += late.input.eq(elements)
+        present, keep_table, keep_out = (
+            Signal(count, name=name) for name in ("present", "keep_table", "keep_out")
+        )
+        m.submodules.late = late = DelayLine(17 * count, _TABLE - 2)
+        late_elements = data.View(elements_layout(self.config), late.output[: 16 * count])
+        m.d.comb += late.input.eq(Cat(elements, present))
+        m.d.sync += [present.eq(self.keep), keep_table.eq(late.output[16 * count :])]
+        m.d.comb += keep_out.eq(Mux(mode.normalise, self._keep(tags[_NORMALISE - 1]), keep_table))
+
+        offset, ratio_shift = Signal.like(table.values.offset), Signal.like(table.values.shift)
+        m.d.comb += [
+            offset.eq(Mux(mode.multiply, 0, table.values.offset)),
+            ratio_shift.eq(Mux(mode.multiply, self.plan.ratio_shift, table.values.shift)),
+        ]
 
         lanes = []
         for number in range(count):
             m.submodules[f"lane_{number}"] = lane = VectorLane()
+            # The real part is in the even lane of a pair, and so is what it takes from W.
+            even, odd = number & ~1, number | 1
             # A lane beyond the row neither adds to a sum nor is the maximum.
             absent = Mux(mode.softmax, -(1 << 15), 0)
-            m.d.sync += elements[number].eq(Mux(keep_in[number], self.elements[number], absent))
+            m.d.sync += elements[number].eq(Mux(self.keep[number], self.elements[number], absent))
             m.d.comb += [
                 lane.mode.eq(mode),
                 lane.x.eq(elements[number]),
                 lane.maximum.eq(table.values.maximum),
                 lane.square.eq(square),
                 lane.ratio.eq(table.values.ratio),
-                lane.offset.eq(table.values.offset),
-                lane.ratio_shift.eq(table.values.shift),
-                lane.gain.eq(gain[number]),
+                lane.offset.eq(offset),
+                lane.ratio_shift.eq(ratio_shift),
+                lane.gain.eq(Mux(mode.complex, gain[odd], gain[number])),
+                lane.weight.eq(Mux(mode.complex, gain[even], gain[number])),
+                lane.adds.eq(mode.complex & (number == odd)),
                 lane.bias.eq(bias[number]),
                 lane.x_late.eq(late_elements[number]),
                 lane.keep.eq(keep_out[number]),
             ]
             lanes.append(lane)
+        for even, odd in zip(lanes[::2], lanes[1::2], strict=True):
+            m.d.comb += [even.partner.eq(odd.activated), odd.partner.eq(even.activated)]
         return lanes
 
     def _reductions(self, m: Module, mode, lanes, tags, ratio_tags) -> None:
@@ -211,7 +233,7 @@ class VectorDatapath(wiring.Component):
         peak_tag = ratio_tags[1]
         for reduction, tag, valid in (
             (peaks, peak_tag, peak_tag.valid & ~peak_tag.second & ~mode.normalise),
-            (sums, summed, summed.valid & (summed.second == mode.softmax) & ~mode.quantise),
+            (sums, summed, summed.valid & (summed.second == mode.softmax) & ~mode.activate),
             (squares, summed, summed.valid & ~summed.second & mode.normalise),
         ):
             m.d.comb += [

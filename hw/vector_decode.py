@@ -1,11 +1,20 @@
 """Takes instructions of the vector unit apart and checks their operands."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, ResetInserter, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, ResetInserter, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
-from .isa import Activation, ErrorCode, Normalise, Opcode, Quantise, Softmax
+from .isa import (
+    TABULATED_ACTIVATIONS,
+    Activation,
+    ErrorCode,
+    Multiply,
+    Normalise,
+    Opcode,
+    Quantise,
+    Softmax,
+)
 from .ports import fault_layout, issue_layout
 from .vector_plan import (
     ELEMENTS_PER_WORD,
@@ -19,6 +28,9 @@ FRACTION_LIMIT = 15
 
 QUANTISE_FRACTION_LIMIT = 64
 
+MULTIPLY_SHIFT_LIMIT = 29
+"""Most bits that MULTIPLY shifts right by; the least is 0."""
+
 _GELU_VALUE_BITS = 17
 _QUANTISE_NUMERATOR = 127 << 9
 _SOFTMAX_NUMERATOR = 1 << 16
@@ -28,6 +40,11 @@ _STEPS = 6
 def _view(layout: type[data.Struct], word: Value) -> data.View:
     """Return an instruction word as a struct."""
     return layout(word[: layout.as_shape().size])
+
+
+def _product_shift(multiply: data.View) -> Value:
+    """Return by how many bits MULTIPLY shifts a product right."""
+    return multiply.x_fraction + multiply.w_fraction - multiply.y_fraction
 
 
 class VectorDecode(wiring.Component):
@@ -127,8 +144,8 @@ class VectorDecode(wiring.Component):
         """Fill the plan, all but `epsilon_product`; correct from two cycles after `word`."""
         plan = self.plan.payload
         quantise, softmax = _view(Quantise, word), _view(Softmax, word)
-        normalise = _view(Normalise, word)
-        columns = quantise.columns
+        normalise, multiply = _view(Normalise, word), _view(Multiply, word)
+        columns, opcode = quantise.columns, quantise.header.opcode
         lanes = self.config.lanes
         beat_shift = lanes.bit_length() - 1
         line_shift = beat_shift + ELEMENTS_PER_WORD.bit_length() - 1
@@ -142,7 +159,10 @@ class VectorDecode(wiring.Component):
             plan.lines.eq(before >> line_shift),
             plan.tail.eq(Cat(tail >= lane for lane in range(lanes))),
             plan.activation.eq(quantise.activation),
+            plan.complex.eq(multiply.complex),
             plan.two_planes.eq(softmax.two_planes),
+            plan.causal.eq((opcode == Opcode.SOFTMAX) & softmax.causal),
+            plan.reach.eq(softmax.first_length - 1),
             plan.root_mean_square.eq(normalise.norm),
             plan.x_fraction.eq(quantise.x_fraction),
             plan.table_shift.eq(~quantise.x_fraction[:4]),
@@ -155,7 +175,13 @@ class VectorDecode(wiring.Component):
             plan.parameter_address.eq(normalise.parameter_address),
             plan.parameter_pitch.eq(normalise.parameter_pitch),
         ]
-        with m.Switch(quantise.header.opcode):
+        with m.Switch(opcode):
+            with m.Case(Opcode.MULTIPLY):
+                m.d.sync += [
+                    plan.operation.eq(Operation.MULTIPLY),
+                    plan.ratio_shift.eq(_product_shift(multiply) + 2),
+                    plan.result_shift.eq(_GELU_VALUE_BITS - quantise.x_fraction[:4]),
+                ]
             with m.Case(Opcode.QUANTISE):
                 m.d.sync += [
                     plan.operation.eq(Operation.QUANTISE),
@@ -186,19 +212,27 @@ class VectorDecode(wiring.Component):
 
     def _is_legal(self, m: Module, word: Value) -> Value:
         quantise, normalise = _view(Quantise, word), _view(Normalise, word)
+        softmax, multiply = _view(Softmax, word), _view(Multiply, word)
         opcode = quantise.header.opcode
         fraction = quantise.x_fraction
         small = (fraction >= 0) & (fraction <= FRACTION_LIMIT)
         limit = QUANTISE_FRACTION_LIMIT
         known = quantise.activation.as_value() <= max(kind.value for kind in Activation)
         within = (fraction >= -limit) & (fraction <= limit)
-        gelu = quantise.activation == Activation.GELU
+        tabulated = Cat(quantise.activation == kind for kind in TABULATED_ACTIVATIONS).any()
+        activated = known & (small | ~tabulated)
+        shift = Signal(signed(10))
+        paired = (quantise.activation == Activation.IDENTITY) & ~quantise.columns[0]
+        m.d.comb += shift.eq(_product_shift(multiply))
+        shifted = (shift >= 0) & (shift <= MULTIPLY_SHIFT_LIMIT)
         legal = Signal()
         with m.Switch(opcode):
             with m.Case(Opcode.QUANTISE):
-                m.d.comb += legal.eq(known & within & (~gelu | small))
+                m.d.comb += legal.eq(activated & within)
+            with m.Case(Opcode.MULTIPLY):
+                m.d.comb += legal.eq(activated & shifted & (paired | ~multiply.complex))
             with m.Case(Opcode.SOFTMAX):
-                m.d.comb += legal.eq(small)
+                m.d.comb += legal.eq(small & ((softmax.first_length != 0) | ~softmax.causal))
             with m.Case(Opcode.NORMALISE):
                 m.d.comb += legal.eq(small & (normalise.columns <= MAXIMUM_NORMALISE_COLUMNS))
         return legal & (quantise.rows != 0) & (quantise.columns != 0)
@@ -206,33 +240,34 @@ class VectorDecode(wiring.Component):
     def _regions(self, m: Module, word: Value, step: Signal) -> tuple[Value, Value, Value]:
         """Return the last word of the region of `step`, its product and whether it counts.
 
-        Two cycles after `step`; the steps are X, Y, second plane, scales or parameters, and the
+        Two cycles after `step`; the steps are X, Y, second plane, scales, parameters or W, and the
         two halves of N · epsilon.
         """
         quantise, softmax = _view(Quantise, word), _view(Softmax, word)
         normalise = _view(Normalise, word)
-        is_softmax, is_normalise = Signal(), Signal()
+        is_softmax, is_normalise, is_wide = Signal(), Signal(), Signal()
         opcode = quantise.header.opcode
         m.d.comb += [
             is_softmax.eq(opcode == Opcode.SOFTMAX),
             is_normalise.eq(opcode == Opcode.NORMALISE),
+            is_wide.eq(is_normalise | (opcode == Opcode.MULTIPLY)),
         ]
         rows, before = Signal(16), Signal(16)
         m.d.comb += [rows.eq(quantise.rows - 1), before.eq(quantise.columns - 1)]
         wide, narrow = before >> 2, before >> 3
-        y_words = Mux(is_normalise, wide, narrow)
+        y_words = Mux(is_wide, wide, narrow)
         y_address = quantise.y_address
         factors = [
             (rows, quantise.x_pitch),
             (rows, quantise.y_pitch),
             (rows, quantise.y_pitch),
-            (Mux(is_normalise, 1, rows), Mux(is_normalise, normalise.parameter_pitch, 1)),
+            (Mux(is_normalise, 1, rows), Mux(is_wide, normalise.parameter_pitch, 1)),
             (normalise.columns, normalise.epsilon[:16]),
             (normalise.columns, normalise.epsilon[16:]),
         ]
-        # The parameters of NORMALISE have their address where the scales have theirs.
+        # The parameters of NORMALISE and W have their address where the scales have theirs.
         addresses = [quantise.x_address, y_address, y_address, quantise.scale_address]
-        offsets = [wide, y_words, narrow + softmax.plane_words, Mux(is_normalise, wide, 0)]
+        offsets = [wide, y_words, narrow + softmax.plane_words, Mux(is_wide, wide, 0)]
         counted = [
             Const(1),
             Const(1),

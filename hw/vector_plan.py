@@ -22,30 +22,44 @@ MAXIMUM_NORMALISE_COLUMNS = 8192
 EPSILON_PRODUCT_BITS = 46
 
 
+REACH_BITS = 17
+"""Bits of the last element of a causal row that takes part."""
+
+
 class Operation(hw_enum.Enum, shape=2):
     """What the unit is doing."""
 
     QUANTISE = 0
     SOFTMAX = 1
     NORMALISE = 2
+    MULTIPLY = 3
+
+
+def is_wide(plan: data.View):
+    """Return whether elements of Y are int16; then there are no scale words."""
+    return (plan.operation == Operation.NORMALISE) | (plan.operation == Operation.MULTIPLY)
 
 
 def plan_layout(config: AcceleratorConfig) -> data.StructLayout:
     """A checked instruction with all that its rows have in common.
 
     `beats` and `lines` of a row of int16 are less one; `tail` has a bit for each element of a
-    row's last beat. `table_shift` aligns a magnitude for the tables. `result_shift` is the shift
-    of the product with the gain, or of the interpolated value (in SOFTMAX before the integer part
-    of the exponent is added). `ratio_shift` is that of the product with the row's ratio before the
-    row's own part is subtracted. `numerator` is divided by the root; `epsilon_product` is
-    N · epsilon.
+    row's last beat. If `causal`, `reach` is the last element of row 0 that takes part.
+    `table_shift` aligns a magnitude for the tables. `result_shift` is the shift of the product
+    with the gain, or of the interpolated value (in SOFTMAX before the integer part of the exponent
+    is added). `ratio_shift` is that of the product with the row's ratio before the row's own part
+    is subtracted, or of four times the product with W. `numerator` is divided by the root;
+    `epsilon_product` is N · epsilon. The parameters are those of NORMALISE, or W.
     """
     address = address_width(config)
     return data.StructLayout(
         {
             "operation": Operation,
             "activation": Activation,
+            "complex": 1,
             "two_planes": 1,
+            "causal": 1,
+            "reach": 16,
             "root_mean_square": 1,
             "x_fraction": signed(8),
             "table_shift": 4,

@@ -9,7 +9,7 @@ from .config import AcceleratorConfig
 from .isa import ScaleWord
 from .line_assembler import planes_layout
 from .ports import WritePortSignature
-from .vector_plan import ROW_SLOTS, Operation, plan_layout
+from .vector_plan import ROW_SLOTS, Operation, is_wide, plan_layout
 
 OUTPUT_LINES = 8
 """Lines, of either plane, that wait to be written."""
@@ -134,9 +134,8 @@ class VectorWriter(wiring.Component):
         with m.If(self.done):
             m.d.sync += active.eq(0)
         with m.If(self.start):
-            has_scales = self.plan.operation != Operation.NORMALISE
             m.d.sync += [
                 rows.eq(self.plan.rows),
-                scales.eq(Mux(has_scales, self.plan.rows, 0)),
+                scales.eq(Mux(is_wide(self.plan), 0, self.plan.rows)),
                 active.eq(1),
             ]

@@ -127,6 +127,8 @@ def _words(config: AcceleratorConfig) -> Iterator[tuple[str, bytes, ErrorCode, i
     yield "softmax range", encode(Opcode.SOFTMAX, **vector, y_address=size + 1), outside, size + 1
     normalise = encode(Opcode.NORMALISE, **vector, parameter_pitch=size + 9)
     yield "normalise range", normalise, outside, size + 9
+    yield "multiply operand", encode(Opcode.MULTIPLY, **vector, y_fraction=1), operand, 0
+    yield "multiply range", encode(Opcode.MULTIPLY, **vector, w_address=size + 3), outside, size + 3
 
 
 def instruction_failures(config: AcceleratorConfig) -> Iterator[Failure]:

@@ -91,16 +91,36 @@ def _quantise(builder: Builder, generator: np.random.Generator, x: Block) -> tup
     builder.emit(
         Opcode.QUANTISE,
         **_vector_operands(x, y),
-        activation=Activation(int(generator.integers(0, 3))),
+        activation=Activation(int(generator.integers(0, len(Activation)))),
         x_fraction=int(generator.integers(6, 13)),
         scale_address=scale.address,
     )
     return y, scale
 
 
+def _multiply(builder: Builder, generator: np.random.Generator, x: Block, w: Block) -> Block:
+    """Append products of the elements of X with W, or its first row; return the result."""
+    is_complex = x.columns % 2 == 0 and bool(generator.integers(0, 2))
+    activation = 0 if is_complex else int(generator.integers(0, len(Activation)))
+    y = builder.block(x.rows, x.columns, "int16")
+    builder.emit(
+        Opcode.MULTIPLY,
+        **_vector_operands(x, y),
+        activation=Activation(activation),
+        complex=int(is_complex),
+        x_fraction=int(generator.integers(6, 13)),
+        w_fraction=14,
+        y_fraction=int(generator.integers(4, 12)),
+        w_address=w.address,
+        w_pitch=w.pitch * int(generator.integers(0, 2)),
+    )
+    return y
+
+
 def _softmax(
     builder: Builder, generator: np.random.Generator, x: Block
 ) -> tuple[Block, Block, Block]:
+    """Append a SOFTMAX, causal or not, with two planes; return them and the scales."""
     high = builder.block(x.rows, x.columns, "int8")
     low = builder.block(x.rows, x.columns, "int8")
     scale = builder.block(x.rows, 1, "uint64", pitch=1)
@@ -108,6 +128,8 @@ def _softmax(
         Opcode.SOFTMAX,
         **_vector_operands(x, high),
         two_planes=1,
+        causal=int(generator.integers(0, 2)),
+        first_length=int(generator.integers(1, x.columns + 1)),
         x_fraction=int(generator.integers(6, 13)),
         scale_address=scale.address,
         plane_words=low.address - high.address,
@@ -202,6 +224,7 @@ def random_program(
     normalised = _normalise(builder, generator, result)
     quantised, scale = _quantise(builder, generator, normalised)
     high, low, total = _softmax(builder, generator, normalised)
+    gated = _multiply(builder, generator, normalised, result)
     real, imaginary = _fourier(builder, normalised)
     mixed = _butterfly(builder, generator, normalised)
     outputs = {
@@ -215,6 +238,7 @@ def random_program(
         "probability_high": high,
         "probability_low": low,
         "probability_scale": total,
+        "gated": gated,
     }
     for name, block in outputs.items():
         builder.store(name, block)

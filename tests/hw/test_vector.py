@@ -18,6 +18,10 @@ CONFIGS = {
 RANDOM = (
     "random_operations",
     "odd_shapes",
+    "every_norm",
+    "causal_rows",
+    "every_activation",
+    "extreme_products",
     "long_rows",
     "refuses",
     "refuses_unknown_activations",
@@ -34,12 +38,15 @@ def test_random_operations(name, refusals):
 
 
 def test_cycles_of_a_block():
-    """Two passes and about 60 cycles; SOFTMAX has 8 beats a row, which hide less."""
+    """Two passes (MULTIPLY one) and about 60 cycles; SOFTMAX has 8 beats a row, which hide less."""
     config = CONFIGS["sixteen"]
     blocks = [
         ("QUANTISE", 32, 384, 1536 + 60),
         ("NORMALISE", 32, 384, 1536 + 60),
         ("SOFTMAX", 64, 128, 1024 + 100),
+        ("MULTIPLY", 32, 384, 768 + 50),
+        ("MULTIPLY", 200, 16, 200 * 3 + 50),
+        ("MULTIPLY", 1, 16, 60),
         ("QUANTISE", 1, 16, 100),
         ("SOFTMAX", 1, 16, 90),
         ("NORMALISE", 1, 16, 155),

@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...hw.config import AcceleratorConfig
-from ...hw.isa import Activation, Norm, Opcode
+from ...hw.isa import TABULATED_ACTIVATIONS, Activation, Norm, Opcode
 from ...sw.instruction import Instruction, Value
 from ..golden.operands import Matrix, scales
 from ..golden.scratchpad import Scratchpad
 from .products import Allocator
+
+OPCODES = (Opcode.QUANTISE, Opcode.SOFTMAX, Opcode.NORMALISE, Opcode.MULTIPLY)
+"""What the unit executes."""
 
 
 def random_rows(generator: np.random.Generator, rows: int, columns: int) -> NDArray[np.int16]:
@@ -39,7 +42,8 @@ def random_rows(generator: np.random.Generator, rows: int, columns: int) -> NDAr
 class RowOperation:
     """One instruction: its opcode, its shape, and fields that are not places.
 
-    `in_place` lets NORMALISE write over X. `x` are the rows, random ones by default.
+    `in_place` lets NORMALISE write over X, and MULTIPLY over X or W. `x` and `w` are the rows,
+    random ones by default; one row of W is used for all rows.
     """
 
     opcode: Opcode
@@ -48,6 +52,7 @@ class RowOperation:
     fields: dict[str, Value] = field(default_factory=dict)
     in_place: bool = False
     x: NDArray[np.int16] | None = None
+    w: NDArray[np.int16] | None = None
 
     def place(self, allocator: Allocator, scratchpad: Scratchpad) -> Instruction:
         """Find room, write operands, and return the instruction.
@@ -69,6 +74,8 @@ class RowOperation:
             values["parameter_address"] = parameters.address
             values["parameter_pitch"] = parameters.pitch
             y = x if self.in_place else self._result(allocator, "int16")
+        elif self.opcode == Opcode.MULTIPLY:
+            y = self._multiply(allocator, scratchpad, numbers, values, x)
         else:
             y = self._result(allocator, "int8")
             scale = allocator.matrix(self.rows, 1, "uint64", skewed=False)
@@ -83,6 +90,25 @@ class RowOperation:
             values["plane_words"] = low.address - y.address
         return Instruction(self.opcode, values)
 
+    def _multiply(
+        self,
+        allocator: Allocator,
+        scratchpad: Scratchpad,
+        numbers: np.random.Generator,
+        values: dict[str, Value],
+        x: Matrix,
+    ) -> Matrix:
+        """Place W, add its fields to `values` and return the place of Y."""
+        count = int(numbers.choice((1, self.rows)))
+        given = random_rows(numbers, count, self.columns) if self.w is None else self.w
+        w = allocator.matrix(len(given), self.columns, "int16", skewed=False)
+        w.write(scratchpad, given)
+        shared = len(given) < self.rows
+        values |= {"w_address": w.address, "w_pitch": 0 if shared else w.pitch}
+        if not self.in_place:
+            return self._result(allocator, "int16")
+        return x if shared or numbers.integers(2) else w
+
     def _result(self, allocator: Allocator, dtype: str) -> Matrix:
         return allocator.matrix(self.rows, self.columns, dtype, skewed=False)
 
@@ -91,19 +117,42 @@ def random_fields(generator: random.Random, opcode: Opcode) -> dict[str, Value]:
     """Return legal values of the fields that are neither shapes nor places."""
     fraction = generator.randrange(16)
     if opcode == Opcode.QUANTISE:
-        activation = generator.choice((Activation.IDENTITY, Activation.RELU, Activation.GELU))
-        if activation != Activation.GELU:
+        activation = generator.choice(list(Activation))
+        if activation not in TABULATED_ACTIVATIONS:
             fraction = generator.randint(-64, 64)
         return {"activation": activation, "x_fraction": fraction}
     if opcode == Opcode.SOFTMAX:
-        return {"x_fraction": fraction, "two_planes": generator.randrange(2)}
+        return {
+            "x_fraction": fraction,
+            "two_planes": generator.randrange(2),
+            "causal": generator.randrange(2),
+            "first_length": generator.choice((1, generator.randint(1, 40), 65535)),
+        }
+    if opcode == Opcode.MULTIPLY:
+        return _multiply_fields(generator)
     epsilon = generator.choice((0, 1, generator.getrandbits(12), generator.getrandbits(32)))
     return {"y_fraction": fraction, "norm": generator.choice(list(Norm)), "epsilon": epsilon}
 
 
+def _multiply_fields(generator: random.Random) -> dict[str, Value]:
+    is_complex = generator.randrange(2)
+    activation = Activation.IDENTITY if is_complex else generator.choice(list(Activation))
+    tabulated = activation in TABULATED_ACTIVATIONS
+    shift = generator.choice((0, 29, generator.randint(0, 29), generator.randint(8, 18)))
+    x_fraction = generator.randrange(16) if tabulated else generator.randint(-60, 60)
+    y_fraction = generator.randint(-50, 50)
+    return {
+        "activation": activation,
+        "complex": is_complex,
+        "x_fraction": x_fraction,
+        "w_fraction": shift + y_fraction - x_fraction,
+        "y_fraction": y_fraction,
+    }
+
+
 def random_operation(generator: random.Random, config: AcceleratorConfig) -> RowOperation:
     """Return an instruction of any shape that is likely to find room."""
-    opcode = generator.choice((Opcode.QUANTISE, Opcode.SOFTMAX, Opcode.NORMALISE))
+    opcode = generator.choice(OPCODES)
     lanes = config.lanes
     columns = generator.choice(
         (1, generator.randint(1, 4 * lanes), generator.randint(1, 300), lanes, 8 * lanes, 9 * lanes)
@@ -111,4 +160,5 @@ def random_operation(generator: random.Random, config: AcceleratorConfig) -> Row
     limit = max(1, min(40, config.scratchpad_words // (2 * columns)))
     rows = generator.choice((1, generator.randint(1, limit)))
     fields = random_fields(generator, opcode)
+    columns += columns % 2 and int(bool(fields.get("complex")))
     return RowOperation(opcode, rows, columns, fields, in_place=generator.random() < 0.5)

@@ -12,7 +12,7 @@ from ..golden.vector import execute
 from ..parameters import generator, parameters
 from .line_memory import LineMemory, noise
 from .products import Allocator
-from .row_operations import RowOperation, random_fields, random_operation
+from .row_operations import OPCODES, RowOperation, random_fields, random_operation
 from .unit import UnitDriver, configuration, reset
 
 LONGEST: dict[Opcode, dict[str, Value]] = {
@@ -29,6 +29,7 @@ class Bench:
         self.dut = dut
         self.config = configuration()
         self.random = generator(name)
+        self.numbers = np.random.default_rng(self.random.getrandbits(32))
         self.actual = Scratchpad(self.config)
         noise(self.actual, self.random)
         self.expected = Scratchpad(self.config)
@@ -108,11 +109,76 @@ async def odd_shapes(dut):
     await bench.start(parameters()["refusals"])
     lanes = bench.config.lanes
     widths = {1, 2, 3, 5, 7, lanes - 1, lanes + 1, 4 * lanes - 1, 4 * lanes + 1, 8 * lanes + 1}
-    for opcode in (Opcode.QUANTISE, Opcode.SOFTMAX, Opcode.NORMALISE):
+    for opcode in OPCODES:
         for columns in sorted(widths):
             fields = random_fields(bench.random, opcode)
             rows = bench.random.choice((1, 2, 19))
+            columns += columns % 2 and int(bool(fields.get("complex")))
             await bench.run(bench.place([RowOperation(opcode, rows, columns, fields)]))
+    await bench.rest()
+
+
+@cocotb.test()
+async def every_norm(dut):
+    """Both norms, in place or not, of rows that end anywhere."""
+    bench = Bench(dut, "norms")
+    await bench.start(parameters()["refusals"])
+    lanes = bench.config.lanes
+    for norm in Norm:
+        for columns in (1, 2, 3, lanes - 1, lanes + 1, 4 * lanes + 1, 61):
+            for in_place in (False, True):
+                fields = random_fields(bench.random, Opcode.NORMALISE) | {"norm": norm}
+                operation = RowOperation(Opcode.NORMALISE, 3, columns, fields, in_place=in_place)
+                await bench.run(bench.place([operation]))
+    await bench.rest()
+
+
+@cocotb.test()
+async def causal_rows(dut):
+    """Rows that grow past the ends of beats and of lines, up to all columns and beyond."""
+    bench = Bench(dut, "causal")
+    await bench.start(parameters()["refusals"])
+    lanes = bench.config.lanes
+    shapes = [(3 * lanes, 2 * lanes + 1, 1), (lanes + 3, 5 * lanes, 4 * lanes - 2), (9, 1, 1)]
+    shapes += [(7, 61, bench.random.randint(1, 61)), (5, 3 * lanes, 2), (3, 7, 65535)]
+    for rows, columns, first in shapes:
+        for two_planes in (0, 1):
+            fields = {"x_fraction": 8, "causal": 1, "first_length": first, "two_planes": two_planes}
+            await bench.run(bench.place([RowOperation(Opcode.SOFTMAX, rows, columns, fields)]))
+    await bench.rest()
+
+
+@cocotb.test()
+async def extreme_products(dut):
+    """Products of the ends of the range with each other, at either end of the shift."""
+    bench = Bench(dut, "extremes")
+    await bench.start(parameters()["refusals"])
+    columns = 2 * bench.config.lanes
+    ends = np.array([-32768, 32767, -32767, 0], dtype=np.int16)
+    for shift in (0, 1, 15, 28, 29):
+        for is_complex in (0, 1):
+            x, w = bench.numbers.choice(ends, (2, 3, columns))
+            fields = {"complex": is_complex, "x_fraction": shift}
+            await bench.run(
+                bench.place([RowOperation(Opcode.MULTIPLY, 3, columns, fields, x=x, w=w)])
+            )
+    await bench.rest()
+
+
+@cocotb.test()
+async def every_activation(dut):
+    """Each activation of magnitudes around the knots of its table, with all fractions."""
+    bench = Bench(dut, "activations")
+    await bench.start()
+    near = np.array([1 << bit for bit in range(16)])[:, np.newaxis] + np.arange(-1, 2)
+    x = np.clip(np.concatenate([near.ravel(), -near.ravel()]), -32768, 32767).astype(np.int16)
+    for kind in Activation:
+        for fraction in range(16):
+            fields = {"activation": kind, "x_fraction": fraction, "y_fraction": fraction}
+            rows = np.stack([x, bench.numbers.integers(-32768, 32768, len(x))]).astype(np.int16)
+            w = np.ones((1, len(x)), dtype=np.int16)
+            operation = RowOperation(Opcode.MULTIPLY, 2, len(x), fields, x=rows, w=w)
+            await bench.run(bench.place([operation]))
     await bench.rest()
 
 
@@ -180,6 +246,8 @@ async def refuses(dut):
             RowOperation(Opcode.QUANTISE, 3, 9, {"activation": Activation.GELU}),
             RowOperation(Opcode.SOFTMAX, 3, 9, {"two_planes": 1}),
             RowOperation(Opcode.NORMALISE, 3, 9),
+            RowOperation(Opcode.MULTIPLY, 3, 10, {"activation": Activation.SILU}),
+            RowOperation(Opcode.MULTIPLY, 3, 10, {"complex": 1}),
         ]
     )
     common = [
@@ -194,12 +262,26 @@ async def refuses(dut):
     ]
     changes = {
         Opcode.QUANTISE: [{"x_fraction": -1}, {"x_fraction": 16}, {"scale_address": words - 2}],
-        Opcode.SOFTMAX: [{"x_fraction": -1}, {"plane_words": words - 8}, {"scale_address": words}],
+        Opcode.SOFTMAX: [
+            {"x_fraction": -1},
+            {"causal": 1},
+            {"plane_words": words - 8},
+            {"scale_address": words},
+        ],
         Opcode.NORMALISE: [
             {"y_fraction": 16},
             {"columns": 8193},
             {"parameter_address": words - 2},
             {"parameter_pitch": words - 2},
+        ],
+        Opcode.MULTIPLY: [
+            {"x_fraction": 30},
+            {"y_fraction": 1},
+            {"x_fraction": -1, "w_fraction": 1, "activation": Activation.SILU},
+            {"complex": 1, "activation": Activation.RELU},
+            {"complex": 1, "columns": 9, "activation": Activation.IDENTITY},
+            {"w_address": words - 2},
+            {"w_pitch": words - 2},
         ],
     }
     for instruction in legal:
