@@ -207,6 +207,7 @@ def measure(
         operators=operators(program.metadata, instruction_units(program), events),
         buffers=buffers(program.metadata, events),
         predicted=list(program.metadata.get("predicted_spans", ())),
+        counters=dict(execution.counters),
     )
 
 

@@ -168,6 +168,8 @@ class Case:
         Likewise.
     predicted : sequence of pairs of int
         Cycles in which the unit of each instruction was foretold to work on it.
+    counters : mapping of str to int
+        All counters of the hardware; empty in records of before they were kept.
     """
 
     name: str
@@ -193,6 +195,7 @@ class Case:
     operators: Sequence[Operator] = field(default_factory=list)
     buffers: Sequence[Buffer] = field(default_factory=list)
     predicted: Sequence[Sequence[int]] = field(default_factory=list)
+    counters: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def utilization(self) -> float:

@@ -1,6 +1,7 @@
-"""Sparse products on real weights: how much of what a flow may skip is time that is saved.
+"""Sparse products: how much of what a flow may skip is time and energy that is saved.
 
-The feed-forward weights of all-MiniLM-L6-v2, pruned for a flow, on activations of random numbers.
+The feed-forward weights of all-MiniLM-L6-v2, pruned for a flow, or weights in the shapes of
+BERT-base of which 95 % are zero, on activations of random numbers.
 Each matrix is multiplied twice: tile by tile with resident operands, where the hardware's counter
 `array_busy` holds the cycles of the array and nothing else; and from DRAM with loads and stores
 beside the array, where all cycles count.
@@ -8,7 +9,7 @@ beside the array, where all cycles count.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..hw.config import AcceleratorConfig
+from ..sw.energy import EnergyTable, default_table
 from ..sw.frontend.bert import BertModel
 from ..sw.gemm.compiler import CompiledGemm, compile_gemm
 from ..sw.gemm.flows import DENSE_TWIN, SPARSE_FLOWS
@@ -29,6 +31,7 @@ from ..sw.sparsity.prune import prune_unstructured
 from ..sw.sparsity.steps import ideal_cycles
 from ..sw.sparsity.tasd import parse_series
 from ..verif.devices.library import MemorySettings
+from .energy import energy_figures, improvement
 from .execute import Execution, run_golden, run_rtl
 from .measure import mismatches
 
@@ -41,6 +44,15 @@ PATTERNS = ("1:8", "1:4", "2:4", "4:8")
 SERIES = ("4:8+1:8", "2:4+1:8", "2:4+2:8")
 UNSTRUCTURED = (0.1, 0.05)
 """Shares of weights that stay, without any structure."""
+
+PRUNED = 0.05
+"""Share of the weights that stay in the cases of `pruned_cases`, without any structure."""
+
+PRUNED_SHAPES = {"query": (768, 768), "expand": (3072, 768), "contract": (768, 3072)}
+"""Weights [n, k] of BERT-base."""
+
+PRUNED_SERIES = ("1:8", "2:16", "1:4", "4:16", "2:8+1:16")
+"""Series that pruned weights are decomposed into; they drop some of them."""
 
 MATRICES = ("expand", "contract")
 SEED = 1
@@ -125,6 +137,27 @@ def cases(model: BertModel, *, complete: bool) -> list[SparseCase]:
     ]
 
 
+def pruned_schemes(*, block: int) -> Iterator[Scheme]:
+    """Yield what is measured on each matrix of `pruned_cases`: as it is, and as series."""
+    yield Scheme(COLUMN_SPARSE, "unstructured", PRUNED)
+    for name in PRUNED_SERIES:
+        if all(block % term.m == 0 for term in parse_series(name)):
+            yield Scheme(COLUMN_SPARSE, name)
+
+
+def pruned_cases(*, complete: bool) -> list[SparseCase]:
+    """Return normal random weights in the shapes of BERT-base, pruned by magnitude.
+
+    All shapes, or the first two.
+    """
+    shapes = [*PRUNED_SHAPES.items()][: None if complete else 2]
+    generator = np.random.default_rng(SEED)
+    return [
+        SparseCase(f"bert-base {name}", prune_unstructured(generator.normal(size=shape), PRUNED))
+        for name, shape in shapes
+    ]
+
+
 @dataclass(frozen=True)
 class Timing:
     """What the hardware counted.
@@ -139,12 +172,15 @@ class Timing:
         The same by the compiler's model.
     mismatches : int
         Elements of both runs that differ from the golden model's.
+    energy : mapping
+        `energy_figures` of `layer`.
     """
 
     array: int
     layer: int
     predicted: int
     mismatches: int
+    energy: Mapping[str, Any]
 
 
 class SparseBench:
@@ -157,10 +193,19 @@ class SparseBench:
         From `execute.build_library`.
     tokens : int
         Rows of activations.
+    energies : EnergyTable, optional
+        Those of 45 nm unless given.
     """
 
-    def __init__(self, config: AcceleratorConfig, library: Path, tokens: int = TOKENS) -> None:
+    def __init__(
+        self,
+        config: AcceleratorConfig,
+        library: Path,
+        tokens: int = TOKENS,
+        energies: EnergyTable | None = None,
+    ) -> None:
         self.config, self.library, self.tokens = config, library, tokens
+        self.energies = energies or default_table()
         self._dense = cache(self._time_dense)
         self._weights: dict[str, NDArray] = {}
 
@@ -173,11 +218,13 @@ class SparseBench:
             ``bench, preset, case, flow, scheme, density, cycles, ideal_cycles, utilization,
             dense_cycles, speedup, ideal_speedup, layer_cycles, predicted_cycles,
             dense_layer_cycles, layer_speedup, compressed_bytes, dense_bytes, relative_error,
-            mismatches``.
+            mismatches, energy_pj, edp, energy_parts, dense_energy_pj, dense_edp,
+            edp_improvement``.
             `ideal_cycles` is what the flow's own skip rule leaves, `dense_cycles` the measured
             time of its dense twin, `layer_` stands for whole products from DRAM to DRAM, whose
-            cycles the compiler predicts, and `relative_error` is that of the product, pruning and
-            quantisation together.
+            cycles the compiler predicts and to which energies belong, `edp_improvement` is the
+            share of the energy-delay product of the dense twin that is saved, and
+            `relative_error` is that of the product, pruning and quantisation together.
 
         Raises
         ------
@@ -215,6 +262,10 @@ class SparseBench:
             "dense_bytes": metadata["dense_bytes"],
             "relative_error": self._error(compiled, scheme.reference(case.weights, self.config)),
             "mismatches": timing.mismatches + dense.mismatches,
+            **timing.energy,
+            "dense_energy_pj": dense.energy["energy_pj"],
+            "dense_edp": dense.energy["edp"],
+            "edp_improvement": improvement(timing.energy["edp"], dense.energy["edp"]),
         }
 
     def _time_dense(self, name: str, flow: Dataflow) -> Timing:
@@ -231,6 +282,7 @@ class SparseBench:
             second.counters["cycles"],
             streamed.program.metadata["predicted_cycles"],
             wrong + also_wrong,
+            energy_figures(second.counters, self.config, self.energies),
         )
         return timing, alone
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..hw.config import AcceleratorConfig, ConfigError, load
+from ..sw.energy import EnergyError, EnergyTable, read_table
 from ..verif.devices.library import MemorySettings
 from .errors import input_errors
 
@@ -39,6 +40,25 @@ JsonFile = Annotated[
     Path | None,
     typer.Option("--json", help="Also write the figures to this file.", metavar="FILE"),
 ]
+
+EnergyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--energy", help="Energies of events, a TOML file; 45 nm by default.", metavar="FILE"
+    ),
+]
+
+
+def energies(path: Path | None) -> EnergyTable:
+    """Return the table of energies that the option names, or the default one.
+
+    Raises
+    ------
+    InputError
+        If the file is wrong.
+    """
+    with input_errors(EnergyError, prefix="--energy "):
+        return read_table(path)
 
 
 def machine(preset: str, config: Path | None, settings: list[str] | None) -> AcceleratorConfig:

@@ -10,6 +10,8 @@ from rich.text import Text
 from ..bench.measure import UNIT_NAMES
 from ..bench.operators import by_name
 from ..bench.record import Case
+from ..hw.config import AcceleratorConfig
+from ..sw.energy import EnergyTable, measure_energy
 
 
 def counter_table(counters: Mapping[str, int]) -> Table:
@@ -138,6 +140,21 @@ def operator_table(case: Case) -> Table:
             f"{item.moved:,}" if item.moved else "",
             f"{item.compulsory:,}" if item.moved else "",
         )
+    return table
+
+
+def energy_table(
+    counters: Mapping[str, int], config: AcceleratorConfig, energies: EnergyTable
+) -> Table:
+    """Return where the energy of a run went, in all, and times delay."""
+    energy = measure_energy(counters, config, energies)
+    table = Table("energy", Column("pJ", justify="right"), Column("", justify="right"))
+    for name, value in energy.parts.items():
+        table.add_row(name, f"{value:,.0f}", f"{value / max(energy.total, 1e-30):.1%}")
+    table.add_section()
+    table.add_row("total", f"{energy.total:,.0f}", "")
+    table.add_row("times cycles (EDP)", f"{energy.delay_product:.4g}", "pJ·cycles")
+    table.caption = energies.title
     return table
 
 

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from ...bench.attention import LENGTHS, measure_layer
+from ...bench.energy import energy_figures
 from ...bench.execute import build_library
 from ...bench.fabnet import LENGTHS as BLOCK_LENGTHS
 from ...bench.generate import generate_design, measure_resources
@@ -27,12 +28,14 @@ from ..errors import InputError, ResultError, input_errors, machine_errors
 from ..options import (
     Bandwidth,
     ConfigFile,
+    EnergyFile,
     JsonFile,
     Latency,
     Preset,
     Seed,
     Settings,
     Stalls,
+    energies,
     machine,
     memory,
 )
@@ -107,11 +110,13 @@ def attention(
     bandwidth: Bandwidth = 1.0,
     stalls: Stalls = 0,
     seed: Seed = 1,
+    energy: EnergyFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Run encoder layers of all-MiniLM-L6-v2, or other blocks, on the simulated Verilog."""
     parameters = machine(preset, config, settings)
     memory_settings = memory(latency, bandwidth, stalls, seed)
+    table = energies(energy)
     require_writable("--json", json_file)
     require_writable("--report", page)
     if workload is WorkloadChoice.MINILM:
@@ -119,7 +124,7 @@ def attention(
     else:
         title, lengths = f"{workload.value}, random weights", sequence or BLOCK_LENGTHS
         runs = bench_blocks(workload.value, lengths, parameters, memory_settings)
-    records = [record for record, _ in runs]
+    records = [record | energy_figures(case.counters, parameters, table) for record, case in runs]
     shown = [name for name, value in records[0].items() if isinstance(value, int | float)]
     print_records(records, "case", shown)
     write_json("--json", json_file, records)
@@ -132,7 +137,7 @@ def attention(
         cases=[case for _, case in runs],
     )
     if page is not None:
-        write_file("--report", page, render_page(stored))
+        write_file("--report", page, render_page(stored, table))
     if not stored.is_equal:
         raise ResultError("the Verilog differs from the golden model")
 

@@ -1,6 +1,7 @@
 """`ageha bench gemm` and `ageha bench sparse`: single products on the simulated Verilog."""
 
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,14 @@ from rich.table import Table
 from ...bench.execute import build_library
 from ...bench.gemm import CASES, LARGE_CASES, GemmCase, measure_gemm
 from ...bench.scale_sim import ScaleSimError, reference_cycles
-from ...bench.sparse import TOKENS, SparseBench, cases, schemes
+from ...bench.sparse import (
+    TOKENS,
+    SparseBench,
+    cases,
+    pruned_cases,
+    pruned_schemes,
+    schemes,
+)
 from ...hw.config import AcceleratorConfig
 from ...sw.errors import CompileError, FrontendError
 from ...sw.frontend.bert import load
@@ -19,7 +27,7 @@ from ...sw.gemm.matrices import check_sizes
 from ...verif.verilator import VerilatorError
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors, machine_errors
-from ..options import ConfigFile, JsonFile, Preset, Settings, machine
+from ..options import ConfigFile, EnergyFile, JsonFile, Preset, Settings, energies, machine
 from ..output import require_writable, write_json
 
 GEMM_COLUMNS = ("case", "flow", "cycles", "utilization", "folds", "reference_cycles", "speedup")
@@ -33,8 +41,17 @@ SPARSE_COLUMNS = (
     "speedup",
     "ideal_speedup",
     "layer_speedup",
+    "edp_improvement",
     "relative_error",
 )
+
+
+class WeightsChoice(Enum):
+    """Whose weights `bench sparse` multiplies with."""
+
+    MINILM = "minilm"
+    BERT_BASE = "bert-base"
+
 
 Complete = Annotated[
     bool, typer.Option("--all", help="Everything, which takes long, and not a choice of minutes.")
@@ -96,27 +113,42 @@ def sparse(
     tokens: Annotated[
         int, typer.Option(help="Rows of activations, 1 to 65535.", metavar="M")
     ] = TOKENS,
+    weights: Annotated[
+        WeightsChoice,
+        typer.Option(
+            help="minilm: feed-forward weights, pruned for each flow; bert-base: random weights "
+            "in its shapes, 95 % of them zero.",
+            metavar="minilm|bert-base",
+        ),
+    ] = WeightsChoice.MINILM,
     preset: Preset = "base",
     config: ConfigFile = None,
     settings: Settings = None,
+    energy: EnergyFile = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Measure sparse products of feed-forward weights of all-MiniLM-L6-v2 on four flows.
+    """Measure sparse products of weights of all-MiniLM-L6-v2 or BERT-base, time and energy.
 
     Speed-up is over the dense flow that keeps the same operand in the array, both measured.
     """
     parameters = machine(preset, config, settings)
     if parameters.array.block == 1 or not parameters.array.partial_rows:
         raise InputError("array.block and array.partial_rows must allow all flows")
+    table = energies(energy)
     require_writable("--json", json_file)
     with input_errors(CompileError, prefix="--tokens: "):
         check_sizes(tokens, 1, 1)
-    with input_errors(FrontendError), step("Reading the model"):
-        model = load(None)
-    bench = SparseBench(parameters, _library(parameters), tokens)
+    block = parameters.array.block
+    if weights is WeightsChoice.MINILM:
+        with input_errors(FrontendError), step("Reading the model"):
+            chosen = cases(load(None), complete=complete)
+        tried = list(schemes(complete=complete, block=block))
+    else:
+        chosen, tried = pruned_cases(complete=complete), list(pruned_schemes(block=block))
+    bench = SparseBench(parameters, _library(parameters), tokens, table)
     records = []
-    for case in cases(model, complete=complete):
-        for scheme in schemes(complete=complete, block=parameters.array.block):
+    for case in chosen:
+        for scheme in tried:
             description = f"{case.name}, {scheme.flow}, {scheme.text}"
             with input_errors(CompileError), machine_errors(), step(description):
                 records.append(bench.measure(case, scheme))

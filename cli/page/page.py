@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 
 from ...bench.record import Case, RunRecord
+from ...hw.config import from_dict
+from ...sw.energy import EnergyTable, default_table
+from .energy import energy_section
 from .figures import operator_section, plot_sections
 from .heatmap import data_uri
 from .timeline import render_timeline
@@ -146,7 +149,7 @@ def _listing(case: Case) -> str:
     )
 
 
-def _case(number: int, case: Case, parameters: Mapping[str, Any]) -> str:
+def _case(number: int, case: Case, parameters: Mapping[str, Any], table: EnergyTable) -> str:
     tokens = "".join(f"<span>{escape(token)}</span>" for token in case.tokens)
     parts = [
         _tiles(case),
@@ -155,6 +158,7 @@ def _case(number: int, case: Case, parameters: Mapping[str, Any]) -> str:
         _units(case),
         operator_section(case),
         plot_sections(case, parameters),
+        energy_section(case, from_dict(parameters), table),
         _error(case),
         _listing(case),
     ]
@@ -205,8 +209,9 @@ def _subtitle(record: RunRecord) -> str:
     )
 
 
-def render_page(record: RunRecord) -> str:
-    """Return the report of `record` as HTML."""
+def render_page(record: RunRecord, table: EnergyTable | None = None) -> str:
+    """Return the report of `record` as HTML, with the energies of `table` or the default ones."""
+    table = table or default_table()
     template = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     verdict_class, verdict = _verdict(record)
     pickers = "".join(
@@ -225,7 +230,8 @@ def render_page(record: RunRecord) -> str:
         pickers=pickers,
         tabs=tabs,
         cases="".join(
-            _case(number, case, record.parameters) for number, case in enumerate(record.cases)
+            _case(number, case, record.parameters, table)
+            for number, case in enumerate(record.cases)
         ),
         settings=_settings(record),
     )

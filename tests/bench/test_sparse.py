@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ageha.bench.sparse import Scheme, cases, schemes
+from ageha.bench.sparse import PRUNED, Scheme, cases, pruned_cases, pruned_schemes, schemes
 from ageha.hw.config import preset
 from ageha.sw.frontend.bert import load
 from ageha.sw.gemm.flows import SPARSE_FLOWS
@@ -57,3 +57,23 @@ def test_schemes_prune(scheme, share):
     assert np.count_nonzero(pruned) == pytest.approx(share * weights.size, rel=0.05)
     reference = scheme.reference(weights, BASE)
     np.testing.assert_array_equal(pruned, np.where(pruned != 0, reference, 0))
+
+
+def test_pruned_weights():
+    chosen = pruned_cases(complete=True)
+    assert [item.weights.shape for item in chosen] == [(768, 768), (3072, 768), (768, 3072)]
+    for item in chosen:
+        assert np.count_nonzero(item.weights) == round(PRUNED * item.weights.size)
+    assert len(pruned_cases(complete=False)) == 2
+
+
+def test_schemes_of_pruned_weights():
+    (matrix, *_) = pruned_cases(complete=False)
+    first, *others = pruned_schemes(block=16)
+    kept = first.apply(matrix.weights, BASE)
+    assert np.count_nonzero(kept) == np.count_nonzero(matrix.weights)
+    for scheme in others:
+        kept = scheme.apply(matrix.weights, BASE)
+        np.testing.assert_array_equal(kept, np.where(kept != 0, matrix.weights, 0))
+    assert "1:8" in {scheme.name for scheme in others}
+    assert "2:16" not in {scheme.name for scheme in pruned_schemes(block=8)}

@@ -5,6 +5,7 @@ import json
 import re
 import zlib
 from html.parser import HTMLParser
+from importlib import resources
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,6 +17,7 @@ from ageha.cli.main import main
 from ageha.cli.page.heatmap import ABOVE, BELOW, data_uri
 from ageha.cli.page.page import render_page
 from ageha.cli.page.timeline import render_timeline
+from ageha.hw.registers import COUNTERS
 
 
 class Balance(HTMLParser):
@@ -140,3 +142,37 @@ def test_report_command(record, tmp_path, capsys):
     assert main(["report", str(stored), "-o", str(tmp_path / "y.html")]) == 2
     assert "run.json: not a run record" in capsys.readouterr().err
     assert not (tmp_path / "y.html").exists()
+
+
+COUNTED = {counter.name: 0 for counter in COUNTERS} | {"cycles": 1000, "dram_read_bytes": 8000}
+
+
+def test_energy(record, case, tmp_path, capsys):
+    stored, table = tmp_path / "run.json", tmp_path / "e.toml"
+    counted = record(case(counters=COUNTED))
+    stored.write_text(counted.to_json())
+    assert main(["report", str(stored)]) == 0
+    printed = capsys.readouterr().out
+    assert "1,300,000" in printed
+    assert "ISSCC 2014" in printed
+    default = resources.files("ageha.sw").joinpath("energy.toml").read_text(encoding="utf-8")
+    table.write_text(default.replace("dram_64 = 1300.0", "dram_64 = 4.0"))
+    target = tmp_path / "x.html"
+    assert main(["report", str(stored), "--energy", str(table), "-o", str(target)]) == 0
+    assert "4e+06" in capsys.readouterr().out
+    page = target.read_text()
+    assert "<h2>Energy</h2>" in page
+    assert "an energy-delay product of 4e+06 pJ" in page
+    Balance().feed(page)
+
+
+def test_energy_without_counters_is_refused(record, tmp_path, refused):
+    stored, table = tmp_path / "run.json", tmp_path / "e.toml"
+    stored.write_text(record().to_json())
+    table.write_text(
+        resources.files("ageha.sw").joinpath("energy.toml").read_text(encoding="utf-8")
+    )
+    options = ["report", stored, "--energy", table, "-o", tmp_path / "x.html"]
+    refused(options, "run 0 of the record has no counters of the hardware")
+    table.write_text("add_32 = 1")
+    refused(options, "e.toml: title is missing")
