@@ -1,8 +1,10 @@
 """Give weights with enough zeros to the array in block-indexed slots, as operand of csOS.
 
 A pass over a graph without parallel nodes. Where a block of weights is loaded once and only ever
-multiplied by as operand B, the slices that the products take are compressed, each for itself, and
-loaded as words. That is done where it saves cycles of the array.
+multiplied by, the slices that the products take are compressed, each for itself, and loaded as
+words. That is done where it saves cycles of the array. csOS takes compressed weights as operand B:
+a product that has its weights as A, that of the values, gets its operands swapped and writes its
+result the other way round.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from ...hw.isa import Flow, Opcode
 from ..gemm.compressed import Compressed
 from ..gemm.compressed import compress as compress_matrix
 from ..gemm.cost import START, array_cycles
-from ..gir import Buffer, Graph, Level, Operation, Slice
+from ..gir import Buffer, Graph, Level, Operation, Slice, scratchpad_pitch
 from ..gir_product import PACKED
 from ..sparsity.dataflow import Dataflow
 from .build import load, part
@@ -110,6 +112,7 @@ class _Compression:
         self.memory = Memory(config)
         self.copies: list[Buffer] = []
         self.removed: set[str] = set()
+        self.skewed: set[str] = set()
         self.replaced: dict[int, list[Operation]] = {}
         self.forms: dict[_Block, Compressed] = {}
 
@@ -127,7 +130,7 @@ class _Compression:
         ]
         used = {item.buffer for operation in body for item in operation.reads.values()}
         kept = [
-            buffer
+            self._skewed(buffer) if buffer.name in self.skewed else buffer
             for buffer in self.graph.buffers
             if buffer.name not in self.removed
             and (buffer.name not in self.constants or buffer.name in used)
@@ -151,23 +154,41 @@ class _Compression:
         return operation.reads["source"].buffer in self.constants
 
     def _is_product(self, number: int, name: str) -> bool:
-        """Return whether an operation reads the buffer as B of a product that may be sparse."""
+        """Return whether an operation reads the buffer as B of a product that may be sparse, or as
+        A of one whose operands may be swapped."""
         operation, array = self.operations[number], self.config.array
-        if operation.opcode != Opcode.MATMUL or operation.reads["b"].buffer != name:
+        if operation.opcode != Opcode.MATMUL:
             return False
+        a, b = operation.reads["a"].buffer == name, operation.reads["b"].buffer == name
         return (
-            operation.attributes.get("flow", 0) == Flow.DENSE_OUTPUT_STATIONARY.value
+            a != b
+            # A result that is written the other way round has no residual.
+            and not (a and "residual" in operation.reads)
+            and operation.attributes.get("flow", 0) == Flow.DENSE_OUTPUT_STATIONARY.value
             and not operation.attributes.get("y_transposed", 0)
             and index(operation.reads["b"].columns) <= array.block * array.panel_blocks
         )
 
+    def _weights(self, number: int, name: str) -> str:
+        """Return which operand of a product is buffer `name`."""
+        return "b" if self.operations[number].reads["b"].buffer == name else "a"
+
+    def _skewed(self, buffer: Buffer) -> Buffer:
+        """Return a buffer of results that can be written the other way round."""
+        pitch = scratchpad_pitch(buffer.columns, buffer.dtype, self.config.lanes)
+        return replace(buffer, pitch=pitch)
+
     def _pack(self, name: str, first: int, products: Sequence[int]) -> None:
         """Compress what `products` take of buffer `name`, if that saves cycles."""
-        blocks = {number: self._block(first, number) for number in products}
+        roles = {number: self._weights(number, name) for number in products}
+        blocks = {number: self._block(first, number, role) for number, role in roles.items()}
         forms = {block: self._form(block) for block in blocks.values()}
         if any(form.words(0, block.rows) > MOST_WORDS for block, form in forms.items()):
             return
-        costs = {number: self._cycles(number, forms[block]) for number, block in blocks.items()}
+        costs = {
+            number: self._cycles(number, roles[number], forms[block])
+            for number, block in blocks.items()
+        }
         if sum(cost[1] for cost in costs.values()) >= sum(cost[0] for cost in costs.values()):
             return
         product = self.operations[first].product
@@ -181,20 +202,29 @@ class _Compression:
             parts[block] = part(copy)
             self.replaced[first].append(load(part(source), part(copy), product))
         for number, block in blocks.items():
-            operation = self.operations[number]
-            flow = {"flow": Flow.COLUMN_SPARSE_OUTPUT_STATIONARY.value}
-            self.replaced[number] = [
-                replace(
-                    operation,
-                    reads={**operation.reads, "b": parts[block]},
-                    attributes={**operation.attributes, **flow},
-                    work=costs[number][1],
-                )
-            ]
+            sparse = self._sparse(self.operations[number], roles[number], parts[block])
+            self.replaced[number] = [replace(sparse, work=costs[number][1])]
 
-    def _block(self, first: int, number: int) -> _Block:
+    def _sparse(self, operation: Operation, role: str, weights: Slice) -> Operation:
+        """Return a product with compressed `weights` in place of operand `role`."""
+        reads = {**operation.reads, "b": weights}
+        attributes = {
+            **operation.attributes,
+            "flow": Flow.COLUMN_SPARSE_OUTPUT_STATIONARY.value,
+        }
+        if role == "a":
+            reads |= {
+                "a": operation.reads["b"],
+                "row_scale": operation.reads["column_scale"],
+                "column_scale": operation.reads["row_scale"],
+            }
+            attributes["y_transposed"] = 1
+            self.skewed.add(operation.writes["y"].buffer)
+        return replace(operation, reads=reads, attributes=attributes)
+
+    def _block(self, first: int, number: int, role: str) -> _Block:
         """Return what part of the weights a product takes from what has been loaded."""
-        move, taken = self.operations[first], self.operations[number].reads["b"]
+        move, taken = self.operations[first], self.operations[number].reads[role]
         source, target = move.reads["source"], move.writes["destination"]
         return _Block(
             source.buffer,
@@ -209,12 +239,14 @@ class _Compression:
             self.forms[block] = _compressed(block, self.constants, self.config)
         return self.forms[block]
 
-    def _cycles(self, number: int, form: Compressed) -> tuple[int, int]:
+    def _cycles(self, number: int, role: str, form: Compressed) -> tuple[int, int]:
         """Return the cycles of a product, dense and sparse, in a row of products."""
         reads = self.operations[number].reads
-        m, n, k = index(reads["a"].rows), index(reads["b"].rows), index(reads["b"].columns)
+        weights, others = reads[role], reads["a" if role == "b" else "b"]
+        m, n, k = index(others.rows), index(weights.rows), index(weights.columns)
         steps, words = form.steps(0, n), form.words(0, n)
-        dense = array_cycles(Dataflow.DENSE_OUTPUT, m, n, k, self.config, steps, 0)
+        shape = (m, n) if role == "b" else (n, m)
+        dense = array_cycles(Dataflow.DENSE_OUTPUT, *shape, k, self.config, steps, 0)
         sparse = array_cycles(FLOW, m, n, k, self.config, steps, words)
         return dense - START[False], sparse - START[False]
 
