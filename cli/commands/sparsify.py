@@ -2,22 +2,27 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.table import Table
 
+from ...bench.embedding import golden_embeddings, grouping_of
 from ...hw.config import ArrayConfig
-from ...sw.errors import FrontendError
+from ...sw.errors import CompileError, FrontendError
 from ...sw.frontend.bert import BertModel, load
 from ...sw.frontend.tokenizer import Tokenizer
 from ...sw.sparsity.errors import SparsityError
 from ...sw.sparsity.tasd import Series, Term, parse_series
 from ...sw.tasder import plan
-from ...sw.tasder.forward import Batch
+from ...sw.tasder.distil import Distillation, distil
+from ...sw.tasder.forward import Batch, run_layers, sentence_embeddings
+from ...sw.tasder.quality import compare as compare_quality
 from ...sw.tasder.search import Front
 from ...sw.tasder.sensitivity import measure
 from ...sw.tasder.sentences import evaluation_sentences, tokenise
@@ -25,7 +30,8 @@ from ...sw.tasder.sparsify import GREEDY, Choice, Method, linear_names, sparsify
 from ..console import output, step
 from ..errors import InputError, input_errors
 from ..options import ConfigFile, JsonFile, Preset, Seed, Settings, machine
-from ..output import require_writable, write_json
+from ..output import require_writable, write_file, write_json
+from ..page.front import Mark, front_chart
 from .compile import MINILM
 from .report import read_text
 
@@ -80,6 +86,14 @@ def sparsify_command(
     magnitude: Annotated[
         bool, typer.Option("--magnitude", help="Keep the largest weights, as they are.")
     ] = False,
+    steps: Annotated[
+        int,
+        typer.Option(
+            "--distil",
+            help="Steps in which the weights that are left learn from the float model; 0: none.",
+            metavar="STEPS",
+        ),
+    ] = 0,
     compare: Annotated[
         bool,
         typer.Option("--compare", help="Also measure one series of the same cost on all layers."),
@@ -94,6 +108,12 @@ def sparsify_command(
             help="Keep what was measured of each layer here, and go on from there.", metavar="FILE"
         ),
     ] = None,
+    front_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--front", help="Draw cost and quality of all that is measured.", metavar="FILE.svg"
+        ),
+    ] = None,
     seed: Seed = 1,
     preset: Preset = "base",
     config: ConfigFile = None,
@@ -104,17 +124,21 @@ def sparsify_command(
 
     Layers are measured one by one on calibration sentences; the search then finds the choice of
     least loss for every cost. Weights that are dropped are made up for by those that stay. The
-    quality shown is that of the embeddings of 100 other sentences, in floats, against the model
-    as it was.
+    quality shown is that of the embeddings of 100 other sentences against the model as it was: in
+    floats, and in the machine's arithmetic, bit for bit.
     """
     array = machine(preset, config, settings).array
     if array.block == 1:
         raise InputError("sparse weights: array.block must be 4, 8 or 16, not 1")
     budgets = _budgets(budget, quality, target)
-    for option, path in (("--output", target), ("--json", json_file), ("--partial", partial)):
+    if steps < 0:
+        raise InputError(f"--distil must be at least 0, not {steps}")
+    files = {"--output": target, "--json": json_file, "--partial": partial, "--front": front_file}
+    for option, path in files.items():
         require_writable(option, path)
     method = GREEDY if magnitude else Method()
-    with input_errors(FrontendError, SparsityError):
+    how = Distillation(steps, seed=seed)
+    with input_errors(FrontendError, SparsityError, CompileError):
         candidates = [parse_series(text) for text in series or ()] or list(
             plan.default_candidates(array)
         )
@@ -122,12 +146,14 @@ def sparsify_command(
             source = load(None if model == MINILM else Path(model))
             sentences = _sentences(file)
             texts = plan.calibration(source, seed, sentences)
-            judged = Batch.of(source, tokenise(Tokenizer(source.folder), evaluation_sentences()))
+            tokens = tokenise(Tokenizer(source.folder), evaluation_sentences())
+            judge = _Judge(source, tokens, array)
         front = _front(source, candidates, array, texts, method, partial, dense or [])
         rows: list[dict[str, Any]] = []
         for share in budgets:
-            for result in _results(source, front, share, quality, texts, array, method, compare):
-                rows.append(_figures(result, source, judged, array))
+            found = _results(source, front, share, quality, texts, array, method, compare)
+            for result in _distilled(found, source, texts, how, compare):
+                rows.append(judge.figures(result))
     if target is not None:
         _save(target, result)
     output.print(_table(rows))
@@ -143,6 +169,51 @@ def sparsify_command(
         ],
     }
     write_json("--json", json_file, record)
+    if front_file is not None:
+        line = [(point["share"], point["loss"]) for point in record["front"]]
+        marks = [Mark(row["method"], row["share"], row["cosine"], row["spearman"]) for row in rows]
+        write_file("--front", front_file, front_chart(line, marks).file())
+
+
+class _Judge:
+    """Measures models on sentences that calibration has not seen.
+
+    Parameters
+    ----------
+    model : BertModel
+        What the others are compared with, in floats.
+    tokens : sequence of int [tokens]
+    array : ArrayConfig
+    """
+
+    def __init__(
+        self, model: BertModel, tokens: Sequence[NDArray[np.integer]], array: ArrayConfig
+    ) -> None:
+        self._model, self._tokens, self._array = model, tokens, array
+        self._batch = Batch.of(model, tokens)
+        self._expected = self._embeddings(model)
+
+    def _embeddings(self, model: BertModel) -> NDArray[np.float32]:
+        return sentence_embeddings(run_layers(model, self._batch), self._batch.lengths)
+
+    def figures(self, result: _Result) -> dict[str, Any]:
+        """Return what the table shows of a model."""
+        model, array = result.model, self._array
+        cost, dense = plan.model_cost(model, array), plan.model_cost(self._model, array)
+        with step("Running 100 sentences in the machine's arithmetic"):
+            machine = golden_embeddings(model, self._tokens, grouping_of(model.config, array))
+        floats = compare_quality(self._embeddings(model), self._expected)
+        golden = compare_quality(machine, self._expected)
+        return {
+            "method": result.method,
+            "share": round(cost.slots / dense.slots, 4),
+            "bytes": round(cost.bytes / dense.bytes, 4),
+            "cosine": round(floats.cosine, 4),
+            "spearman": round(floats.spearman, 4),
+            "machine_cosine": round(golden.cosine, 4),
+            "machine_spearman": round(golden.spearman, 4),
+            "series": plan.counts_by_series(result.choice, self._model),
+        }
 
 
 def _budgets(
@@ -233,30 +304,35 @@ def _sparse(model: BertModel, choice: Choice, texts: plan.Calibration, method: M
         return sparsify(model, choice, texts.batch, method, show)
 
 
-def _figures(
-    result: _Result, model: BertModel, judged: Batch, array: ArrayConfig
-) -> dict[str, Any]:
-    cost, dense = plan.model_cost(result.model, array), plan.model_cost(model, array)
-    quality = plan.quality_of(result.model, model, judged)
-    return {
-        "method": result.method,
-        "share": round(cost.slots / dense.slots, 4),
-        "bytes": round(cost.bytes / dense.bytes, 4),
-        "cosine": round(quality.cosine, 4),
-        "spearman": round(quality.spearman, 4),
-        "series": plan.counts_by_series(result.choice, model),
-    }
+def _distilled(
+    results: Iterator[_Result],
+    model: BertModel,
+    texts: plan.Calibration,
+    how: Distillation,
+    compare: bool,
+) -> Iterator[_Result]:
+    """Yield `results`; after the last one, or in its place, what it becomes by distillation."""
+    *others, last = results
+    yield from others
+    if compare or not how.steps:
+        yield last
+    if how.steps:
+        with step("Distilling", how.steps) as show:
+            learnt = distil(last.model, model, texts.tokens, texts.words, how, show)
+        yield _Result(f"{last.method}, distilled", last.choice, learnt)
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=None)
-    for title in ("method", "multiply-adds", "bytes", "cosine", "Spearman", "layers"):
-        is_text = title in ("method", "layers")
-        table.add_column(title, justify="left" if is_text else "right", no_wrap=title != "layers")
+    titles = ("cosine", "Spearman", "on the machine", "Spearman")
+    table.add_column("method", no_wrap=True)
+    for title in ("multiply-adds", "bytes", *titles):
+        table.add_column(title, justify="right")
+    table.add_column("layers")
+    names = ("share", "bytes", "cosine", "spearman", "machine_cosine", "machine_spearman")
     for row in rows:
         layers = ", ".join(f"{count} x {text}" for text, count in row["series"].items())
-        figures = (f"{row[name]:.4f}" for name in ("share", "bytes", "cosine", "spearman"))
-        table.add_row(row["method"], *figures, layers)
+        table.add_row(row["method"], *(f"{row[name]:.4f}" for name in names), layers)
     return table
 
 

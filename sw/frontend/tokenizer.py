@@ -74,6 +74,16 @@ class Tokenizer:
         """Return the text of each id in `tokens`."""
         return [self._tokenizer.id_to_token(int(token)) or "?" for token in tokens]
 
+    def words(self) -> NDArray[np.int64]:
+        """Return the ids of all entries of two or more Latin letters, which begin a word."""
+        entries = self._tokenizer.get_vocab().items()
+        known = (
+            index for text, index in entries if len(text) > 1 and text.isascii() and text.isalpha()
+        )
+        return np.array(
+            sorted(index for index in known if index < self.config.vocabulary), dtype=np.int64
+        )
+
 
 def _resize(tokens: NDArray[np.int64], length: int) -> NDArray[np.int64]:
     if length < 1:

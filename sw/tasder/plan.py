@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +45,16 @@ class Calibration:
         All texts, for Hessians.
     sentences : Batch
         Some of the sentences, for losses.
+    tokens : tuple of int [tokens]
+        All sentences, for distillation.
+    words : int [words]
+        Ids that distillation exchanges words for.
     """
 
     batch: Batch
     sentences: Batch
+    tokens: tuple[NDArray[np.integer], ...]
+    words: NDArray[np.integer]
 
     @classmethod
     def of(cls, model: BertModel, tokens: Sequence[NDArray[np.integer]], seed: int) -> Calibration:
@@ -56,7 +62,8 @@ class Calibration:
         count = min(MEASURED_SENTENCES, len(tokens))
         chosen = np.random.default_rng(seed).choice(len(tokens), count, replace=False)
         some = Batch.of(model, [tokens[index] for index in sorted(chosen)])
-        return cls(Batch.of(model, tokens), some)
+        words = np.unique(np.concatenate([ids[1:-1] for ids in tokens]))
+        return cls(Batch.of(model, tokens), some, tuple(tokens), words)
 
 
 def calibration(model: BertModel, seed: int, texts: Sequence[str] = ()) -> Calibration:
@@ -71,8 +78,9 @@ def calibration(model: BertModel, seed: int, texts: Sequence[str] = ()) -> Calib
     sentences = tuple(texts) or calibration_sentences()
     single = tokenise(tokenizer, sentences)
     joined = tokenise(tokenizer, joined_texts(sentences, seed))
-    some = Calibration.of(model, single, seed).sentences
-    return Calibration(Batch.of(model, [*single, *joined]), some)
+    some = Calibration.of(model, single, seed)
+    batch = Batch.of(model, [*single, *joined])
+    return replace(some, batch=batch, words=tokenizer.words())
 
 
 def default_candidates(array: ArrayConfig) -> tuple[Series, ...]:

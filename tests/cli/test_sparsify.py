@@ -1,6 +1,7 @@
 """`ageha sparsify` on a small model, and what compiles its result."""
 
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -73,6 +74,22 @@ def test_model_of_a_budget_compiles(folder, tmp_path, capsys):
     assert (target / "model.prog").exists()
 
 
+def test_distilled_model_and_its_front(folder, tmp_path):
+    record, picture = tmp_path / "sparse.json", tmp_path / "front.svg"
+    options = ["--budget", 0.5, "--distil", 4, "--json", record, "--front", picture]
+    assert sparsify(folder, *options, "--compare", "--budget", 0.75) == 0
+    rows = json.loads(record.read_text())["rows"]
+    methods = [row["method"] for row in rows]
+    assert len(rows) == 8 and methods[3] == "searched, compensated, distilled"
+    assert rows[3]["share"] == rows[2]["share"] and rows[3]["cosine"] != rows[2]["cosine"]
+    assert all(0 < row["machine_cosine"] <= 1 for row in rows)
+    drawing = ElementTree.fromstring(picture.read_text())
+    hints = [item.text for item in drawing.iter() if item.tag.endswith("title")]
+    for row in rows:
+        start = f"{row['method']}: {row['share']:.3f}, cosine {row['cosine']:.4f}"
+        assert sum(hint.startswith(start) for hint in hints) == 2
+
+
 def test_quality_instead_of_a_budget(folder, capsys):
     assert sparsify(folder, "--quality", 0.9, "--series", "2:8", "--series", "5:8") == 0
     assert "searched" in capsys.readouterr().out
@@ -83,6 +100,8 @@ def test_quality_instead_of_a_budget(folder, capsys):
     [
         ([], "either --budget or --quality must be given"),
         (["--budget", 0.5, "--quality", 0.9], "either --budget or --quality must be given"),
+        (["--budget", 0.5, "--distil", -1], "--distil must be at least 0, not -1"),
+        (["--budget", 0.5, "--front", "."], "--front .: cannot be written: it is a folder"),
         (["--budget", 2], "--budget must be above 0 and at most 1, not 2"),
         (["--quality", 0], "--quality must be above 0 and at most 1, not 0"),
         (["--budget", 0.01], "budget 0.01 is not reachable; nearest is 0.25"),
