@@ -158,21 +158,18 @@ def sparsify_command(
         _save(target, result)
     output.print(_table(rows))
     total = plan.dense_slots(source, array)
+    points = [(slots / total, loss) for slots, loss in zip(front.slots, front.losses, strict=True)]
     record = {
         "bench": "sparsify",
         "preset": preset,
         "case": model,
         "rows": rows,
-        "front": [
-            {"share": slots / total, "loss": loss}
-            for slots, loss in zip(front.slots, front.losses, strict=True)
-        ],
+        "front": [{"share": share, "loss": loss} for share, loss in points],
     }
     write_json("--json", json_file, record)
     if front_file is not None:
-        line = [(point["share"], point["loss"]) for point in record["front"]]
         marks = [Mark(row["method"], row["share"], row["cosine"], row["spearman"]) for row in rows]
-        write_file("--front", front_file, front_chart(line, marks).file())
+        write_file("--front", front_file, front_chart(points, marks).file())
 
 
 class _Judge:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +33,12 @@ def parameters(layer: EncoderLayer) -> Slopes:
 
 def layer_of(values: Mapping[str, Rows]) -> EncoderLayer:
     """Return the layer with the parameters `values`, the inverse of `parameters`."""
-    linears = {name: Linear(values[f"{name}.weight"], values[f"{name}.bias"]) for name in LINEARS}
-    norms = {name: LayerNorm(values[f"{name}.gain"], values[f"{name}.bias"]) for name in NORMS}
-    return EncoderLayer(**linears, **norms)
+    parts: dict[str, Any] = {
+        name: Linear(values[f"{name}.weight"], values[f"{name}.bias"]) for name in LINEARS
+    }
+    for name in NORMS:
+        parts[name] = LayerNorm(values[f"{name}.gain"], values[f"{name}.bias"])
+    return EncoderLayer(**parts)
 
 
 class LayerTrace:

@@ -19,20 +19,12 @@ from ..frontend.bert import BertModel
 from ..sparsity.errors import SparsityError
 from .backward import LayerTrace, Slopes, layer_of, parameters
 from .forward import Batch, Rows, run_layers, sentence_embeddings
+from .sentences import RandomTexts
 
 Tokens = NDArray[np.integer]
 
 WARM_UP = 0.1
 """Share of the steps in which the rate rises; it falls along a cosine afterwards."""
-
-MOST_EXCHANGED = 0.8
-"""Largest share of words of a text that are exchanged."""
-
-UNCHANGED = 0.2
-"""Share of the texts whose words all stay."""
-
-LONGEST = 62
-"""Tokens of a text, without the first and the last."""
 
 
 @dataclass(frozen=True)
@@ -72,40 +64,6 @@ class Distillation:
         """Return the rate of a step, 0 to `steps` - 1."""
         rising = min(1.0, (step + 1) / max(1.0, WARM_UP * self.steps))
         return self.rate * rising * 0.5 * (1 + math.cos(math.pi * step / self.steps))
-
-
-class RandomTexts:
-    """Texts like those that are given, without an end.
-
-    Parameters
-    ----------
-    tokens : sequence of int [tokens]
-        Sentences with their first and last, special token, which stay.
-    words : int [words]
-        Ids that may take the place of any other.
-    longest : int
-        Most tokens of a text.
-    seed : int
-    """
-
-    def __init__(self, tokens: Sequence[Tokens], words: Tokens, longest: int, seed: int) -> None:
-        self._tokens = tokens
-        self._words = words if len(words) else np.concatenate(tokens)
-        self._longest = min(LONGEST, longest - 2)
-        self._random = np.random.default_rng(seed)
-
-    def draw(self) -> Tokens:
-        """Return one or two sentences in one text, with a random share of its words exchanged."""
-        count = 1 + int(self._random.integers(2))
-        chosen = [
-            self._tokens[index] for index in self._random.integers(len(self._tokens), size=count)
-        ]
-        inner = np.concatenate([ids[1:-1] for ids in chosen])[: self._longest]
-        changes = self._random.random() >= UNCHANGED
-        share = self._random.random() * MOST_EXCHANGED if changes else 0.0
-        others = self._words[self._random.integers(len(self._words), size=len(inner))]
-        mixed = np.where(self._random.random(len(inner)) < share, others, inner)
-        return np.concatenate([chosen[0][:1], mixed, chosen[0][-1:]])
 
 
 def distil(

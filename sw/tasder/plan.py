@@ -22,7 +22,7 @@ from .forward import Batch, run_layers, sentence_embeddings
 from .quality import Quality, compare
 from .search import DENSE, Front, Option, Point
 from .sensitivity import Losses
-from .sentences import calibration_sentences, joined_texts, tokenise
+from .sentences import RandomTexts, calibration_sentences, tokenise
 from .sparsify import Choice, Method, linear_names, linear_of, sparsify
 
 SERIES_KEY = "ageha.series"
@@ -30,6 +30,9 @@ SERIES_KEY = "ageha.series"
 
 MEASURED_SENTENCES = 40
 """Sentences on which the loss of each layer is measured."""
+
+RANDOM_TEXTS = 300
+"""Texts of random words that Hessians are taken from, besides the sentences."""
 
 FRONT_STEPS = 64
 """Budgets among which `cheapest` looks for a quality."""
@@ -77,10 +80,11 @@ def calibration(model: BertModel, seed: int, texts: Sequence[str] = ()) -> Calib
     tokenizer = Tokenizer(model.folder)
     sentences = tuple(texts) or calibration_sentences()
     single = tokenise(tokenizer, sentences)
-    joined = tokenise(tokenizer, joined_texts(sentences, seed))
     some = Calibration.of(model, single, seed)
-    batch = Batch.of(model, [*single, *joined])
-    return replace(some, batch=batch, words=tokenizer.words())
+    words = tokenizer.words()
+    random = RandomTexts(single, words, model.config.maximum_tokens, seed)
+    batch = Batch.of(model, [*single, *(random.draw() for _ in range(RANDOM_TEXTS))])
+    return replace(some, batch=batch, words=words)
 
 
 def default_candidates(array: ArrayConfig) -> tuple[Series, ...]:

@@ -1,4 +1,4 @@
-"""The sentences that sensitivity is measured on, and others that quality is judged by."""
+"""Sentences to measure sensitivity on and to judge quality by, and random texts made of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..frontend.tokenizer import Tokenizer
 
-JOINED = 4
-"""Sentences of one longer text of `joined_texts`."""
+LONGEST = 62
+"""Tokens of a random text, without the first and the last."""
 
 
 def calibration_sentences() -> tuple[str, ...]:
@@ -25,19 +25,44 @@ def evaluation_sentences() -> tuple[str, ...]:
     return _read("evaluation")
 
 
-def joined_texts(sentences: Sequence[str], seed: int, rounds: int = 1) -> list[str]:
-    """Return longer texts of `JOINED` sentences each, in `rounds` random orders.
+class RandomTexts:
+    """Texts like those that are given, without an end.
 
-    Words meet other neighbours in them, which gives a Hessian more to go by than the sentences
-    alone.
+    A hundred sentences have few of the words of a language, and what is fitted to them holds for
+    no others; words at random places in no order are enough to tell what a layer does.
+
+    Parameters
+    ----------
+    tokens : sequence of int [tokens]
+        Sentences with their first and last, special token, which stay.
+    words : int [words]
+        Ids that may take the place of any other.
+    longest : int
+        Most tokens of a text.
+    seed : int
     """
-    generator = np.random.default_rng(seed)
-    texts = []
-    for _ in range(rounds):
-        order = generator.permutation(len(sentences))
-        for start in range(0, len(order), JOINED):
-            texts.append(" ".join(sentences[index] for index in order[start : start + JOINED]))
-    return texts
+
+    def __init__(
+        self,
+        tokens: Sequence[NDArray[np.integer]],
+        words: NDArray[np.integer],
+        longest: int,
+        seed: int,
+    ) -> None:
+        self._tokens = tokens
+        self._words = words if len(words) else np.concatenate(tokens)
+        self._longest = min(LONGEST, longest - 2)
+        self._random = np.random.default_rng(seed)
+
+    def draw(self) -> NDArray[np.integer]:
+        """Return one or two sentences in one text, with a random share of its words exchanged."""
+        places = self._random.integers(len(self._tokens), size=1 + int(self._random.integers(2)))
+        chosen = [self._tokens[place] for place in places]
+        inner = np.concatenate([ids[1:-1] for ids in chosen])[: self._longest]
+        others = self._words[self._random.integers(len(self._words), size=len(inner))]
+        share = self._random.random()
+        mixed = np.where(self._random.random(len(inner)) < share, others, inner)
+        return np.concatenate([chosen[0][:1], mixed, chosen[0][-1:]])
 
 
 def tokenise(tokenizer: Tokenizer, texts: Sequence[str]) -> list[NDArray[np.int64]]:

@@ -10,9 +10,10 @@ from ageha.sw.frontend.synthetic import synthetic_bert
 from ageha.sw.sparsity.errors import SparsityError
 from ageha.sw.sparsity.tasd import parse_series
 from ageha.sw.tasder.backward import LayerTrace, layer_of, parameters
-from ageha.sw.tasder.distil import Distillation, RandomTexts, distil, loss, loss_slope
+from ageha.sw.tasder.distil import Distillation, distil, loss, loss_slope
 from ageha.sw.tasder.forward import LINEARS, Batch, run_layers
 from ageha.sw.tasder.plan import Calibration, uniform_choice
+from ageha.sw.tasder.sentences import RandomTexts
 from ageha.sw.tasder.sparsify import linear_names, linear_of, sparsify
 
 MODEL = synthetic_bert(layers=2, seed=3)

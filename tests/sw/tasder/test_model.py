@@ -264,6 +264,3 @@ def test_sentences():
     calibration, evaluation = sentences.calibration_sentences(), sentences.evaluation_sentences()
     assert len(calibration) >= 60 and len(evaluation) == 100
     assert not set(calibration) & set(evaluation)
-    joined = sentences.joined_texts(calibration, 3, rounds=2)
-    assert joined == sentences.joined_texts(calibration, 3, rounds=2)
-    assert sum(map(len, joined)) > 2 * sum(map(len, calibration))
