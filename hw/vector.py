@@ -28,7 +28,8 @@ class Vector(wiring.Component):
     computed once a row (`RowScalars`) is hidden. A block of r rows of c columns takes
     ``2 · r · ceil(c / L)`` cycles and about 60 more; one row alone takes 100 (NORMALISE 160). Of
     these, 29 for decoding overlap with the instruction before. Rows of QUANTISE and SOFTMAX take
-    at least 11 cycles, those of NORMALISE 33.
+    at least 11 cycles, those of NORMALISE 33. MULTIPLY has pass two only, half the cycles, and at
+    least 3 a row.
 
     Parameters
     ----------
@@ -39,9 +40,10 @@ class Vector(wiring.Component):
     -------
     control : `UnitSignature`
         Faults: ILLEGAL_OPERAND (address 0) for no rows or columns, an unknown activation, a
-        fraction out of its range, and more than 8192 columns in NORMALISE; SCRATCHPAD_RANGE with
-        the last word of X, Y, the second plane, the scales or the parameters, the first of them
-        that lies outside.
+        fraction out of its range, more than 8192 columns in NORMALISE, a causal row of no
+        elements, and a complex product with an activation or half a pair; SCRATCHPAD_RANGE with
+        the last word of X, Y, the second plane, the scales, the parameters or W, the first of
+        them that lies outside.
     read : `ReadPortSignature`
     write : `WritePortSignature`
     events : `vector_events_layout`, out
