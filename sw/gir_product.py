@@ -23,6 +23,8 @@ class Product:
     m, n, k : int
     y_transposed : bool
         Y is written as ``[n, m]``.
+    b_transposed : bool
+        B lies as ``[k, n]``.
     compressed_words : int
         Of the operand that is compressed; 0 if none is.
     """
@@ -32,6 +34,7 @@ class Product:
     n: int
     k: int
     y_transposed: bool
+    b_transposed: bool
     compressed_words: int
 
 
@@ -41,13 +44,18 @@ def product_of(operation: Operation, buffers: Mapping[str, Buffer]) -> Product:
     transposed = bool(operation.attributes.get("y_transposed", 0))
     m, n = index(y.rows), index(y.columns)
     packed = [item for item in (a, b) if is_packed(item, buffers)]
-    dense = b if is_packed(a, buffers) else a
+    b_transposed = bool(operation.attributes.get("b_transposed", 0))
+    if is_packed(a, buffers):
+        k = b.rows if b_transposed else b.columns
+    else:
+        k = a.columns
     return Product(
         Flow(operation.attributes.get("flow", 0)),
         n if transposed else m,
         m if transposed else n,
-        index(dense.columns),
+        index(k),
         transposed,
+        b_transposed,
         sum(index(item.columns) for item in packed),
     )
 

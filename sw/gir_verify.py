@@ -134,6 +134,8 @@ def _check_compute(
         rows = [item for role, item in operation.writes.items() if role != "scale"]
         _same_shape((operation.reads["x"], *rows), where)
         _check_length(operation.writes.get("scale"), index(rows[0].rows), "scale", where)
+        if "w" in operation.reads:
+            _same_shape((operation.reads["x"], operation.reads["w"]), where)
 
 
 def _check_matmul(
@@ -144,16 +146,17 @@ def _check_matmul(
         raise GirError(f"{where}: K must be at most {MAXIMUM_SIZE}, not {product.k}")
     if "residual" in operation.reads:
         _same_shape((operation.reads["residual"], operation.writes["y"]), where)
-    for role, item, rows, compressed in (
-        ("a", operation.reads["a"], product.m, product.flow in COMPRESSED_A_FLOWS),
-        ("b", operation.reads["b"], product.n, product.flow in COMPRESSED_B_FLOWS),
+    shape_of_b = (product.k, product.n) if product.b_transposed else (product.n, product.k)
+    for role, item, shape, compressed in (
+        ("a", operation.reads["a"], (product.m, product.k), product.flow in COMPRESSED_A_FLOWS),
+        ("b", operation.reads["b"], shape_of_b, product.flow in COMPRESSED_B_FLOWS),
     ):
         if is_packed(item, buffers) != compressed:
             raise GirError(f"{where}: {product.flow.name} does not take {item} as its {role}")
         if compressed:
             continue
-        if (index(item.rows), index(item.columns)) != (rows, product.k):
-            raise GirError(f"{where}: {role} must be {rows} rows of {product.k}, not {item}")
+        if (index(item.rows), index(item.columns)) != shape:
+            raise GirError(f"{where}: {role} must be {shape[0]} rows of {shape[1]}, not {item}")
         _check_pitch(buffers[item.buffer], role, config, where)
     if product.y_transposed:
         _check_pitch(buffers[operation.writes["y"].buffer], "y", config, where)

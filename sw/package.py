@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from .gir import WORD, Buffer, Graph, Level
 from .instruction import Dram
 from .passes.constants import pack
 from .passes.emit import emit
-from .passes.memory import INPUT_WINDOW, OUTPUT_WINDOW, WEIGHT_WINDOW
+from .passes.memory import CACHE_WINDOW, INPUT_WINDOW, OUTPUT_WINDOW, WEIGHT_WINDOW
 from .program import Program, Segment, Window
 from .tensor import Tensor
 
@@ -24,10 +24,13 @@ def package(
     fractions: tuple[int, int],
     metadata: Mapping[str, Any],
     config: AcceleratorConfig,
+    *,
+    cached: tuple[Sequence[Tensor], Sequence[Tensor]] = ((), ()),
 ) -> Program:
     """Return the program of an allocated and synchronised `graph`.
 
-    Window 0 holds constants and code, window 1 the input, window 2 the output.
+    Window 0 holds constants and code, window 1 the input, window 2 the output, and window 3 what
+    a program keeps for the next one.
 
     Parameters
     ----------
@@ -38,19 +41,21 @@ def package(
         Fraction bits of input and output.
     metadata : mapping
     config : AcceleratorConfig
+    cached : tuple of sequence of Tensor
+        Further inputs and outputs, in window 3.
 
     Raises
     ------
     CompileError
         If the machine has too few windows.
     """
-    if config.controller.windows <= OUTPUT_WINDOW:
+    needed = 1 + (CACHE_WINDOW if any(cached) else OUTPUT_WINDOW)
+    if config.controller.windows < needed:
         raise CompileError(
-            f"memory: needs {OUTPUT_WINDOW + 1} windows; "
-            f"controller.windows is {config.controller.windows}"
+            f"memory: needs {needed} windows; controller.windows is {config.controller.windows}"
         )
     code = b"".join(instruction.encode() for instruction in emit(graph))
-    ends = {window: _end(graph, window) for window in range(OUTPUT_WINDOW + 1)}
+    ends = {window: _end(graph, window) for window in range(needed)}
     code_offset = -(-ends[WEIGHT_WINDOW] // INSTRUCTION_BYTES) * INSTRUCTION_BYTES
     buffers = graph.by_name()
     segments = tuple(
@@ -58,6 +63,7 @@ def package(
         for name, values in constants.items()
     )
     spills = any(buffer.name.endswith(".spilled") for buffer in graph.buffers)
+    kept = [Window("cache", ends[CACHE_WINDOW], writable=True)] if any(cached) else []
     return Program(
         config=config,
         code=code,
@@ -66,14 +72,18 @@ def package(
             Window("program", code_offset + INSTRUCTION_BYTES + len(code)),
             Window("input", ends[INPUT_WINDOW]),
             Window("output", ends[OUTPUT_WINDOW], readable=spills, writable=True),
+            *kept,
         ),
         segments=segments,
-        inputs=tuple(
-            _tensor(buffers[name], fraction)
-            for name, fraction in (("input", fractions[0]), ("mask", 0))
-            if name in buffers
+        inputs=(
+            *(
+                _tensor(buffers[name], fraction)
+                for name, fraction in (("input", fractions[0]), ("mask", 0))
+                if name in buffers
+            ),
+            *cached[0],
         ),
-        outputs=(_tensor(buffers["output"], fractions[1]),),
+        outputs=(_tensor(buffers["output"], fractions[1]), *cached[1]),
         metadata=metadata,
     )
 

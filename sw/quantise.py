@@ -159,10 +159,10 @@ def quantise_norm(norm: LayerNorm, fraction: int, operator: str) -> NormParamete
     )
 
 
-def _balance(
+def balance(
     activations: NDArray[np.float64], weights: NDArray[np.floating], alpha: float
 ) -> NDArray[np.float64]:
-    """Return the factor of each channel that evens out activations and weights."""
+    """Return the factor of each channel that evens out activations and weights, as in SmoothQuant."""
     factor = np.maximum(activations, 1e-6) ** alpha / np.maximum(weights, 1e-6) ** (1 - alpha)
     return factor / np.exp(np.mean(np.log(factor)))
 
@@ -180,8 +180,8 @@ def _equalise_attention(
 ) -> tuple[EncoderLayer, LayerRanges]:
     """Balance queries with keys, and the context with the output projection."""
     seen = ranges.channels
-    keys = _balance(seen["query"], seen["key"], 0.5)
-    context = _balance(seen["context"], np.abs(layer.projection.weight).max(axis=0), alpha)
+    keys = balance(seen["query"], seen["key"], 0.5)
+    context = balance(seen["context"], np.abs(layer.projection.weight).max(axis=0), alpha)
     equalised = replace(
         layer,
         query=_scale_outputs(layer.query, 1 / keys),
@@ -242,8 +242,8 @@ def quantise_layer(
         expand=quantise_linear(layer.expand, fractions.expanded, "expand"),
         contract=quantise_linear(layer.contract, fractions.hidden, "contract"),
         output_norm=quantise_norm(layer.output_norm, fractions.output, "output norm"),
-        attention_epsilon=_epsilon(config.epsilon, fractions.input),
-        output_epsilon=_epsilon(config.epsilon, fractions.hidden),
+        attention_epsilon=to_epsilon(config.epsilon, fractions.input),
+        output_epsilon=to_epsilon(config.epsilon, fractions.hidden),
     )
 
 
@@ -269,7 +269,8 @@ def _exponents(query: Linear, config: BertConfig) -> Linear:
     return Linear(query.weight * factor, query.bias * factor)
 
 
-def _epsilon(epsilon: float, fraction: int) -> int:
+def to_epsilon(epsilon: float, fraction: int) -> int:
+    """Return `epsilon` in units of the square of a number with `fraction` bits."""
     return round(math.ldexp(epsilon, 2 * fraction))
 
 

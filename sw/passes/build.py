@@ -47,12 +47,18 @@ def matmul(
     fraction: int,
     product: str,
     residual: Slice | None = None,
+    *,
+    b_transposed: bool = False,
 ) -> Compute:
-    """Multiply `a` by `b` transposed, each an operand and its scales, to `fraction` bits."""
+    """Multiply `a` by `b` transposed, each an operand and its scales, to `fraction` bits.
+
+    With `b_transposed`, `b` lies as [k, n].
+    """
     reads = {"a": a[0], "b": b[0], "row_scale": a[1], "column_scale": b[1]}
     if residual is not None:
         reads["residual"] = residual
-    return Compute(Opcode.MATMUL, reads, {"y": y}, {"fraction": fraction}, product)
+    attributes = {"fraction": fraction} | ({"b_transposed": 1} if b_transposed else {})
+    return Compute(Opcode.MATMUL, reads, {"y": y}, attributes, product)
 
 
 def quantise(
@@ -68,19 +74,52 @@ def quantise(
 
 
 def softmax(
-    x: Slice, planes: tuple[Slice, Slice], scale: Slice, fraction: int, product: str
+    x: Slice,
+    planes: tuple[Slice, Slice],
+    scale: Slice,
+    fraction: int,
+    product: str,
+    first_length: int | None = None,
 ) -> Compute:
-    """Turn scores `x` into two planes of probabilities and their scale a row."""
+    """Turn scores `x` into two planes of probabilities and their scale a row.
+
+    With `first_length`, row r counts its first ``first_length + r`` columns only.
+    """
     writes = {"y": planes[0], "low": planes[1], "scale": scale}
     attributes = {"two_planes": 1, "x_fraction": fraction}
+    if first_length is not None:
+        attributes |= {"causal": 1, "first_length": first_length}
     return Compute(Opcode.SOFTMAX, {"x": x}, writes, attributes, product)
 
 
 def normalise(
-    x: Slice, parameter: Slice, y: Slice, fraction: int, epsilon: int, product: str
+    x: Slice,
+    parameter: Slice,
+    y: Slice,
+    fraction: int,
+    epsilon: int,
+    product: str,
+    norm: Norm = Norm.LAYER,
 ) -> Compute:
-    """Layer-normalise the rows of `x` to `fraction` bits."""
-    attributes = {"norm": Norm.LAYER.value, "y_fraction": fraction, "epsilon": epsilon}
+    """Normalise the rows of `x` to `fraction` bits."""
+    attributes = {"norm": norm.value, "y_fraction": fraction, "epsilon": epsilon}
     return Compute(
         Opcode.NORMALISE, {"x": x, "parameter": parameter}, {"y": y}, attributes, product
     )
+
+
+def multiply(
+    x: Slice,
+    w: Slice,
+    y: Slice,
+    fractions: tuple[int, int, int],
+    product: str,
+    activation: Activation = Activation.IDENTITY,
+    *,
+    is_complex: bool = False,
+) -> Compute:
+    """Multiply activated `x` by `w`, element by element; fractions are those of x, w and y."""
+    names = ("x_fraction", "w_fraction", "y_fraction")
+    attributes = {"activation": activation.value, "complex": int(is_complex)}
+    attributes |= dict(zip(names, fractions, strict=True))
+    return Compute(Opcode.MULTIPLY, {"x": x, "w": w}, {"y": y}, attributes, product)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..decoder_quantise import QuantisedDecoderLayer
 from ..gir import WORD, Buffer
 from ..quantise import NormParameters, QuantisedLayer
 from ..scale import ScaleVector
@@ -35,6 +36,32 @@ def layer_constants(number: int, layer: QuantisedLayer) -> dict[str, NDArray]:
         "attention_norm": _norm(layer.attention_norm),
         "output_norm": _norm(layer.output_norm),
     }
+    return {f"{number}.{name}": value for name, value in values.items()}
+
+
+def decoder_constants(
+    number: int, layer: QuantisedDecoderLayer, head_width: int
+) -> dict[str, NDArray]:
+    """Return the constants of decoder layer `number` by the name of their DRAM buffer.
+
+    Returns
+    -------
+    dict
+        int8 weights [out, in], those of `projection` and `down` [in, out]; int16 norm parameters
+        [2, n]; uint64 scale words [1, out].
+    """
+    linears = ("query", "key", "value", "projection", "gate", "up", "down")
+    values: dict[str, NDArray] = {
+        "attention_norm": _norm(layer.attention_norm),
+        "feed_forward_norm": _norm(layer.feed_forward_norm),
+    }
+    for name in linears:
+        linear = getattr(layer, name)
+        values[name] = linear.weight
+        values[f"{name}.scales"] = _vectors(linear.scales)
+    for name in ("projection", "down"):
+        values[name] = values[name].T
+    values["value.scale"] = np.repeat(_vectors(layer.value_scale), head_width, axis=1)
     return {f"{number}.{name}": value for name, value in values.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...hw.config import AcceleratorConfig
 from ..gir import WORD, Buffer, Level, scratchpad_pitch, words
 
-WEIGHT_WINDOW, INPUT_WINDOW, OUTPUT_WINDOW = 0, 1, 2
+WEIGHT_WINDOW, INPUT_WINDOW, OUTPUT_WINDOW, CACHE_WINDOW = range(4)
 
 
 class Memory:

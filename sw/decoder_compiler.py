@@ -1,0 +1,346 @@
+"""The compiler of decoder layers: prefill and decode with a cache of keys and values in DRAM."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from operator import index
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..hw.config import AcceleratorConfig
+from ..hw.isa import Opcode
+from .calibrate import LayerRanges
+from .compiler import MAXIMUM_HIDDEN, PASSES, WORD_ELEMENTS
+from .cost import cycles
+from .decoder_quantise import (
+    QuantisedDecoderLayer,
+    calibrate_decoder,
+    calibration_tokens,
+    quantise_decoder,
+    rotation_table,
+)
+from .decoder_reference import rotations
+from .errors import CompileError, NoRoomError
+from .frontend.llama import LlamaConfig, LlamaModel
+from .gir import WORD, Graph, Level
+from .gir_text import to_text
+from .gir_verify import verify
+from .package import package
+from .passes.allocate import allocate
+from .passes.constants import decoder_constants
+from .passes.decoder import lower_decoder
+from .passes.decoder_tiling import ALIGNMENT, DecoderShape, DecoderTiling, split
+from .passes.expand import expand
+from .passes.schedule import schedule
+from .passes.synchronise import synchronise
+from .profile import bytes_moved, profile
+from .program import Program
+from .tensor import Tensor
+
+STEP_TOKENS = (128, 64, 32, 16, 8)
+"""Tokens of a prompt that go through the layers together: as many as the scratchpad allows."""
+
+WEIGHT_BYTES = (1 << 16, 1 << 15, 1 << 14, 1 << 13, 1 << 12, 1 << 11, 1 << 10)
+"""Bytes of a block of weights, at most: as many as the scratchpad allows."""
+
+CACHE_BYTES = 1 << 16
+"""Bytes of a block of the cache, at most."""
+
+
+def compile_decoder(
+    model: LlamaModel,
+    config: AcceleratorConfig,
+    tokens: int,
+    past: int = 0,
+    layers: Sequence[int] = (0,),
+    *,
+    capacity: int | None = None,
+    ranges: Mapping[int, LayerRanges] | None = None,
+    tiling: DecoderTiling | None = None,
+    dump_after: str | None = None,
+    dump: Callable[[str], None] = print,
+) -> Program:
+    """Compile some layers of `model` for `tokens` tokens after `past` ones.
+
+    A prompt is many tokens after none, decoding is one token after many.
+
+    Parameters
+    ----------
+    model : LlamaModel
+    config : AcceleratorConfig
+    tokens, past : int
+        `past` is a multiple of 8, unless there is one token only.
+    layers : sequence of int
+        Layers to run one after the other.
+    capacity : int, optional
+        Tokens that the cache has room for; by default as many as there will be. Programs of one
+        capacity and the same layers lay the cache out in the same way.
+    ranges : mapping of int to LayerRanges, optional
+        What calibration saw in each of `layers`; random tokens are run if left out.
+    tiling : DecoderTiling, optional
+        How to cut the layers; chosen if left out.
+    dump_after : str, optional
+        One of `compiler.PASSES`; the text of the graph after that pass goes to `dump`.
+
+    Returns
+    -------
+    Program
+        Input tensor ``input`` and output tensor ``output``, int16 [tokens, hidden]. For each layer
+        i further inputs ``i.keys`` and ``i.values``, int8 [past, channels], and ``i.scales``,
+        uint64 [key heads, past], if there are any, and outputs ``i.keys.new`` and so on for the
+        new tokens; they are parts of the cache in window 3.
+
+    Raises
+    ------
+    CompileError
+        If a layer does not exist, a number of tokens is out of range, the machine cannot run a
+        shape, or the scratchpad is too small.
+    """
+    started = time.perf_counter()
+    _check_layers(model.config, layers, dump_after)
+    capacity = _check_tokens(model.config, tokens, past, capacity)
+    if ranges is None:
+        ranges = calibrate_decoder(model, layers, calibration_tokens(model))
+    quantised = quantise_decoder(model, layers, dict(ranges))
+    texts: dict[str, str] = {}
+
+    def on_pass(name: str, result: Graph) -> None:
+        if name == dump_after:
+            texts[name] = to_text(result)
+
+    candidates = _candidates(model.config, tokens, past, capacity, config)
+    if tiling is not None:
+        candidates = ((shape, tiling) for shape, _ in candidates)
+    graph, shape, chosen, tried = _first_that_fits(candidates, quantised, config, on_pass)
+    for text in texts.values():
+        dump(text)
+    positions = range(past, past + tokens)
+    constants = {"rotations": rotation_table(rotations(model.config, positions))}
+    for number, layer in quantised:
+        constants |= decoder_constants(number, layer, model.config.head_width)
+    metadata = describe_decoder(graph, shape, chosen, layers, config) | {
+        "candidates": tried,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    fraction = quantised[0][1].fractions.residual
+    cached = _cache_tensors(graph, shape, quantised)
+    return package(graph, constants, (fraction, fraction), metadata, config, cached=cached)
+
+
+def describe_decoder(
+    graph: Graph,
+    shape: DecoderShape,
+    tiling: DecoderTiling,
+    layers: Sequence[int],
+    config: AcceleratorConfig,
+) -> dict[str, Any]:
+    """Return the metadata of the program that `graph` becomes.
+
+    Returns
+    -------
+    dict
+        - ``layers``, ``tokens``, ``past``, ``capacity``, ``step_tokens``: its shape;
+        - ``tiling``: how it is cut;
+        - ``labels``: for each instruction but END, the product or step that it belongs to;
+        - ``ideal_cycles``: the model's multiply-adds over those of the array in a cycle, with the
+          scores of all pairs of tokens that attend to each other;
+        - ``array_cycles``: multiply cycles of all MATMULs by the cost model;
+        - ``loaded_bytes``, ``stored_bytes``: what the instructions move;
+        - what `profile.profile` returns.
+    """
+    operations, buffers = graph.operations(), graph.by_name()
+    moved = {
+        opcode: sum(bytes_moved(item, buffers) for item in operations if item.opcode == opcode)
+        for opcode in (Opcode.LOAD, Opcode.STORE)
+    }
+    matmuls = [item for item in operations if item.opcode == Opcode.MATMUL]
+    elements = config.array.rows * config.array.columns
+    return {
+        "layers": list(layers),
+        "tokens": shape.tokens,
+        "past": shape.past,
+        "capacity": shape.capacity,
+        "step_tokens": shape.steps[0].tokens,
+        "tiling": asdict(tiling),
+        "labels": [item.product for item in operations],
+        "ideal_cycles": -(-_multiply_adds(shape) * len(layers) // elements),
+        "array_cycles": sum(cycles(item, buffers, config) for item in matmuls),
+        "loaded_bytes": moved[Opcode.LOAD],
+        "stored_bytes": moved[Opcode.STORE],
+        **profile(graph, config),
+    }
+
+
+def _multiply_adds(shape: DecoderShape) -> int:
+    model, tokens = shape.model, shape.tokens
+    channels = 2 * (model.query_width + model.key_width) + 3 * model.intermediate
+    pairs = tokens * shape.past + tokens * (tokens + 1) // 2
+    return tokens * model.hidden * channels + 2 * pairs * model.query_width
+
+
+def _check_layers(config: LlamaConfig, layers: Sequence[int], dump_after: str | None) -> None:
+    if dump_after is not None and dump_after not in PASSES:
+        raise CompileError(f"dump_after must be one of {', '.join(PASSES)}, not {dump_after!r}")
+    if not layers:
+        raise CompileError("layers must name at least 1 layer, not 0")
+    for number in layers:
+        if not 0 <= number < config.layers:
+            raise CompileError(f"layers must be from 0 to {config.layers - 1}, not {number}")
+    if len(set(layers)) < len(layers):
+        raise CompileError(f"layers must be different, not {list(layers)}")
+    for operator, figure in (
+        ("residual stream: hidden_size", config.hidden),
+        ("attention: channels of a head", config.head_width),
+        ("feed-forward: intermediate_size", config.intermediate),
+    ):
+        if figure % WORD_ELEMENTS:
+            raise CompileError(f"{operator} must be a multiple of {WORD_ELEMENTS}, not {figure}")
+    if config.hidden > MAXIMUM_HIDDEN:
+        raise CompileError(
+            f"norm: hidden_size must be at most {MAXIMUM_HIDDEN}, not {config.hidden}"
+        )
+
+
+def _check_tokens(config: LlamaConfig, tokens: int, past: int, capacity: int | None) -> int:
+    """Return the capacity, whole stretches of aligned tokens."""
+    limit = config.maximum_tokens
+    if tokens < 1 or past < 0 or tokens + past > limit:
+        raise CompileError(
+            f"tokens must be at least 1 and past at least 0, together at most {limit}, the limit "
+            f"of the model, not {tokens} and {past}"
+        )
+    if tokens > 1 and past % ALIGNMENT:
+        raise CompileError(
+            f"past must be a multiple of {ALIGNMENT} before more than one token, not {past}"
+        )
+    if capacity is not None and capacity < past + tokens:
+        raise CompileError(f"capacity must be at least {past + tokens} tokens, not {capacity}")
+    return -(-(capacity or past + tokens) // ALIGNMENT) * ALIGNMENT
+
+
+def _candidates(
+    model: LlamaConfig, tokens: int, past: int, capacity: int, config: AcceleratorConfig
+) -> Iterator[tuple[DecoderShape, DecoderTiling]]:
+    """Yield how a program may be cut, the best first: long steps, then large blocks."""
+    blocks = [block for block in STEP_TOKENS if block < tokens]
+    for block in [min(tokens, STEP_TOKENS[0]), *blocks] if tokens > 1 else [1]:
+        shape = DecoderShape(model, split(past, tokens, block), capacity)
+        seen = set()
+        for limit in WEIGHT_BYTES:
+            for tiling in _tilings(shape, limit, config):
+                if tiling not in seen:
+                    seen.add(tiling)
+                    yield shape, tiling
+
+
+def _tilings(
+    shape: DecoderShape, limit: int, config: AcceleratorConfig
+) -> Iterator[DecoderTiling]:
+    """Yield tilings with weights of `limit` bytes a block."""
+    model = shape.model
+    least = WORD_ELEMENTS
+    decodes = shape.tokens == 1
+    # One token's heads share what is loaded; with many, a head's probabilities are all there is
+    # room for.
+    groups = [(model.key_heads, model.group)] if decodes else []
+    groups += [(1, heads) for heads in _divisors(model.group, 1)[::-1]]
+    for key_heads, heads in groups:
+        width = key_heads * model.head_width
+        yield DecoderTiling(
+            channels=_largest(_divisors(model.head_width, least), limit // model.hidden),
+            outputs=_largest(_divisors(model.hidden, least), limit // model.head_width),
+            chunk=_largest(_divisors(model.intermediate, least), limit // model.hidden),
+            key_heads=key_heads,
+            heads=heads,
+            key_block=max(1, min(limit, CACHE_BYTES) // (ALIGNMENT * width)) * ALIGNMENT,
+            rows=2 * config.array.rows,
+            prefetch=4 * limit // config.array.columns,
+        )
+
+
+def _divisors(size: int, multiple: int) -> list[int]:
+    """Return the divisors of `size` that are multiples of `multiple`, ascending."""
+    return [step for step in range(multiple, size + 1, multiple) if size % step == 0]
+
+
+def _largest(values: Iterable[int], limit: int) -> int:
+    """Return the largest of ascending `values` that is at most `limit`, or the least."""
+    first, *rest = values
+    return max([first, *(value for value in rest if value <= limit)])
+
+
+def _first_that_fits(
+    candidates: Iterable[tuple[DecoderShape, DecoderTiling]],
+    layers: Sequence[tuple[int, QuantisedDecoderLayer]],
+    config: AcceleratorConfig,
+    on_pass: Callable[[str, Graph], None],
+) -> tuple[Graph, DecoderShape, DecoderTiling, int]:
+    """Return the first graph that the scratchpad has room for, and how many were tried."""
+    failure: NoRoomError | None = None
+    for tried, (shape, tiling) in enumerate(candidates, 1):
+        try:
+            graph = _run_passes(shape, layers, tiling, config, on_pass)
+            return graph, shape, tiling, tried
+        except NoRoomError as error:
+            failure = error
+    assert failure is not None
+    raise failure
+
+
+def _run_passes(
+    shape: DecoderShape,
+    layers: Sequence[tuple[int, QuantisedDecoderLayer]],
+    tiling: DecoderTiling,
+    config: AcceleratorConfig,
+    on_pass: Callable[[str, Graph], None],
+) -> Graph:
+    steps: dict[str, Callable[[Graph], Graph]] = {
+        "expand": expand,
+        "schedule": lambda graph: schedule(graph, config, tiling.prefetch),
+        "allocate": lambda graph: allocate(graph, config),
+        "synchronise": lambda graph: synchronise(graph, config),
+    }
+    graph = lower_decoder(shape, layers, tiling, config)
+    on_pass("lower", graph)
+    for name, step in steps.items():
+        graph = step(graph)
+        on_pass(name, graph)
+    verify(graph, config)
+    return graph
+
+
+def _cache_tensors(
+    graph: Graph, shape: DecoderShape, layers: Sequence[tuple[int, QuantisedDecoderLayer]]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the parts of the caches that a program reads and those that it writes."""
+    buffers = graph.by_name()
+    inputs, outputs = [], []
+    for number, _ in layers:
+        for name, dtype in (("keys", "int8"), ("values", "int8"), ("scales", "uint64")):
+            buffer = buffers[f"{number}.cache.{name}"]
+            assert buffer.address is not None and buffer.level == Level.DRAM
+            start, stride = buffer.address * WORD, buffer.pitch * WORD
+            by_columns = name == "scales"
+            token_bytes = WORD if by_columns else stride
+
+            def tensor(
+                title: str,
+                first: int,
+                count: int,
+                window: int = buffer.window,
+                sizes: tuple[int, int] = (buffer.rows, buffer.columns),
+                dtype: str = dtype,
+                place: tuple[int, int, int] = (start, stride, token_bytes),
+                by_columns: bool = by_columns,
+            ) -> Tensor:
+                shape = (sizes[0], count) if by_columns else (count, sizes[1])
+                offset = place[0] + first * place[2]
+                return Tensor(title, window, offset, shape, dtype, place[1])
+
+            if shape.past:
+                inputs.append(tensor(f"{number}.{name}", 0, shape.past))
+            outputs.append(tensor(f"{number}.{name}.new", shape.past, shape.tokens))
+    return inputs, outputs
