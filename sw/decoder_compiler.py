@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
-from operator import index
+from dataclasses import asdict, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -242,16 +241,15 @@ def _tilings(
     """Yield tilings with weights of `limit` bytes a block."""
     model = shape.model
     least = WORD_ELEMENTS
-    decodes = shape.tokens == 1
-    # One token's heads share what is loaded; with many, a head's probabilities are all there is
-    # room for.
-    groups = [(model.key_heads, model.group)] if decodes else []
-    groups += [(1, heads) for heads in _divisors(model.group, 1)[::-1]]
+    groups = [(model.key_heads, model.group)]
+    if model.key_heads == 1 or model.head_width % config.axi_bytes == 0:
+        # A key head's columns of the cache begin at a beat of the bus.
+        groups += [(1, heads) for heads in _divisors(model.group, 1)[::-1]]
     for key_heads, heads in groups:
         width = key_heads * model.head_width
         yield DecoderTiling(
             channels=_largest(_divisors(model.head_width, least), limit // model.hidden),
-            outputs=_largest(_divisors(model.hidden, least), limit // model.head_width),
+            outputs=_largest(_outputs(model, config), limit // model.head_width),
             chunk=_largest(_divisors(model.intermediate, least), limit // model.hidden),
             key_heads=key_heads,
             heads=heads,
@@ -259,6 +257,12 @@ def _tilings(
             rows=2 * config.array.rows,
             prefetch=4 * limit // config.array.columns,
         )
+
+
+def _outputs(model: LlamaConfig, config: AcceleratorConfig) -> list[int]:
+    """Return by how many columns the projection may be cut: whole beats of the bus, or not."""
+    cuts = _divisors(model.hidden, max(WORD_ELEMENTS, config.axi_bytes))
+    return [*cuts, model.hidden] if model.hidden not in cuts else cuts
 
 
 def _divisors(size: int, multiple: int) -> list[int]:
@@ -282,6 +286,10 @@ def _first_that_fits(
     failure: NoRoomError | None = None
     for tried, (shape, tiling) in enumerate(candidates, 1):
         try:
+            if len(shape.steps) * len(layers) > 1:
+                # The last step needs most room; one layer alone shows whether there is any.
+                last = replace(shape, steps=(replace(shape.steps[-1], first=0),))
+                _run_passes(last, layers[:1], tiling, config, lambda name, graph: None)
             graph = _run_passes(shape, layers, tiling, config, on_pass)
             return graph, shape, tiling, tried
         except NoRoomError as error:

@@ -40,6 +40,13 @@ class Region:
             and other.end_word <= self.end_word
         )
 
+    def spans(self, other: Region) -> bool:
+        """Return whether all words of `other`, of another buffer, lie between first and end."""
+        if self.buffer.address is None or other.buffer.address is None:
+            return False
+        distance = other.buffer.address - self.buffer.address
+        return self.first <= distance + other.first and distance + other.end <= self.end
+
     def overlaps(self, other: Region) -> bool:
         """Return whether a word belongs to both."""
         if self.buffer.name == other.buffer.name:
@@ -96,7 +103,8 @@ def dependencies(graph: Graph) -> list[Dependency]:
     Buffers with addresses conflict where they overlap in memory; without, only with themselves.
     What a later write covers is left out: whoever waits for that write waits for it as well. Of a
     buffer that is not used any more, only the last accesses of each unit count, since units work
-    in order: whoever takes its place waits for these.
+    in order: whoever takes its place waits for these, and once a write to another buffer spans
+    their place they are left out, too.
     """
     buffers = graph.by_name()
     neighbours = _neighbours(graph.buffers)
@@ -107,10 +115,13 @@ def dependencies(graph: Graph) -> list[Dependency]:
     found = []
     operations = graph.operations()
     last = _last_uses(operations)
+    finished: set[str] = set()
     for number, operation in enumerate(operations):
         current = list(accesses(number, operation, buffers))
         for access in current:
             for name in neighbours[access.region.buffer.name]:
+                if not seen[name]:
+                    continue
                 found += [
                     Dependency(earlier, access)
                     for earlier in seen[name]
@@ -121,11 +132,22 @@ def dependencies(graph: Graph) -> list[Dependency]:
             name = access.region.buffer.name
             if access.is_write:
                 seen[name] = [old for old in seen[name] if not access.region.covers(old.region)]
+                _forget(seen, neighbours[name], access, finished)
             if name in written:
                 seen[name].append(access)
         for name in last[number]:
             seen[name] = _summary(seen[name], operations)
+            finished.add(name)
     return found
+
+
+def _forget(
+    seen: dict[str, list[Access]], neighbours: Iterable[str], write: Access, finished: set[str]
+) -> None:
+    """Leave out accesses to buffers that are not used any more, where `write` took their place."""
+    for name in neighbours:
+        if seen[name] and name in finished:
+            seen[name] = [old for old in seen[name] if not write.region.spans(old.region)]
 
 
 def _last_uses(operations: Sequence[Operation]) -> dict[int, list[str]]:
