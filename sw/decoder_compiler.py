@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from numpy.typing import NDArray
-
 from ..hw.config import AcceleratorConfig
 from ..hw.isa import Opcode
 from .calibrate import LayerRanges
 from .compiler import MAXIMUM_HIDDEN, PASSES, WORD_ELEMENTS
 from .cost import cycles
+from .decoder_cache import cache_tensors
 from .decoder_quantise import (
     QuantisedDecoderLayer,
     calibrate_decoder,
@@ -24,7 +23,7 @@ from .decoder_quantise import (
 from .decoder_reference import rotations
 from .errors import CompileError, NoRoomError
 from .frontend.llama import LlamaConfig, LlamaModel
-from .gir import WORD, Graph, Level
+from .gir import WORD, Graph
 from .gir_text import to_text
 from .gir_verify import verify
 from .package import package
@@ -33,11 +32,11 @@ from .passes.constants import decoder_constants
 from .passes.decoder import lower_decoder
 from .passes.decoder_tiling import ALIGNMENT, DecoderShape, DecoderTiling, split
 from .passes.expand import expand
+from .passes.memory import Memory
 from .passes.schedule import schedule
 from .passes.synchronise import synchronise
 from .profile import bytes_moved, profile
 from .program import Program
-from .tensor import Tensor
 
 STEP_TOKENS = (128, 64, 32, 16, 8)
 """Tokens of a prompt that go through the layers together: as many as the scratchpad allows."""
@@ -125,7 +124,7 @@ def compile_decoder(
         "seconds": round(time.perf_counter() - started, 3),
     }
     fraction = quantised[0][1].fractions.residual
-    cached = _cache_tensors(graph, shape, quantised)
+    cached = cache_tensors(graph, shape, layers)
     return package(graph, constants, (fraction, fraction), metadata, config, cached=cached)
 
 
@@ -235,9 +234,7 @@ def _candidates(
                     yield shape, tiling
 
 
-def _tilings(
-    shape: DecoderShape, limit: int, config: AcceleratorConfig
-) -> Iterator[DecoderTiling]:
+def _tilings(shape: DecoderShape, limit: int, config: AcceleratorConfig) -> Iterator[DecoderTiling]:
     """Yield tilings with weights of `limit` bytes a block."""
     model = shape.model
     least = WORD_ELEMENTS
@@ -286,6 +283,7 @@ def _first_that_fits(
     failure: NoRoomError | None = None
     for tried, (shape, tiling) in enumerate(candidates, 1):
         try:
+            _check_least(shape, tiling, config)
             if len(shape.steps) * len(layers) > 1:
                 # The last step needs most room; one layer alone shows whether there is any.
                 last = replace(shape, steps=(replace(shape.steps[-1], first=0),))
@@ -296,6 +294,25 @@ def _first_that_fits(
             failure = error
     assert failure is not None
     raise failure
+
+
+def _check_least(shape: DecoderShape, tiling: DecoderTiling, config: AcceleratorConfig) -> None:
+    """Refuse what cannot fit without a schedule: what is there while the last softmax runs."""
+    model, step, memory = shape.model, shape.steps[-1], Memory(config)
+    rows = tiling.key_heads * tiling.heads * step.tokens
+    buffers = (
+        memory.results("residual", step.tokens, model.hidden),
+        memory.operand("context", model.heads * step.tokens, model.head_width),
+        memory.operand("values", step.tail + step.tokens, model.key_width + 1),
+        memory.results("scores", rows, step.total),
+        memory.operand("probabilities", 2 * rows, step.total),
+    )
+    least = sum(buffer.size for buffer in buffers) * WORD
+    if least > config.scratchpad.bytes:
+        raise NoRoomError(
+            f"attention: needs at least {least} bytes of scratchpad for {step.tokens} tokens after "
+            f"{step.past}; the limit is {config.scratchpad.bytes}"
+        )
 
 
 def _run_passes(
@@ -318,37 +335,3 @@ def _run_passes(
         on_pass(name, graph)
     verify(graph, config)
     return graph
-
-
-def _cache_tensors(
-    graph: Graph, shape: DecoderShape, layers: Sequence[tuple[int, QuantisedDecoderLayer]]
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the parts of the caches that a program reads and those that it writes."""
-    buffers = graph.by_name()
-    inputs, outputs = [], []
-    for number, _ in layers:
-        for name, dtype in (("keys", "int8"), ("values", "int8"), ("scales", "uint64")):
-            buffer = buffers[f"{number}.cache.{name}"]
-            assert buffer.address is not None and buffer.level == Level.DRAM
-            start, stride = buffer.address * WORD, buffer.pitch * WORD
-            by_columns = name == "scales"
-            token_bytes = WORD if by_columns else stride
-
-            def tensor(
-                title: str,
-                first: int,
-                count: int,
-                window: int = buffer.window,
-                sizes: tuple[int, int] = (buffer.rows, buffer.columns),
-                dtype: str = dtype,
-                place: tuple[int, int, int] = (start, stride, token_bytes),
-                by_columns: bool = by_columns,
-            ) -> Tensor:
-                shape = (sizes[0], count) if by_columns else (count, sizes[1])
-                offset = place[0] + first * place[2]
-                return Tensor(title, window, offset, shape, dtype, place[1])
-
-            if shape.past:
-                inputs.append(tensor(f"{number}.{name}", 0, shape.past))
-            outputs.append(tensor(f"{number}.{name}.new", shape.past, shape.tokens))
-    return inputs, outputs

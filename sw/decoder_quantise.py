@@ -3,9 +3,9 @@ one scale for all tokens.
 
 A key's scale belongs to a column of the scores, so each token has its own. A value's would belong
 to the axis that the product with the probabilities sums over, where no scale can be factored out:
-values have one scale for all tokens, from calibration. QUANTISE finds a scale a row, so every row of
-values gets one channel more, which is always at the limit: its weights are zero and its bias is the
-limit. Channels of values are equalised instead, where that costs nothing: with the output
+values have one scale for all tokens, from calibration. QUANTISE finds a scale a row, so every row
+of values gets one channel more, which is always at the limit: its weights are zero and its bias is
+the limit. Channels of values are equalised instead, where that costs nothing: with the output
 projection, as queries are with keys (pair by pair, since rotations mix pairs), norms with the
 products behind them, and the gated product with the one behind it.
 """
@@ -221,12 +221,8 @@ def _with_limit(linear: QuantisedLinear, largest: int) -> QuantisedLinear:
     """Return `linear` with one more channel, which is always `largest`."""
     weight = np.concatenate([linear.weight, np.zeros((1, linear.weight.shape[1]), np.int8)])
     end = ScaleVector.from_float(np.full(1, 1 / WEIGHT_LIMIT), np.array([largest]))
-    parts = zip(
-        (linear.scales.mantissa, linear.scales.exponent, linear.scales.bias),
-        (end.mantissa, end.exponent, end.bias),
-        strict=True,
-    )
-    return QuantisedLinear(weight, ScaleVector(*(np.concatenate(part) for part in parts)))
+    scales = np.concatenate([linear.scales.pack(), end.pack()])
+    return QuantisedLinear(weight, ScaleVector.unpack(scales))
 
 
 def _fractions(ranges: LayerRanges, residual: int) -> DecoderFractions:
@@ -303,9 +299,7 @@ def _over_group(config: LlamaConfig, values: NDArray[np.float64]) -> NDArray[np.
     return values.reshape(shape).max(axis=1).reshape(-1)
 
 
-def _pair_factors(
-    config: LlamaConfig, seen: dict[str, NDArray[np.float64]]
-) -> NDArray[np.float64]:
+def _pair_factors(config: LlamaConfig, seen: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     query = _over_group(config, seen["query"]).reshape(-1, 2).max(axis=1)
     key = seen["key"].reshape(-1, 2).max(axis=1)
     return np.repeat(balance(query, key, 0.5), 2)

@@ -45,10 +45,8 @@ def product_of(operation: Operation, buffers: Mapping[str, Buffer]) -> Product:
     m, n = index(y.rows), index(y.columns)
     packed = [item for item in (a, b) if is_packed(item, buffers)]
     b_transposed = bool(operation.attributes.get("b_transposed", 0))
-    if is_packed(a, buffers):
-        k = b.rows if b_transposed else b.columns
-    else:
-        k = a.columns
+    of_b = b.rows if b_transposed else b.columns
+    k = of_b if is_packed(a, buffers) else a.columns
     return Product(
         Flow(operation.attributes.get("flow", 0)),
         n if transposed else m,

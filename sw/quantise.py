@@ -162,7 +162,7 @@ def quantise_norm(norm: LayerNorm, fraction: int, operator: str) -> NormParamete
 def balance(
     activations: NDArray[np.float64], weights: NDArray[np.floating], alpha: float
 ) -> NDArray[np.float64]:
-    """Return the factor of each channel that evens out activations and weights, as in SmoothQuant."""
+    """Return the factor of each channel that evens out activations and weights."""
     factor = np.maximum(activations, 1e-6) ** alpha / np.maximum(weights, 1e-6) ** (1 - alpha)
     return factor / np.exp(np.mean(np.log(factor)))
 

@@ -278,7 +278,9 @@ def _number(
     return float(value)
 
 
-def _layer(tensors: dict[str, NDArray[np.float32]], index: int, config: LlamaConfig) -> DecoderLayer:
+def _layer(
+    tensors: dict[str, NDArray[np.float32]], index: int, config: LlamaConfig
+) -> DecoderLayer:
     fields = {field: tensors[tensor_name(index, field)] for field in LAYER_TENSORS}
     for field, heads in (("query", config.heads), ("key", config.key_heads)):
         fields[field] = fields[field][adjacent_pairs(heads, config.head_width)]

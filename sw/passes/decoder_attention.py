@@ -8,8 +8,10 @@ ones, are kept with these in the `tail`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..decoder_quantise import ROTATION_FRACTION
-from ..gir import Affine, Buffer, Node, Operation, Parallel, Slice
+from ..gir import Affine, Buffer, Move, Node, Operation, Parallel, Slice
 from .attention import PLANE_BITS
 from .build import block, load, matmul, multiply, part, quantise, softmax, store
 from .decoder_layer import DecoderContext
@@ -62,7 +64,7 @@ class DecoderAttention:
             *projection,
         ]
 
-    def _load_tail(self) -> list[Operation]:
+    def _load_tail(self) -> list[Move]:
         model, step, cache = self.context.model, self.context.step, self.cache
         if not step.tail:
             return []
@@ -85,7 +87,8 @@ class DecoderAttention:
             )
         ]
 
-    def _rotate(self, wide: Buffer, fraction: int, label: str) -> Operation:
+    def rotate(self, wide: Buffer, fraction: int, label: str) -> Operation:
+        """Return the node that turns the pairs of one head, [tokens, head width], in place."""
         fractions = (fraction, ROTATION_FRACTION, fraction)
         turns = part(self.rotations)
         return multiply(part(wide), turns, part(wide), fractions, label, is_complex=True)
@@ -104,7 +107,7 @@ class DecoderAttention:
         label = context.label("key")
         body = (
             context.product("key", self.x, head * self.width, self.width, wide, fraction),
-            self._rotate(wide, fraction, label),
+            self.rotate(wide, fraction, label),
             quantise(part(wide), target, fraction, label),
         )
         return Parallel(loop, 0, context.model.key_heads, 1, (wide,), body)
@@ -124,7 +127,7 @@ class DecoderAttention:
             quantise(part(wide), target, fraction, context.label("value")),
         ]
 
-    def _append(self) -> list[Operation]:
+    def _append(self) -> list[Move]:
         """Store the new tokens; scale words from an aligned one on, where the bus can begin."""
         model, step, cache = self.context.model, self.context.step, self.cache
         label, width = self.context.label("cache"), model.key_width
@@ -140,9 +143,7 @@ class DecoderAttention:
                 (self.values.values, cache.values),
             )
         ] + [
-            store(
-                part(self.keys.scales), part(cache.scales, 0, step.aligned, columns=count), label
-            )
+            store(part(self.keys.scales), part(cache.scales, 0, step.aligned, columns=count), label)
         ]
 
     def _groups(self) -> Node:
@@ -179,11 +180,13 @@ class DecoderAttention:
             load(part(source, head * self.width, first, self.width, count), b[0], label),
             matmul(a, b, y, context.fractions.residual, label, y, b_transposed=True),
         )
-        tiles = Parallel(
-            context.name("projection_tile"), 0, model.hidden, step, (weights,), body
-        )
+        tiles = Parallel(context.name("projection_tile"), 0, model.hidden, step, (weights,), body)
         heads = Parallel(context.name("projection_head"), 0, model.heads, 1, (), (tiles,))
         return [load_scales, heads]
+
+
+UseOfBlock = Callable[[Buffer, Affine, Affine], tuple[tuple[Buffer, ...], list[Node]]]
+"""From a block of the cache, its first token and its tokens to further buffers and nodes."""
 
 
 class HeadGroup:
@@ -262,13 +265,13 @@ class HeadGroup:
         target = self.queries.rows(head * self.tokens, self.tokens)
         body = (
             context.product("query", self.attention.x, first, self.width, wide, fraction),
-            self.attention._rotate(wide, fraction, label),
+            self.attention.rotate(wide, fraction, label),
             quantise(part(wide), target, fraction, label),
         )
         count = context.tiling.key_heads * context.tiling.heads
         return Parallel(loop, 0, count, 1, (wide,), body)
 
-    def _cache_blocks(self, kind: str, use) -> list[Node]:
+    def _cache_blocks(self, kind: str, use: UseOfBlock) -> list[Node]:
         """Return the loop over blocks of the cache, each loaded for all key heads of the group."""
         context, tiling = self.context, self.context.tiling
         if not context.step.aligned:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ...hw.isa import Norm
 from ..decoder_quantise import DecoderFractions, QuantisedDecoderLayer
 from ..frontend.llama import LlamaConfig
-from ..gir import Affine, Buffer, Node, Operation, Parallel, Slice
+from ..gir import Affine, Buffer, Node, Operation, Parallel
 from .build import block, load, matmul, normalise, part, quantise
 from .decoder_tiling import DecoderShape, DecoderTiling, Step
 from .layer import Operand
@@ -148,7 +148,3 @@ class DecoderContext:
         """Return the shape of a weight matrix in DRAM."""
         weight = getattr(self.layer, kind).weight
         return weight.shape[0], weight.shape[1]
-
-    def rows_of(self, operand: Operand, first: Affine | int, rows: int) -> tuple[Slice, Slice]:
-        """Return `rows` rows of `operand` with their scales."""
-        return operand.rows(first, rows)
