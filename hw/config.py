@@ -96,6 +96,24 @@ class ScratchpadConfig:
 
 
 @dataclass(frozen=True)
+class VectorConfig:
+    """The vector unit.
+
+    Parameters
+    ----------
+    kept_slots : int
+        Slots of a tile of activations of which N of every M are kept, a power of two from 64 to
+        4096; 0 leaves out compressed activations.
+    """
+
+    kept_slots: int = 512
+
+    def __post_init__(self) -> None:
+        if self.kept_slots != 0 or isinstance(self.kept_slots, bool):
+            _require_power_of_two("vector.kept_slots", self.kept_slots, 64, 4096)
+
+
+@dataclass(frozen=True)
 class ButterflyConfig:
     """The butterfly engine.
 
@@ -180,6 +198,7 @@ class AcceleratorConfig:
     name: str = "base"
     array: ArrayConfig = field(default_factory=ArrayConfig)
     scratchpad: ScratchpadConfig = field(default_factory=ScratchpadConfig)
+    vector: VectorConfig = field(default_factory=VectorConfig)
     butterfly: ButterflyConfig = field(default_factory=ButterflyConfig)
     axi: AxiConfig = field(default_factory=AxiConfig)
     controller: ControllerConfig = field(default_factory=ControllerConfig)
@@ -217,6 +236,13 @@ class AcceleratorConfig:
     def chunk(self) -> int:
         """Steps of K that one fill of an operand buffer holds."""
         return max(WORD_BYTES, self.lanes)
+
+    @property
+    def largest_kept_group(self) -> int:
+        """Largest M of which the vector unit can keep the N largest activations; 0 if none."""
+        if self.array.block == 1 or not self.vector.kept_slots:
+            return 0
+        return min(self.array.block, self.lanes)
 
     @property
     def scratchpad_words(self) -> int:
@@ -262,23 +288,24 @@ def _square(size: int, block: int, panel_blocks: int, partial_rows: int) -> Arra
 
 
 def _preset(
-    name: str, array: ArrayConfig, scratchpad: int, stages: int, axi_width: int
+    name: str, array: ArrayConfig, scratchpad: int, stages: int, axi_width: int, kept_slots: int
 ) -> AcceleratorConfig:
     size = array.rows
     return AcceleratorConfig(
         name=name,
         array=array,
         scratchpad=ScratchpadConfig(bytes=scratchpad, banks=size),
+        vector=VectorConfig(kept_slots=kept_slots),
         butterfly=ButterflyConfig(lanes=size, stages=stages),
         axi=AxiConfig(data_width=axi_width),
     )
 
 
 PRESETS: Mapping[str, AcceleratorConfig] = {
-    "tiny": _preset("tiny", _square(4, 4, 128, 64), 16 << 10, 1, 64),
-    "ecp5": _preset("ecp5", _square(8, 8, 512, 512), 128 << 10, 1, 64),
-    "base": _preset("base", _square(16, 16, 256, 512), 512 << 10, 2, 128),
-    "large": _preset("large", _square(32, 16, 256, 512), 2 << 20, 2, 256),
+    "tiny": _preset("tiny", _square(4, 4, 128, 64), 16 << 10, 1, 64, 128),
+    "ecp5": _preset("ecp5", _square(8, 8, 512, 512), 128 << 10, 1, 64, 512),
+    "base": _preset("base", _square(16, 16, 256, 512), 512 << 10, 2, 128, 512),
+    "large": _preset("large", _square(32, 16, 256, 512), 2 << 20, 2, 256, 512),
 }
 """The named configurations."""
 
@@ -338,6 +365,7 @@ def override(config: AcceleratorConfig, settings: Mapping[str, Any]) -> Accelera
         name=values["name"],
         array=ArrayConfig(**values["array"]),
         scratchpad=ScratchpadConfig(**values["scratchpad"]),
+        vector=VectorConfig(**values["vector"]),
         butterfly=ButterflyConfig(**values["butterfly"]),
         axi=AxiConfig(**values["axi"]),
         controller=ControllerConfig(**values["controller"]),

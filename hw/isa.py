@@ -227,7 +227,9 @@ class Matmul(data.Struct):
 class Quantise(data.Struct):
     """Int8 ``Y`` and a scale a row from int16 ``X``, after an activation function.
 
-    `x_fraction` is the number of fraction bits of X.
+    `x_fraction` is the number of fraction bits of X. If `keep` is not 0, only the `keep` largest
+    magnitudes of every 2^`log_group` elements are written, as slots: Y is a compressed operand
+    whose tiles follow each other, and `y_pitch` means nothing. `docs/activations.md` has more.
     """
 
     header: Header
@@ -241,6 +243,9 @@ class Quantise(data.Struct):
     y_address: 32
     y_pitch: 16
     scale_address: 32
+    padding: 32
+    keep: 5
+    log_group: 3
 
 
 class Softmax(data.Struct):
@@ -248,9 +253,10 @@ class Softmax(data.Struct):
 
     With one plane Y is int8, 7 bits of probability; with two, a second int8 plane
     `plane_words` words after the first holds the 7 bits below. The row's scale word divides by
-    the sum of what was written, in units of the last plane. With `causal` row r takes part with
+    the sum of all probabilities, in units of the last plane. With `causal` row r takes part with
     its first `first_length` + r elements only (at least one; columns beyond do not exist), and the
     rest have probability zero; without it `first_length` means nothing.
+    One plane may be compressed with `keep` and `log_group` as in QUANTISE.
     """
 
     header: Header
@@ -267,6 +273,8 @@ class Softmax(data.Struct):
     scale_address: 32
     plane_words: 16
     first_length: 16
+    keep: 5
+    log_group: 3
 
 
 class Normalise(data.Struct):

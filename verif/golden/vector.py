@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...hw.isa import TABULATED_ACTIVATIONS, Activation, ErrorCode, Opcode
 from ...sw.instruction import Instruction
+from ...sw.sparsity.kept import Kept
 from .activation import FRACTION_LIMIT
+from .activation_compressor import compress, kept_of
 from .fault import Fault
 from .multiply import SHIFT_LIMIT, multiply
 from .normalise import MAXIMUM_COLUMNS, Y_FRACTION_LIMIT, normalise
@@ -24,6 +29,18 @@ def _matrix(instruction: Instruction, name: str, dtype: str) -> Matrix:
     )
 
 
+def _result(instruction: Instruction, kept: Kept | None) -> Matrix:
+    """Return the place of int8 Y, or of the words of what is kept of it."""
+    if kept is None:
+        return _matrix(instruction, "y", "int8")
+    words = kept.words(instruction["rows"], instruction["columns"])
+    return Matrix(1, words, "uint64", instruction["y_address"], 0)
+
+
+def _write(y: Matrix, scratchpad: Scratchpad, values: NDArray[np.int8], kept: Kept | None) -> None:
+    y.write(scratchpad, values if kept is None else compress(values, kept)[np.newaxis])
+
+
 def _require(condition: bool) -> None:
     if not condition:
         raise Fault(ErrorCode.ILLEGAL_OPERAND, 0)
@@ -34,11 +51,12 @@ def _quantise(instruction: Instruction, scratchpad: Scratchpad) -> None:
     if activation in TABULATED_ACTIVATIONS:
         _require(0 <= x_fraction <= FRACTION_LIMIT)
     _require(-X_FRACTION_LIMIT <= x_fraction <= X_FRACTION_LIMIT)
-    x, y = _matrix(instruction, "x", "int16"), _matrix(instruction, "y", "int8")
+    kept = kept_of(instruction, scratchpad.config)
+    x, y = _matrix(instruction, "x", "int16"), _result(instruction, kept)
     scale = scales(instruction["rows"], instruction["scale_address"])
     check_all([x, y, scale], scratchpad)
     values, row_scales = quantise(x.read(scratchpad), activation, x_fraction)
-    y.write(scratchpad, values)
+    _write(y, scratchpad, values, kept)
     write_scales(scale, scratchpad, row_scales)
 
 
@@ -47,17 +65,19 @@ def _softmax(instruction: Instruction, scratchpad: Scratchpad) -> None:
     _require(0 <= x_fraction <= FRACTION_LIMIT)
     first_length = instruction["first_length"] if instruction["causal"] else None
     _require(first_length != 0)
-    x, high = _matrix(instruction, "x", "int16"), _matrix(instruction, "y", "int8")
+    two_planes = bool(instruction["two_planes"])
+    kept = kept_of(instruction, scratchpad.config)
+    _require(kept is None or not two_planes)
+    x, high = _matrix(instruction, "x", "int16"), _result(instruction, kept)
     low = Matrix(
         high.rows, high.columns, "int8", high.address + instruction["plane_words"], high.pitch
     )
     scale = scales(instruction["rows"], instruction["scale_address"])
-    two_planes = bool(instruction["two_planes"])
     check_all([x, high, *([low] if two_planes else []), scale], scratchpad)
     high_values, low_values, row_scales = softmax(
         x.read(scratchpad), x_fraction, two_planes, first_length
     )
-    high.write(scratchpad, high_values)
+    _write(high, scratchpad, high_values, kept)
     if low_values is not None:
         low.write(scratchpad, low_values)
     write_scales(scale, scratchpad, row_scales)
