@@ -1,6 +1,6 @@
 """Compresses activations as they are written: the largest of every few, as slots for csOS."""
 
-from amaranth.hdl import Module, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -42,6 +42,8 @@ class ActivationCompressor(wiring.Component):
         fewer than `slot_tile_memory.TILES` tiles have begun and not been written.
     row_taken, tile_written : out
         A row will need nothing more; a tile has been accepted by `write`.
+    busy : out
+        A tile of the block has not been accepted.
     write : `WritePortSignature`
     """
 
@@ -63,6 +65,7 @@ class ActivationCompressor(wiring.Component):
                 "elements": In(data.ArrayLayout(signed(8), config.lanes)),
                 "row_taken": Out(1),
                 "tile_written": Out(1),
+                "busy": Out(1),
                 "write": Out(WritePortSignature(config)),
             }
         )
@@ -102,5 +105,12 @@ class ActivationCompressor(wiring.Component):
             self.row_taken.eq(memory.row_taken),
             self.tile_written.eq(writer.written),
         ]
+        tiles_left = Signal(16)
+        columns = self.config.array.columns
+        tiles = ((self.rows - 1)[:16] >> (columns.bit_length() - 1)) + 1
+        m.d.sync += tiles_left.eq(Mux(self.start, tiles, tiles_left - writer.written))
+        with m.If(self.clear):
+            m.d.sync += tiles_left.eq(0)
+        m.d.comb += self.busy.eq(tiles_left != 0)
         wiring.connect(m, writer.lines, wiring.flipped(self.write.request))
         return m

@@ -1,6 +1,6 @@
 """Cuts lines into beats of one element a lane and lets them into the vector unit's pipeline."""
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,6 +8,7 @@ from .config import AcceleratorConfig
 from .line_reader import LINES
 from .pass_schedule import PassSchedule
 from .ports import line_layout
+from .slot_tile_memory import TILES
 from .vector_plan import (
     REACH_BITS,
     ROW_SLOTS,
@@ -39,7 +40,8 @@ class BeatIssue(wiring.Component):
     """Issues the beats of each row in the order of `PassSchedule`, one a cycle.
 
     What a beat needs later is checked when it is issued, so that the pipeline never stalls: room
-    for the line that it ends up in, the scalars of its row, and lines of gain and bias or of W.
+    for the line or the tile that it ends up in, the scalars of its row, and lines of gain and bias
+    or of W.
 
     Parameters
     ----------
@@ -60,6 +62,8 @@ class BeatIssue(wiring.Component):
         What pass two of the next row needs is in the row table.
     line_written : in
         A line of output has left.
+    tile_written : in
+        A tile of kept activations has left.
     tag, elements : out
         The beat; `tag.valid` says whether there is one.
     keep : out
@@ -78,6 +82,7 @@ class BeatIssue(wiring.Component):
                 "parameters": In(1),
                 "scalars": In(1),
                 "line_written": In(1),
+                "tile_written": In(1),
                 "tag": Out(tag_layout),
                 "elements": Out(elements_layout(config)),
                 "keep": Out(config.lanes),
@@ -136,14 +141,18 @@ class BeatIssue(wiring.Component):
             m.d.sync += Cat(slots).eq(0)
 
         self._keep(m, issued, finished)
-        new_output = Mux(is_wide(plan), beat[:2] == 0, beat == 0)
+        keeps = plan.keep != 0
+        new_output = Mux(is_wide(plan), beat[:2] == 0, beat == 0) & ~keeps
+        new_tile = first & (self._row_of_tile(m, finished & second) == 0) & keeps
         new_parameters = is_wide(plan) & (beat[:2] == 0)
         new_scalars = first & ~is_single
         go = issued & second
         room = self._credit(m, "room", self.output_lines, self.line_written, go & new_output)
         parameters = self._credit(m, "parameters", 0, self.parameters, go & new_parameters)
         scalars = self._credit(m, "scalars", 0, self.scalars, go & new_scalars)
+        tiles = self._credit(m, "tiles", TILES, self.tile_written, go & new_tile)
         ready = (room | ~new_output) & (parameters | ~new_parameters) & (scalars | ~new_scalars)
+        ready = ready & (tiles | ~new_tile)
         m.d.comb += issued.eq(schedule.valid & self.lines.valid & (~second | ready))
         return ResetInserter(self.clear)(m)
 
@@ -178,6 +187,15 @@ class BeatIssue(wiring.Component):
         with m.If(issued):
             m.d.sync += left.eq(Mux(tag.first, reach[shift:], left) - 1)
             m.d.sync += past.eq((past | end) & ~tag.last)
+
+    def _row_of_tile(self, m: Module, row_ends: Value) -> Signal:
+        """Count the rows of pass two modulo the columns of the array."""
+        row = Signal(range(self.config.array.columns))
+        with m.If(row_ends):
+            m.d.sync += row.eq(row + 1)
+        with m.If(self.start):
+            m.d.sync += row.eq(0)
+        return row
 
     def _credit(self, m: Module, name: str, init: int, more, less) -> Signal:
         """Count something; return whether there is any, from the cycle after it came."""

@@ -54,7 +54,7 @@ class KeptShape(wiring.Component):
         Those of the instruction.
     legal : out
         M is from 2 to the largest group, N from 1 to M, and the slots have room in the selector.
-        Three cycles after the inputs.
+        Two cycles after the inputs.
     shape : out, `kept_shape_layout`
         Right where `legal`.
     """
@@ -97,10 +97,10 @@ class KeptShape(wiring.Component):
             slots.eq(groups * self.keep),
             legal[0].eq(known & fits),
             legal[1].eq(legal[0]),
-            self.legal.eq(legal[1] & (slots <= config.vector.kept_slots)),
             shape.block_slots.eq(per_block),
             shape.slots.eq(slots),
         ]
+        m.d.comb += self.legal.eq(legal[1] & (slots <= config.vector.kept_slots))
         columns = config.array.columns
         parts = {
             "advance_words": WORD_BYTES,

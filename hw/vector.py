@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
+from .activation_compressor import ActivationCompressor
 from .beat_issue import BeatIssue
 from .config import AcceleratorConfig
 from .line_assembler import LineAssembler
@@ -41,9 +42,9 @@ class Vector(wiring.Component):
     control : `UnitSignature`
         Faults: ILLEGAL_OPERAND (address 0) for no rows or columns, an unknown activation, a
         fraction out of its range, more than 8192 columns in NORMALISE, a causal row of no
-        elements, and a complex product with an activation or half a pair; SCRATCHPAD_RANGE with
-        the last word of X, Y, the second plane, the scales, the parameters or W, the first of
-        them that lies outside.
+        elements, a complex product with an activation or half a pair, and N:M that cannot be kept
+        (`KeptShape`, or two planes of SOFTMAX); SCRATCHPAD_RANGE with the last word of X, Y, the
+        second plane, the scales, the parameters or W, the first of them that lies outside.
     read : `ReadPortSignature`
     write : `WritePortSignature`
     events : `vector_events_layout`, out
@@ -115,6 +116,8 @@ class Vector(wiring.Component):
             writer.scale.eq(scalars.scale),
         ]
         m.d.sync += self.events.beat.eq(issue.tag.valid)
+        if config.largest_kept_group:
+            self._compress(m, plan, start, (fetch, issue, datapath, assembler, writer))
         self._scalars(m, plan, issue, datapath, scalars)
         return m
 
@@ -143,6 +146,32 @@ class Vector(wiring.Component):
         with m.If(control.halt):
             m.d.sync += [running.eq(0), start.eq(0)]
         return start
+
+    def _compress(self, m: Module, plan, start: Signal, parts: tuple) -> None:
+        """Send the results of an instruction that keeps some to the compressor instead."""
+        fetch, issue, datapath, assembler, writer = parts
+        m.submodules.compressor = compressor = ActivationCompressor(self.config)
+        tag, keeps = datapath.output.tag, Signal()
+        m.d.sync += keeps.eq(plan.keep != 0)
+        m.d.comb += [
+            compressor.clear.eq(self.control.halt),
+            compressor.start.eq(start & (plan.keep != 0)),
+            compressor.rows.eq(plan.rows),
+            compressor.address.eq(plan.y_address),
+            compressor.keep.eq(plan.keep),
+            compressor.log_group.eq(plan.log_group),
+            compressor.shape.eq(plan.kept),
+            compressor.valid.eq(tag.valid & keeps),
+            compressor.first.eq(tag.first),
+            compressor.last.eq(tag.last),
+            assembler.input.tag.valid.eq(tag.valid & ~keeps),
+            fetch.row_written.eq(writer.row_written | compressor.row_taken),
+            issue.tile_written.eq(compressor.tile_written),
+            writer.tiles_busy.eq(compressor.busy),
+        ]
+        lanes = zip(compressor.elements, datapath.output.elements, strict=True)
+        m.d.comb += [element.eq(result[:8].as_signed()) for element, result in lanes]
+        wiring.connect(m, compressor.write.request, writer.tile_lines)
 
     def _scalars(self, m: Module, plan, issue, datapath, scalars) -> None:
         """Connect what is found of a row with what pass two needs."""

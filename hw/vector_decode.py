@@ -15,6 +15,7 @@ from .isa import (
     Quantise,
     Softmax,
 )
+from .kept_shape import KeptShape
 from .ports import fault_layout, issue_layout
 from .vector_plan import (
     ELEMENTS_PER_WORD,
@@ -50,7 +51,7 @@ def _product_shift(multiply: data.View) -> Value:
 class VectorDecode(wiring.Component):
     """Checks an instruction and works out what all its rows have in common.
 
-    An instruction takes 4 · 6 + 3 cycles; the one multiplier is used for the last word of each
+    An instruction takes 4 · 6 + 5 cycles; the one multiplier is used for the last word of each
     region and for N · epsilon.
 
     Parameters
@@ -96,7 +97,8 @@ class VectorDecode(wiring.Component):
         fault = Signal(fault_layout)
         m.d.comb += self.fault.eq(fault)
         self._common(m, issue.word)
-        m.d.sync += legal.eq(self._is_legal(m, issue.word))
+        kept_legal = self._kept(m, issue.word)
+        m.d.sync += legal.eq(self._is_legal(m, issue.word) & kept_legal)
         last, product, used = self._regions(m, issue.word, step)
 
         with m.FSM() as states:
@@ -107,6 +109,10 @@ class VectorDecode(wiring.Component):
                 with m.If(self.instruction.valid):
                     m.next = "SHAPE"
             with m.State("SHAPE"):
+                m.next = "KEPT_GROUPS"
+            with m.State("KEPT_GROUPS"):
+                m.next = "KEPT_SLOTS"
+            with m.State("KEPT_SLOTS"):
                 m.next = "OPERANDS"
             with m.State("OPERANDS"):
                 m.next = "MULTIPLY"
@@ -198,6 +204,28 @@ class VectorDecode(wiring.Component):
                 m.d.sync += plan.operation.eq(Operation.NORMALISE)
                 self._normalisation(m, columns, normalise.y_fraction[:4])
 
+    def _kept(self, m: Module, word: Value) -> Value:
+        """Fill in what is kept; return, two cycles after `word`, whether that can be."""
+        plan, quantise = self.plan.payload, _view(Quantise, word)
+        softmax = _view(Softmax, word)
+        is_softmax = quantise.header.opcode == Opcode.SOFTMAX
+        may_keep = is_softmax | (quantise.header.opcode == Opcode.QUANTISE)
+        keeps = may_keep & (quantise.keep != 0)
+        if not self.config.largest_kept_group:
+            return ~keeps
+        m.submodules.kept = kept = KeptShape(self.config)
+        m.d.comb += [
+            kept.columns.eq(quantise.columns),
+            kept.keep.eq(quantise.keep),
+            kept.log_group.eq(quantise.log_group),
+        ]
+        m.d.sync += [
+            plan.keep.eq(Mux(may_keep, quantise.keep, 0)),
+            plan.log_group.eq(quantise.log_group),
+            plan.kept.eq(kept.shape),
+        ]
+        return ~keeps | (kept.legal & ~(is_softmax & softmax.two_planes))
+
     def _normalisation(self, m: Module, columns: Value, y_fraction: Value) -> None:
         """The fields that depend on the number of bits of the number of columns."""
         plan = self.plan.payload
@@ -255,11 +283,17 @@ class VectorDecode(wiring.Component):
         rows, before = Signal(16), Signal(16)
         m.d.comb += [rows.eq(quantise.rows - 1), before.eq(quantise.columns - 1)]
         wide, narrow = before >> 2, before >> 3
-        y_words = Mux(is_wide, wide, narrow)
+        y_words, y_rows, y_pitch = Mux(is_wide, wide, narrow), rows, quantise.y_pitch
+        if self.config.largest_kept_group:
+            keeps, kept = self.plan.payload.keep != 0, self.plan.payload.kept
+            tiles_before = rows >> self.config.array.columns.bit_length() - 1
+            y_words = Mux(keeps, kept.tile_words - 1, y_words)
+            y_rows = Mux(keeps, tiles_before, rows)
+            y_pitch = Mux(keeps, kept.tile_words, quantise.y_pitch)
         y_address = quantise.y_address
         factors = [
             (rows, quantise.x_pitch),
-            (rows, quantise.y_pitch),
+            (y_rows, y_pitch),
             (rows, quantise.y_pitch),
             (Mux(is_normalise, 1, rows), Mux(is_wide, normalise.parameter_pitch, 1)),
             (normalise.columns, normalise.epsilon[:16]),

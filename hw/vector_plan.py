@@ -6,6 +6,7 @@ from amaranth.lib import enum as hw_enum
 
 from .config import AcceleratorConfig
 from .isa import Activation
+from .kept_shape import KEEP_BITS, LOG_GROUP_BITS, kept_shape_layout
 from .ports import address_width
 
 ROWS_AHEAD = 8
@@ -49,7 +50,8 @@ def plan_layout(config: AcceleratorConfig) -> data.StructLayout:
     with the gain, or of the interpolated value (in SOFTMAX before the integer part of the exponent
     is added). `ratio_shift` is that of the product with the row's ratio before the row's own part
     is subtracted, or of four times the product with W. `numerator` is divided by the root;
-    `epsilon_product` is N · epsilon. The parameters are those of NORMALISE, or W.
+    `epsilon_product` is N · epsilon. The parameters are those of NORMALISE, or W. `kept` has a
+    meaning where `keep` is not 0, and that only in QUANTISE and SOFTMAX.
     """
     address = address_width(config)
     return data.StructLayout(
@@ -80,6 +82,9 @@ def plan_layout(config: AcceleratorConfig) -> data.StructLayout:
             "scale_address": address,
             "parameter_address": address,
             "parameter_pitch": 16,
+            "keep": KEEP_BITS,
+            "log_group": LOG_GROUP_BITS,
+            "kept": kept_shape_layout(config),
         }
     )
 

@@ -1,14 +1,14 @@
 """Writes the lines and scale words of the vector unit to the scratchpad."""
 
 from amaranth.hdl import Module, Mux, ResetInserter, Signal
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
 from .isa import ScaleWord
 from .line_assembler import planes_layout
-from .ports import WritePortSignature
+from .ports import WritePortSignature, write_request_layout
 from .vector_plan import ROW_SLOTS, Operation, is_wide, plan_layout
 
 OUTPUT_LINES = 8
@@ -16,7 +16,7 @@ OUTPUT_LINES = 8
 
 
 class VectorWriter(wiring.Component):
-    """Queues lines and scale words and writes them, scale words first.
+    """Queues lines and scale words and writes them, scale words first, then lines of tiles.
 
     Throughput one line or scale word a cycle.
 
@@ -34,6 +34,10 @@ class VectorWriter(wiring.Component):
         The caller sees to it that no more than `OUTPUT_LINES` are queued.
     scale_valid, scale : in
         The scale word of the next row; at most `ROW_SLOTS` are queued.
+    tile_lines : stream of `write_request_layout`, in
+        Lines of kept activations, with their place.
+    tiles_busy : in
+        Some of these are still to come.
     write : `WritePortSignature`
     line_written, row_written, scale_written : out
         A line with all its planes, a row, a scale word was accepted.
@@ -52,6 +56,8 @@ class VectorWriter(wiring.Component):
                 "lines": In(planes_layout(config)),
                 "scale_valid": In(1),
                 "scale": In(ScaleWord),
+                "tile_lines": In(stream.Signature(write_request_layout(config))),
+                "tiles_busy": In(1),
                 "write": Out(WritePortSignature(config)),
                 "line_written": Out(1),
                 "row_written": Out(1),
@@ -81,7 +87,7 @@ class VectorWriter(wiring.Component):
         )
         plane, plane_two = Signal(), Signal(width)
         two_planes = (plan.operation == Operation.SOFTMAX) & plan.two_planes
-        write_scale, accepted = Signal(), Signal()
+        write_scale, accepted, own = Signal(), Signal(), Signal()
         m.d.comb += [
             lines.w_data.eq(self.lines),
             lines.w_en.eq(self.lines_valid),
@@ -89,11 +95,13 @@ class VectorWriter(wiring.Component):
             scales.w_en.eq(self.scale_valid),
             entry.eq(lines.r_data),
             write_scale.eq(scales.r_rdy & ~plane),
-            request.valid.eq(scales.r_rdy | lines.r_rdy),
+            own.eq(scales.r_rdy | lines.r_rdy),
+            request.valid.eq(own | self.tile_lines.valid),
             request.p.pitch.eq(1),
             request.p.address.eq(Mux(write_scale, scale, Mux(plane, plane_two, line))),
             request.p.mask.eq(Mux(write_scale, 1, entry.mask)),
-            accepted.eq(request.valid & request.ready),
+            self.tile_lines.ready.eq(request.ready & ~own),
+            accepted.eq(own & request.ready),
             self.scale_written.eq(accepted & write_scale),
             self.line_written.eq(accepted & ~write_scale & (plane | ~two_planes)),
             self.row_written.eq(self.line_written & entry.last),
@@ -105,6 +113,8 @@ class VectorWriter(wiring.Component):
         m.d.comb += request.p.data.eq(words)
         with m.If(write_scale):
             m.d.comb += request.p.data[0].eq(scales.r_data)
+        with m.If(~own):
+            m.d.comb += request.payload.eq(self.tile_lines.payload)
 
         with m.If(self.start):
             m.d.sync += [
@@ -130,12 +140,12 @@ class VectorWriter(wiring.Component):
             m.d.sync += rows.eq(rows - 1)
         with m.If(self.scale_written):
             m.d.sync += scales.eq(scales - 1)
-        m.d.comb += self.done.eq(active & (rows == 0) & (scales == 0))
+        m.d.comb += self.done.eq(active & (rows == 0) & (scales == 0) & ~self.tiles_busy)
         with m.If(self.done):
             m.d.sync += active.eq(0)
         with m.If(self.start):
             m.d.sync += [
-                rows.eq(self.plan.rows),
+                rows.eq(Mux(self.plan.keep != 0, 0, self.plan.rows)),
                 scales.eq(Mux(is_wide(self.plan), 0, self.plan.rows)),
                 active.eq(1),
             ]

@@ -13,7 +13,7 @@ from ageha.verif.simulator import run_bench
 CONFIGS = {
     "tiny": preset("tiny"),
     "eight": override(preset("ecp5"), {"scratchpad.bytes": 32768}),
-    "sixteen": override(preset("base"), {"scratchpad.bytes": 65536}),
+    "sixteen": override(preset("base"), {"scratchpad.bytes": 131072}),
 }
 RANDOM = (
     "random_operations",
@@ -50,6 +50,10 @@ def test_cycles_of_a_block():
         ("QUANTISE", 1, 16, 100),
         ("SOFTMAX", 1, 16, 90),
         ("NORMALISE", 1, 16, 155),
+        # What is kept of the last tile is written when all of it is there.
+        ("QUANTISE", 64, 384, 3072 + 200, 8, 4),
+        ("QUANTISE", 64, 384, 3072 + 260, 16, 4),
+        ("SOFTMAX", 64, 128, 1024 + 150, 2, 3),
     ]
     values = {"config": config.to_dict(), "blocks": blocks}
     run_bench(Vector(config), "vector", parameters=values, testcase="cycles")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ...hw.config import AcceleratorConfig
 from ...hw.isa import TABULATED_ACTIVATIONS, Activation, Norm, Opcode
 from ...sw.instruction import Instruction, Value
+from ..golden.activation_compressor import kept_of
 from ..golden.operands import Matrix, scales
 from ..golden.scratchpad import Scratchpad
 from .products import Allocator
@@ -110,6 +111,13 @@ class RowOperation:
         return x if shared or numbers.integers(2) else w
 
     def _result(self, allocator: Allocator, dtype: str) -> Matrix:
+        if self.fields.get("keep"):
+            kept = kept_of(
+                Instruction(self.opcode, {**self.fields, "columns": self.columns}), allocator.config
+            )
+            assert kept is not None
+            words = kept.words(self.rows, self.columns)
+            return allocator.matrix(1, words, "uint64", skewed=False)
         return allocator.matrix(self.rows, self.columns, dtype, skewed=False)
 
 
@@ -150,6 +158,16 @@ def _multiply_fields(generator: random.Random) -> dict[str, Value]:
     }
 
 
+def random_keep(
+    generator: random.Random, config: AcceleratorConfig, columns: int
+) -> dict[str, Value]:
+    """Return fields that keep some of every few of a row, if the machine has room for it."""
+    log_group = generator.randint(1, config.largest_kept_group.bit_length() - 1)
+    keep = generator.randint(1, 1 << log_group)
+    slots = -(-columns >> log_group) * keep
+    return {"keep": keep, "log_group": log_group} if slots <= config.vector.kept_slots else {}
+
+
 def random_operation(generator: random.Random, config: AcceleratorConfig) -> RowOperation:
     """Return an instruction of any shape that is likely to find room."""
     opcode = generator.choice(OPCODES)
@@ -161,4 +179,7 @@ def random_operation(generator: random.Random, config: AcceleratorConfig) -> Row
     rows = generator.choice((1, generator.randint(1, limit)))
     fields = random_fields(generator, opcode)
     columns += columns % 2 and int(bool(fields.get("complex")))
+    plain = opcode in (Opcode.QUANTISE, Opcode.SOFTMAX) and not fields.get("two_planes")
+    if plain and generator.random() < 0.5:
+        fields |= random_keep(generator, config, columns)
     return RowOperation(opcode, rows, columns, fields, in_place=generator.random() < 0.5)

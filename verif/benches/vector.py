@@ -212,8 +212,9 @@ async def cycles(dut):
     bench = Bench(dut, "cycles")
     await bench.start()
     slow = []
-    for name, rows, columns, limit in parameters()["blocks"]:
-        fields = LONGEST.get(Opcode[name], {})
+    for name, rows, columns, limit, *kept in parameters()["blocks"]:
+        fields = dict(zip(("keep", "log_group"), kept, strict=False))
+        fields = fields or LONGEST.get(Opcode[name], {})
         operation = RowOperation(Opcode[name], rows, columns, fields, in_place=True)
         (instruction,) = bench.place([operation])
         begin = bench.driver.cycle
@@ -261,12 +262,22 @@ async def refuses(dut):
         {"columns": 65535, "rows": 65535},
     ]
     changes = {
-        Opcode.QUANTISE: [{"x_fraction": -1}, {"x_fraction": 16}, {"scale_address": words - 2}],
+        Opcode.QUANTISE: [
+            {"x_fraction": -1},
+            {"x_fraction": 16},
+            {"scale_address": words - 2},
+            {"keep": 1},
+            {"keep": 3, "log_group": 1},
+            {"keep": 1, "log_group": 7},
+            {"keep": 2, "log_group": 2, "y_address": words - 4},
+            {"keep": 1, "log_group": 1, "columns": 2 * bench.config.vector.kept_slots + 1},
+        ],
         Opcode.SOFTMAX: [
             {"x_fraction": -1},
             {"causal": 1},
             {"plane_words": words - 8},
             {"scale_address": words},
+            {"keep": 1, "log_group": 1},
         ],
         Opcode.NORMALISE: [
             {"y_fraction": 16},
