@@ -78,6 +78,7 @@ class Drain(wiring.Component):
             m.d.comb += residual.eq(fetch.residual.payload)
         m.d.comb += [
             fetch.residual.ready.eq(self.shift & tile.residual),
+            fetch.residual_ends.eq(self.release),
             requantise.valid.eq(self.shift),
             requantise.accumulators.eq(self.row),
             requantise.row.eq(current.row_scales[0]),

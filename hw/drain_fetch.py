@@ -1,12 +1,12 @@
 """Fetches what the drain of the array needs, tile by tile, ahead of time."""
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
-from .drain_walk import DrainWalk, Kind, tile_layout
+from .drain_walk import SHORTS_IN_WORD, DrainWalk, Kind, tile_layout
 from .isa import Matmul, ScaleWord
 from .ports import ReadPortSignature
 from .requantise import RESULT_BITS, scale_layout
@@ -32,6 +32,10 @@ _NEEDED = (
     "residual_address",
     "residual_pitch",
 )
+
+
+_tag_layout = data.StructLayout({"kind": Kind, "parts": SHORTS_IN_WORD, "transposed": 1})
+"""What goes with a read: of a residual, which of four rows come back, and in which order."""
 
 
 def scaled_tile_layout(config: AcceleratorConfig) -> data.StructLayout:
@@ -64,6 +68,7 @@ class DrainFetch(wiring.Component):
     read : read port of the scratchpad
     tiles : stream of `scaled_tile_layout`, out; valid when the tile's residual is there as well.
     residual : stream of `residual_layout`, out; a row for each row of a tile that has one.
+    residual_ends : in; the row that is taken is the last one of its tile.
     done : in; the oldest instruction has been written.
 
     Throughput: a line a cycle.
@@ -77,6 +82,7 @@ class DrainFetch(wiring.Component):
                 "read": Out(ReadPortSignature(config)),
                 "tiles": Out(stream.Signature(scaled_tile_layout(config))),
                 "residual": Out(stream.Signature(residual_layout(config))),
+                "residual_ends": In(1),
                 "done": In(1),
             }
         )
@@ -95,7 +101,7 @@ class DrainFetch(wiring.Component):
         """Return the queue of instructions, the walk, and a queue for each kind of line."""
         m = Module()
         m.submodules.walk = walk = DrainWalk(self.config)
-        m.submodules.tags = tags = ResponseTags(Kind)
+        m.submodules.tags = tags = ResponseTags(_tag_layout)
         m.d.comb += walk.done.eq(self.done)
         self._queue_instructions(m, walk)
 
@@ -108,18 +114,21 @@ class DrainFetch(wiring.Component):
         m.d.comb += [
             request.valid.eq(walk.lines.valid & may_ask),
             request.payload.address.eq(line.address),
-            request.payload.pitch.eq(1),
+            request.payload.pitch.eq(line.pitch),
             walk.lines.ready.eq(request.ready & may_ask),
             tags.accepted.eq(request.valid & request.ready),
-            tags.request.eq(line.kind),
+            tags.request.kind.eq(line.kind),
+            tags.request.parts.eq(line.parts),
+            tags.request.transposed.eq(line.tile.transposed),
         ]
         for kind in Kind:
             m.d.comb += [
                 accepted[kind.value].eq(tags.accepted & (line.kind == kind)),
-                returned[kind.value].eq(tags.valid & (tags.response == kind)),
+                returned[kind.value].eq(tags.valid & (tags.response.kind == kind)),
             ]
-        self._queue_tiles(m, line.tile, permitted, accepted, returned)
-        self._queue_residual(m, permitted, accepted, returned)
+        self._queue_tiles(m, line.tile, permitted, accepted, returned, tags.response.parts)
+        begins = line.parts[0]
+        self._queue_residual(m, permitted, accepted, returned, begins, tags.response)
         return m
 
     def _queue_instructions(self, m: Module, walk: DrainWalk) -> None:
@@ -142,7 +151,7 @@ class DrainFetch(wiring.Component):
         words = (ScaleWord(self.read.response.payload[lane]) for lane in range(count))
         return Cat(Cat(word.mantissa, word.exponent, word.bias) for word in words)
 
-    def _queue_tiles(self, m, tile, permitted, accepted, returned) -> None:
+    def _queue_tiles(self, m, tile, permitted, accepted, returned, come) -> None:
         """Pair each tile with its scales; its residual has to have come as well."""
         array = self.config.array
         row_scales, column_scales = self._scales(array.rows), self._scales(array.columns)
@@ -173,11 +182,12 @@ class DrainFetch(wiring.Component):
         # Residual rows that have come and belong to no tile that was taken.
         rows = Signal(range(self.residual_rows + 1))
         rows_taken = Signal.like(rows)
+        rows_come = Mux(returned[Kind.RESIDUAL.value], sum(come), 0)
         with m.If(taken & output.tile.residual):
             m.d.comb += rows_taken.eq(output.tile.rows)
         m.d.sync += [
             ahead.eq(ahead + accepted[Kind.ROW_SCALES.value] - taken),
-            rows.eq(rows + returned[Kind.RESIDUAL.value] - rows_taken),
+            rows.eq(rows + rows_come - rows_taken),
         ]
         m.d.comb += [
             permitted[Kind.ROW_SCALES.value].eq(ahead < TILES_AHEAD),
@@ -186,20 +196,40 @@ class DrainFetch(wiring.Component):
             taken.eq(self.tiles.valid & self.tiles.ready),
         ]
 
-    def _queue_residual(self, m, permitted, accepted, returned) -> None:
-        entry = Value.cast(self.read.response.payload)[: RESULT_BITS * self.config.array.columns]
-        m.submodules.residual_queue = queue = SyncFIFOBuffered(
-            width=len(entry), depth=self.residual_rows
-        )
-        reserved = Signal(range(self.residual_rows + 1))
+    def _queue_residual(self, m, permitted, accepted, returned, begins, response) -> None:
+        """Queue the rows of a residual, row r of a tile in queue r modulo four.
+
+        A transposed line has a row for each queue, any other line a row for one. Room is kept for
+        four rows at a time: `begins` says that a line has the first of them.
+        """
+        columns = self.config.array.columns
+        groups = self.residual_rows // SHORTS_IN_WORD
+        words = self.read.response.payload
+        straight = Value.cast(words)[: RESULT_BITS * columns]
+        part, taken = Signal(range(SHORTS_IN_WORD)), Signal()
+        rows, ready = [], []
+        for number in range(SHORTS_IN_WORD):
+            transposed = Cat(
+                words[column].word_select(number, RESULT_BITS) for column in range(columns)
+            )
+            m.submodules[f"residual_queue_{number}"] = queue = SyncFIFOBuffered(
+                width=RESULT_BITS * columns, depth=groups
+            )
+            m.d.comb += [
+                queue.w_data.eq(Mux(response.transposed, transposed, straight)),
+                queue.w_en.eq(returned[Kind.RESIDUAL.value] & response.parts[number]),
+                queue.r_en.eq(taken & (part == number)),
+            ]
+            rows.append(queue.r_data)
+            ready.append(queue.r_rdy)
+        reserved = Signal(range(groups + 1))
         m.d.comb += [
-            permitted[Kind.RESIDUAL.value].eq(reserved < self.residual_rows),
-            queue.w_data.eq(entry),
-            queue.w_en.eq(returned[Kind.RESIDUAL.value]),
-            queue.r_en.eq(self.residual.ready),
-            self.residual.valid.eq(queue.r_rdy),
-            Value.cast(self.residual.payload).eq(queue.r_data),
+            permitted[Kind.RESIDUAL.value].eq(~begins | (reserved < groups)),
+            self.residual.valid.eq(Array(ready)[part]),
+            Value.cast(self.residual.payload).eq(Array(rows)[part]),
+            taken.eq(self.residual.valid & self.residual.ready),
         ]
-        m.d.sync += reserved.eq(
-            reserved + accepted[Kind.RESIDUAL.value] - (self.residual.valid & self.residual.ready)
-        )
+        leaves = taken & (self.residual_ends | part.all())
+        m.d.sync += reserved.eq(reserved + (accepted[Kind.RESIDUAL.value] & begins) - leaves)
+        with m.If(taken):
+            m.d.sync += part.eq(Mux(self.residual_ends, 0, part + 1))

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -45,9 +45,18 @@ def tile_layout(config: AcceleratorConfig) -> data.StructLayout:
 
 
 def drain_line_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """A line to read, at pitch 1, for `tile`."""
+    """A line to read for `tile`.
+
+    `parts`: which of four rows of a residual it has, counted from a multiple of four.
+    """
     return data.StructLayout(
-        {"kind": Kind, "address": address_width(config), "tile": tile_layout(config)}
+        {
+            "kind": Kind,
+            "address": address_width(config),
+            "pitch": 16,
+            "parts": SHORTS_IN_WORD,
+            "tile": tile_layout(config),
+        }
     )
 
 
@@ -62,6 +71,8 @@ class _Walk(NamedTuple):
 
 class DrainWalk(wiring.Component):
     """Names the lines of each tile: row scales, column scales, residual rows.
+
+    A line of a transposed residual has four rows: a word of each column.
 
     Tiles come m inside n, in sparse output stationary flows n inside m. The first residual row
     of an instruction waits until all that the instructions before it write is visible, so that
@@ -118,11 +129,12 @@ class DrainWalk(wiring.Component):
 
         accepted = self.lines.valid & self.lines.ready
         tile_done = Signal()
+        rows_of_line = Mux(word.y_transposed, SHORTS_IN_WORD, 1)
         with m.Switch(kind):
             with m.Case(Kind.COLUMN_SCALES):
                 m.d.comb += tile_done.eq(accepted & ~word.residual_enable)
             with m.Case(Kind.RESIDUAL):
-                m.d.comb += tile_done.eq(accepted & (rows == row + 1))
+                m.d.comb += tile_done.eq(accepted & (rows <= row + rows_of_line))
         product_done = tile_done & last_m & last_n
         unfinished = Signal(_UNFINISHED_BITS)
         m.d.sync += unfinished.eq(unfinished + product_done - self.done)
@@ -154,10 +166,11 @@ class DrainWalk(wiring.Component):
             with m.Case(Kind.COLUMN_SCALES):
                 m.d.sync += kind.eq(Kind.RESIDUAL)
             with m.Case(Kind.RESIDUAL):
-                m.d.sync += row.eq(row + 1)
+                m.d.sync += row.eq(row + rows_of_line)
 
         walk = _Walk(starting, tile_done, inner_done, n_inside_m)
         self._point(m, word, walk, kind, accepted & (kind == Kind.RESIDUAL))
+        self._describe(m, word, kind, rows, row)
         tile = self.lines.payload.tile
         m.d.comb += [
             tile.rows.eq(rows),
@@ -170,6 +183,20 @@ class DrainWalk(wiring.Component):
         ]
         return m
 
+    def _describe(self, m: Module, word, kind: Signal, rows: Signal, row: Signal) -> None:
+        """Say at which pitch a line is read, and which rows it has if it is of a residual."""
+        line = self.lines.payload
+        with m.If((kind == Kind.RESIDUAL) & word.y_transposed):
+            m.d.comb += [
+                line.pitch.eq(word.residual_pitch),
+                line.parts.eq(Cat(rows > row + part for part in range(SHORTS_IN_WORD))),
+            ]
+        with m.Else():
+            m.d.comb += [
+                line.pitch.eq(1),
+                line.parts.eq(1 << row[: SHORTS_IN_WORD.bit_length() - 1]),
+            ]
+
     def _point(self, m: Module, word, walk: _Walk, kind: Signal, residual_row: Value) -> None:
         """Keep a pointer to each kind of line and to the first word of the tile."""
         array = self.config.array
@@ -177,16 +204,17 @@ class DrainWalk(wiring.Component):
         row_words, column_words = rows // SHORTS_IN_WORD, columns // SHORTS_IN_WORD
         y_m = Mux(word.y_transposed, row_words, word.y_pitch * rows)
         y_n = Mux(word.y_transposed, word.y_pitch * columns, column_words)
-        residual_m = word.residual_pitch * rows
+        residual_m = Mux(word.y_transposed, row_words, word.residual_pitch * rows)
+        residual_n = Mux(word.y_transposed, word.residual_pitch * columns, column_words)
         row_scale, _ = self._pointer(m, "row_scale", word, walk, rows, 0)
         column_scale, _ = self._pointer(m, "column_scale", word, walk, 0, columns)
         y, _ = self._pointer(m, "y", word, walk, y_m, y_n)
-        _, next_residual = self._pointer(m, "residual", word, walk, residual_m, column_words)
+        _, next_residual = self._pointer(m, "residual", word, walk, residual_m, residual_n)
         residual = Signal(address_width(self.config), name="residual_row")
         with m.If(walk.starting | walk.tile_done):
             m.d.sync += residual.eq(next_residual)
         with m.Elif(residual_row):
-            m.d.sync += residual.eq(residual + word.residual_pitch)
+            m.d.sync += residual.eq(residual + Mux(word.y_transposed, 1, word.residual_pitch))
         lines = {
             Kind.ROW_SCALES: row_scale,
             Kind.COLUMN_SCALES: column_scale,

@@ -195,8 +195,8 @@ class Matmul(data.Struct):
     ``Y = saturate(round(A Bᵀ row_scale column_scale 2^fraction) + biases + residual)``.
     Row and column scales are vectors of `ScaleWord`, one word a row or column.
     `a_transposed` says that A lies in the scratchpad as ``[k, m]``, `b_transposed` that B lies
-    as ``[k, n]``, `y_transposed` that Y is written as ``[n, m]``. The residual is int16
-    ``[m, n]`` and may be Y itself; a transposed product has none. The compressed operand of a
+    as ``[k, n]``, `y_transposed` that Y is written as ``[n, m]``. The residual is int16,
+    stored as Y is, and may be Y itself. The compressed operand of a
     sparse flow is `compressed_words` words from its address on; its pitch and its
     orientation mean nothing.
     """

@@ -47,9 +47,9 @@ class MatmulCheck(wiring.Component):
     """Holds an instruction until it is known to be legal.
 
     ILLEGAL_OPERAND (address 0): m, n or k is zero; the flow is not known or left out; the pitch
-    of a dense operand, or of a transposed Y, is not 1 modulo the lanes; what the flow does not
-    take, see "Operand checks" in `docs/dataflows.md`. Then SCRATCHPAD_RANGE: the last word of
-    A, B, row scales, column scales, Y or residual, examined in this order, is beyond the
+    of a dense operand, or of a transposed Y or residual, is not 1 modulo the lanes; what the flow
+    does not take, see "Operand checks" in `docs/dataflows.md`. Then SCRATCHPAD_RANGE: the last word
+    of A, B, row scales, column scales, Y or residual, examined in this order, is beyond the
     scratchpad; the address is that word.
 
     Parameters
@@ -141,7 +141,8 @@ class MatmulCheck(wiring.Component):
             _is_one_of(word.flow, STATIONARY_FLOWS) & (word.m > array.partial_rows),
             _is_one_of(word.flow, SPARSE_OUTPUT_FLOWS) & (word.k > longest),
             _is_one_of(word.flow, (Flow.SPARSE_WEIGHT_STATIONARY,)) & word.a_transposed,
-            word.y_transposed & (word.residual_enable | self._is_not_skewed(word.y_pitch)),
+            word.y_transposed & self._is_not_skewed(word.y_pitch),
+            word.y_transposed & word.residual_enable & self._is_not_skewed(word.residual_pitch),
         ]
         return Cat(conditions).any()
 
@@ -164,15 +165,13 @@ class MatmulCheck(wiring.Component):
 
         y_rows = Mux(word.y_transposed, word.n, word.m)
         y_words = self._words(Mux(word.y_transposed, word.m, word.n), _SHORTS_IN_WORD)
-        residual_words = self._words(word.n, _SHORTS_IN_WORD)
-        residual = (word.m, word.residual_pitch, word.residual_address, residual_words)
         return [
             operand("a", word.m, COMPRESSED_A_FLOWS),
             operand("b", word.n, COMPRESSED_B_FLOWS),
             (word.m, 1, word.row_scale_address, 1, 1),
             (word.n, 1, word.column_scale_address, 1, 1),
             (y_rows, word.y_pitch, word.y_address, y_words, 1),
-            (*residual, word.residual_enable),
+            (y_rows, word.residual_pitch, word.residual_address, y_words, word.residual_enable),
         ]
 
     def _words(self, elements, in_word: int):

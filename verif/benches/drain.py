@@ -94,7 +94,7 @@ class Bench:
         width = self.config.array.accumulator_width
         drawn = [random_accumulator(self.random, width) for _ in range(m * n)]
         accumulators = np.array(drawn, dtype=np.int64).reshape(m, n)
-        added = self._residual(m, n, y, residual)
+        added = self._residual(shape, y, residual, transposed)
         if added:
             values |= {"residual_enable": 1, "residual_address": added.address}
             values["residual_pitch"] = added.pitch
@@ -102,14 +102,14 @@ class Bench:
         self.results.append(result)
         return result, vectors, added
 
-    def _residual(self, m, n, y, kind):
+    def _residual(self, shape, y, kind, transposed):
         if kind == "none":
             return None
         if kind == "before":
             return self.results[-1].y
-        place = y if kind == "own" else self.allocator.matrix(m, n, "int16", skewed=False)
-        drawn = np.frombuffer(self.random.randbytes(2 * m * n), dtype=np.int16)
-        place.write(self.actual, drawn.reshape(m, n))
+        place = y if kind == "own" else self.allocator.matrix(*shape, "int16", skewed=transposed)
+        drawn = np.frombuffer(self.random.randbytes(2 * shape[0] * shape[1]), dtype=np.int16)
+        place.write(self.actual, drawn.reshape(shape))
         return place
 
     async def run(self, wanted):
@@ -120,15 +120,16 @@ class Bench:
         placed = [self.place(*shape, **options) for shape, options in wanted]
         self.expected.bytes[:] = self.actual.bytes
         for result, vectors, added in placed:
+            turned = result.instruction["y_transposed"]
+            residual = added.read(self.expected) if added else None
             values = requantise(
                 result.accumulators,
                 vectors["row"],
                 vectors["column"],
                 result.instruction["fraction"],
-                added.read(self.expected) if added else None,
+                residual.T if turned and added else residual,
             )
-            values = values.T if result.instruction["y_transposed"] else values
-            result.y.write(self.expected, values)
+            result.y.write(self.expected, values.T if turned else values)
         for result in self.results:
             await self._issue(result.instruction)
             array = self.config.array
@@ -195,8 +196,7 @@ def random_results(bench):
             for size in (array.rows, array.columns)
         )
         options = {"transposed": random.random() < 0.5, "flow": random.choice(list(Flow))}
-        if not options["transposed"]:
-            options["residual"] = random.choice(("none", "other", "own"))
+        options["residual"] = random.choice(("none", "other", "own"))
         wanted.append(((m, n), options))
     return wanted
 
@@ -220,9 +220,11 @@ async def adds_to_results_before(dut):
         for m in (1, rows, 2 * rows + 1):
             shape = (m, columns + 3)
             options = {"flow": flow}
-            wanted = [(shape, options), (shape, options | {"residual": "before"})]
-            wanted.append((shape, options | {"transposed": True}))
-            await bench.run(wanted)
+            for transposed in (False, True):
+                turned = options | {"transposed": transposed}
+                wanted = [(shape, turned), (shape, turned | {"residual": "before"})]
+                wanted.append((shape, options | {"transposed": not transposed}))
+                await bench.run(wanted)
 
 
 @cocotb.test()
@@ -232,9 +234,9 @@ async def takes_a_row_a_cycle(dut):
     await bench.start()
     rows, columns = bench.config.array.rows, bench.config.array.columns
     for flow in (Flow.DENSE_OUTPUT_STATIONARY, Flow.SPARSE_OUTPUT_STATIONARY):
-        for transposed in (False, True):
+        for transposed, residual in ((False, "none"), (True, "none"), (True, "other")):
             bench.shifts.clear()
-            options = {"flow": flow, "transposed": transposed}
+            options = {"flow": flow, "transposed": transposed, "residual": residual}
             wanted = [((4 * rows, 3 * columns), options), ((5 * rows, 2 * columns), options)]
             await bench.run(wanted)
             first = bench.shifts.index(True)

@@ -278,7 +278,7 @@ def illegal_changes(config, flow):
         {"y_pitch": words // 4},
         {"residual_enable": 1, "residual_address": words},
         {"k": 65535, "a_transposed": 1, "b_transposed": 1},
-        {"y_transposed": 1, "residual_enable": 1, "y_pitch": 1},
+        {"y_transposed": 1, "residual_enable": 1, "y_pitch": 1, "residual_pitch": 2},
         {"y_transposed": 1, "y_pitch": 2},
     )
     if flow in STATIONARY_FLOWS:

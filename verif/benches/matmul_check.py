@@ -22,7 +22,6 @@ FLOW_BIT = Matmul.as_shape()["flow"].offset
 def random_legal(generator: random.Random, config: AcceleratorConfig) -> dict:
     """Return fields of an instruction that is legal unless the flow is left out."""
     array, words = config.array, config.scratchpad_words
-    y_transposed = generator.randrange(2)
     fields = {
         "flow": generator.choice(list(Flow)).value,
         "m": generator.randint(1, min(40, array.partial_rows or 40)),
@@ -30,8 +29,8 @@ def random_legal(generator: random.Random, config: AcceleratorConfig) -> dict:
         "k": generator.randint(1, 40),
         "a_transposed": generator.randrange(2),
         "b_transposed": generator.randrange(2),
-        "y_transposed": y_transposed,
-        "residual_enable": 0 if y_transposed else generator.randrange(2),
+        "y_transposed": generator.randrange(2),
+        "residual_enable": generator.randrange(2),
         "compressed_words": generator.randint(1, words // 2),
     }
     if fields["flow"] == Flow.SPARSE_WEIGHT_STATIONARY.value:

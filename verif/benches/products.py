@@ -132,7 +132,7 @@ class Product:
         y = allocator.matrix(*shape, "int16", skewed=self.y_transposed)
         residual = y
         if self.residual and not self.in_place:
-            residual = allocator.matrix(*shape, "int16", skewed=False)
+            residual = allocator.matrix(*shape, "int16", skewed=self.y_transposed)
         values |= {"y_address": y.address, "y_pitch": y.pitch}
         values |= {"residual_address": residual.address, "residual_pitch": residual.pitch}
         if self.residual:
@@ -196,7 +196,7 @@ def random_product(generator: random.Random, config: AcceleratorConfig, flow: Fl
     array = config.array
     is_sparse = flow in COMPRESSED_A_FLOWS or flow in COMPRESSED_B_FLOWS
     y_transposed = generator.random() < 0.4
-    residual = not y_transposed and generator.random() < 0.5
+    residual = generator.random() < 0.5
     m, n, k = _shape(generator, config, flow)
     while m * n * k > MOST_STEPS * array.rows * array.columns:
         m, n, k = _shape(generator, config, flow)

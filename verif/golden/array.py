@@ -42,16 +42,18 @@ def execute(instruction: Instruction, scratchpad: Scratchpad) -> Work:
     """
     places = check_matmul(instruction, scratchpad)
     a, b, work = _operands(instruction, places, scratchpad)
+    turned = instruction["y_transposed"]
+    residual = places.residual.read(scratchpad) if places.residual else None
     result = matmul(
         a,
         b,
         read_scales(places.row_scales, scratchpad),
         read_scales(places.column_scales, scratchpad),
         instruction["fraction"],
-        places.residual.read(scratchpad) if places.residual else None,
+        residual.T if turned and residual is not None else residual,
         accumulator_width=scratchpad.config.array.accumulator_width,
     )
-    places.y.write(scratchpad, result.T if instruction["y_transposed"] else result)
+    places.y.write(scratchpad, result.T if turned else result)
     return work
 
 

@@ -50,13 +50,14 @@ def check_matmul(instruction: Instruction, scratchpad: Scratchpad) -> Places:
     if _is_illegal(instruction, scratchpad.config):
         raise Fault(ErrorCode.ILLEGAL_OPERAND, 0)
     m, n = instruction["m"], instruction["n"]
+    shape = (n, m) if instruction["y_transposed"] else (m, n)
     places = Places(
         _operand(instruction, "a", m),
         _operand(instruction, "b", n),
         scales(m, instruction["row_scale_address"]),
         scales(n, instruction["column_scale_address"]),
-        _result(instruction, "y", *((n, m) if instruction["y_transposed"] else (m, n))),
-        _result(instruction, "residual", m, n) if instruction["residual_enable"] else None,
+        _result(instruction, "y", *shape),
+        _result(instruction, "residual", *shape) if instruction["residual_enable"] else None,
     )
     check_all((place for place in places if place), scratchpad)
     return places
@@ -67,7 +68,8 @@ def _is_illegal(instruction: Instruction, config: AcceleratorConfig) -> bool:
     m, n, k = (instruction[name] for name in "mnk")
     dense = [name for name in "ab" if not is_compressed(flow, name)]
     skewed = [f"{name}_pitch" for name in dense]
-    skewed += ["y_pitch"] if instruction["y_transposed"] else []
+    if instruction["y_transposed"]:
+        skewed += ["y_pitch", *(["residual_pitch"] if instruction["residual_enable"] else [])]
     # No partial sums have room for any row: this leaves the stationary flows out.
     too_long = (flow in STATIONARY_FLOWS and m > array.partial_rows) or (
         flow in SPARSE_OUTPUT_FLOWS and k > array.block * array.panel_blocks
@@ -80,7 +82,6 @@ def _is_illegal(instruction: Instruction, config: AcceleratorConfig) -> bool:
         or too_long
         or cannot_decode
         or gathers_columns
-        or (instruction["y_transposed"] and instruction["residual_enable"])
     )
 
 
