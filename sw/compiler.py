@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from numpy.typing import NDArray
 
@@ -19,6 +20,7 @@ from .passes.allocate import allocate
 from .passes.compress import compress, packed_constants
 from .passes.constants import layer_constants
 from .passes.expand import expand
+from .passes.keep import keep, parse_kept
 from .passes.lower import lower
 from .passes.schedule import schedule
 from .passes.search import choose_tiling
@@ -28,6 +30,7 @@ from .profile import profile
 from .program import Program
 from .quantise import QuantisedLayer, join_ranges, quantise_layer
 from .report import describe
+from .sparsity.kept import Kept
 
 PASSES = ("lower", "expand", "schedule", "allocate", "synchronise")
 """The passes, in order; `dump_after` takes one of these names."""
@@ -57,6 +60,7 @@ def compile_encoder(
     Parameters
     ----------
     model : BertModel
+        Of the layers in its `activations` the vector unit keeps some inputs only.
     config : AcceleratorConfig
     sequence_length : int or sequence of int
         Tokens; several numbers are a batch of sentences, whose rows follow each other without
@@ -94,6 +98,7 @@ def compile_encoder(
     if ranges is None:
         ranges = calibrate(model, layers, calibration_tokens(model))
     quantised = quantise_layers(model, layers, ranges, masked=masked)
+    kept = parse_kept(kept_inputs(model, layers), config)
     if tiling is None:
         choice = choose_tiling(shape, quantised, config)
         candidates, ranking = choice.candidates, choice.ranking
@@ -106,7 +111,9 @@ def compile_encoder(
             texts[name] = to_text(result)
 
     def run(item: Tiling, compressed: bool = True) -> Graph:
-        return run_passes(shape, quantised, item, config, on_pass=on_pass, compressed=compressed)
+        return run_passes(
+            shape, quantised, item, config, on_pass=on_pass, compressed=compressed, kept=kept
+        )
 
     try:
         tiling, graph = _first_that_fits(ranking, run)
@@ -123,6 +130,12 @@ def compile_encoder(
     }
     fractions = quantised[0][1].fractions.input, quantised[-1][1].fractions.output
     return package(graph, constants, fractions, metadata, config)
+
+
+def kept_inputs(model: BertModel, layers: Sequence[int]) -> dict[int, str]:
+    """Return the series of the activations that are kept of each of `layers` that keeps some."""
+    named = ((index, model.activations.get(f"{index}.contract")) for index in layers)
+    return {index: text for index, text in named if text is not None}
 
 
 def constants_of(layers: Sequence[tuple[int, QuantisedLayer]]) -> dict[str, NDArray]:
@@ -163,10 +176,12 @@ def run_passes(
     *,
     on_pass: Callable[[str, Graph], None] | None = None,
     compressed: bool = True,
+    kept: Mapping[int, Kept] = MappingProxyType({}),
 ) -> Graph:
     """Return the allocated and synchronised graph; `on_pass` sees name and result of each pass.
 
-    Weights with enough zeros are compressed unless `compressed` is false.
+    Weights with enough zeros are compressed unless `compressed` is false. Of the inputs of the
+    contractions of the layers in `kept` only some are.
 
     Raises
     ------
@@ -175,7 +190,7 @@ def run_passes(
     """
     constants = constants_of(layers) if compressed else {}
     steps: dict[str, Callable[[Graph], Graph]] = {
-        "expand": lambda graph: compress(expand(graph), constants, config),
+        "expand": lambda graph: compress(keep(expand(graph), kept, config), constants, config),
         "schedule": lambda graph: schedule(graph, config, tiling.prefetch),
         "allocate": lambda graph: allocate(graph, config),
         "synchronise": lambda graph: synchronise(graph, config),

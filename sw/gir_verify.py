@@ -11,6 +11,9 @@ from .gir import DTYPE_BYTES, WORD, Buffer, Compute, Graph, Level, Move, Operati
 from .gir_butterfly import butterfly_error
 from .gir_product import PACKED, is_packed, product_of
 from .gir_text import GirError
+from .sparsity.errors import SparsityError
+from .sparsity.kept import Kept
+from .sparsity.tasd import Term
 
 SIGNATURES: dict[Opcode, tuple[dict[str, str], dict[str, str]]] = {
     Opcode.MATMUL: (
@@ -122,7 +125,7 @@ def _check_compute(
             raise GirError(f"{where}: takes {', '.join(roles)}, not {', '.join(slices)}")
         for role, item in slices.items():
             dtype = buffers[item.buffer].dtype
-            if dtype == PACKED and role in ("a", "b"):
+            if dtype == PACKED and (role in ("a", "b") or _is_kept(operation, role)):
                 dtype = "int8"
             if dtype != (roles | OPTIONAL)[role]:
                 raise GirError(f"{where}: {role} must be {(roles | OPTIONAL)[role]}, not {dtype}")
@@ -131,11 +134,37 @@ def _check_compute(
     if operation.opcode == Opcode.MATMUL:
         _check_matmul(operation, buffers, config, where)
     else:
-        rows = [item for role, item in operation.writes.items() if role != "scale"]
-        _same_shape((operation.reads["x"], *rows), where)
-        _check_length(operation.writes.get("scale"), index(rows[0].rows), "scale", where)
+        x = operation.reads["x"]
+        rows = [
+            item
+            for role, item in operation.writes.items()
+            if role != "scale" and not _is_kept(operation, role)
+        ]
+        _same_shape((x, *rows), where)
+        _check_kept(operation, config, where)
+        _check_length(operation.writes.get("scale"), index(x.rows), "scale", where)
         if "w" in operation.reads:
-            _same_shape((operation.reads["x"], operation.reads["w"]), where)
+            _same_shape((x, operation.reads["w"]), where)
+
+
+def _is_kept(operation: Operation, role: str) -> bool:
+    """Return whether `role` is what a QUANTISE keeps, as words of a compressed operand."""
+    return role == "y" and bool(operation.attributes.get("keep"))
+
+
+def _check_kept(operation: Operation, config: AcceleratorConfig, where: str) -> None:
+    if not operation.attributes.get("keep"):
+        return
+    x, y = operation.reads["x"], operation.writes["y"]
+    try:
+        term = Term(operation.attributes["keep"], 1 << operation.attributes["log_group"])
+        kept = Kept(term, config)
+        kept.check(index(x.columns))
+    except SparsityError as error:
+        raise GirError(f"{where}: {error}") from None
+    words = kept.words(index(x.rows), index(x.columns))
+    if (index(y.rows), index(y.columns)) != (1, words):
+        raise GirError(f"{where}: y must be 1 row of {words} words, not {y}")
 
 
 def _check_matmul(
@@ -160,6 +189,8 @@ def _check_matmul(
         _check_pitch(buffers[item.buffer], role, config, where)
     if product.y_transposed:
         _check_pitch(buffers[operation.writes["y"].buffer], "y", config, where)
+        if "residual" in operation.reads:
+            _check_pitch(buffers[operation.reads["residual"].buffer], "residual", config, where)
     _check_length(operation.reads["row_scale"], product.m, "row_scale", where)
     _check_length(operation.reads["column_scale"], product.n, "column_scale", where)
 

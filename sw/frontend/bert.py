@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FrontendError
-from .checkpoint import minilm_folder, read_json, read_tensors
+from .checkpoint import minilm_folder, read_json, read_metadata, read_tensors
 
 Matrix = NDArray[np.floating]
 
 ACTIVATIONS = ("gelu", "relu")
+
+ACTIVATIONS_KEY = "ageha.activations"
+"""Metadata of a checkpoint: `BertModel.activations` as JSON."""
+
 SIZE_LIMITS = {
     "hidden_size": 1 << 13,
     "num_attention_heads": 1 << 8,
@@ -106,12 +112,15 @@ class BertModel:
     """A float model.
 
     `folder` is where it was read from, and where its tokenizer lies; None for one made in memory.
+    `activations` says of which linear layers the machine keeps only some inputs: a series such as
+    ``4:8`` by a name such as ``0.contract``.
     """
 
     config: BertConfig
     embeddings: Embeddings
     layers: tuple[EncoderLayer, ...]
     folder: Path | None = None
+    activations: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(source: Path | str | None = None, weights: Path | None = None) -> BertModel:
@@ -132,7 +141,8 @@ def load(source: Path | str | None = None, weights: Path | None = None) -> BertM
     """
     folder = model_folder(source)
     config = read_config(folder)
-    tensors = read_tensors(weights or folder / "model.safetensors", _shapes(config))
+    path = weights or folder / "model.safetensors"
+    tensors = read_tensors(path, _shapes(config))
     return BertModel(
         config,
         Embeddings(
@@ -143,7 +153,27 @@ def load(source: Path | str | None = None, weights: Path | None = None) -> BertM
         ),
         tuple(_layer(tensors, index) for index in range(config.layers)),
         folder,
+        _activations(path, config),
     )
+
+
+def _activations(path: Path, config: BertConfig) -> dict[str, str]:
+    """Return what the checkpoint says of kept activations, checked but for the series."""
+    text = read_metadata(path).get(ACTIVATIONS_KEY, "{}")
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError:
+        values = None
+    known = {f"{layer}.contract" for layer in range(config.layers)}
+    if not isinstance(values, dict) or not all(isinstance(it, str) for it in values.values()):
+        raise FrontendError(f"{path}: {ACTIVATIONS_KEY} must be a JSON object of texts, not {text}")
+    for name in values:
+        if name not in known:
+            raise FrontendError(
+                f"{path}: {ACTIVATIONS_KEY} may name 0.contract to {config.layers - 1}.contract, "
+                f"not {name!r}"
+            )
+    return values
 
 
 def model_folder(source: Path | str | None = None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from .bert import BertModel, EncoderLayer, LayerNorm, Linear
+from .bert import ACTIVATIONS_KEY, BertModel, EncoderLayer, LayerNorm, Linear
 
 LINEAR_NAMES = {
     "query": "attention.self.query",
@@ -43,14 +44,17 @@ def named_tensors(model: BertModel) -> dict[str, NDArray[np.float32]]:
 
 
 def save(model: BertModel, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write `model` as safetensors with `metadata`.
+    """Write `model` as safetensors with `metadata`, and with what it says of activations.
 
     Raises
     ------
     OSError
         If the file cannot be written.
     """
-    save_file(named_tensors(model), path, dict(metadata))
+    activations = (
+        {ACTIVATIONS_KEY: json.dumps(dict(model.activations))} if model.activations else {}
+    )
+    save_file(named_tensors(model), path, {**metadata, **activations})
 
 
 def _layer(prefix: str, layer: EncoderLayer) -> Iterator[tuple[str, NDArray]]:

@@ -84,6 +84,22 @@ def read_tensors(
         raise FrontendError(f"{path}: damaged or truncated: {text}") from None
 
 
+def read_metadata(path: Path) -> Mapping[str, str]:
+    """Return the metadata of a safetensors file.
+
+    Raises
+    ------
+    FrontendError
+        If the file is truncated.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        text = " ".join(str(error).split())
+        raise FrontendError(f"{path}: damaged or truncated: {text}") from None
+
+
 def _prefix(names: list[str], wanted: str) -> str:
     matches = [name for name in names if name == wanted or name.endswith(f".{wanted}")]
     return min(matches, key=len)[: -len(wanted)] if matches else ""

@@ -229,7 +229,11 @@ async def adds_to_results_before(dut):
 
 @cocotb.test()
 async def takes_a_row_a_cycle(dut):
-    """Rows, tiles and instructions follow each other without a pause if nothing is refused."""
+    """Rows, tiles and instructions follow each other without a pause if nothing is refused.
+
+    Of products with a residual, each waits for the one before: there it is one product, whose
+    tiles may take two cycles more.
+    """
     bench = Bench(dut, "takes")
     await bench.start()
     rows, columns = bench.config.array.rows, bench.config.array.columns
@@ -238,9 +242,12 @@ async def takes_a_row_a_cycle(dut):
             bench.shifts.clear()
             options = {"flow": flow, "transposed": transposed, "residual": residual}
             wanted = [((4 * rows, 3 * columns), options), ((5 * rows, 2 * columns), options)]
+            wanted = wanted[: 2 if residual == "none" else 1]
             await bench.run(wanted)
+            count = sum(shape[0] * shape[1] // columns for shape, _ in wanted)
             first = bench.shifts.index(True)
             last = len(bench.shifts) - bench.shifts[::-1].index(True)
-            assert sum(bench.shifts) == 22 * rows
-            pauses = last - first - 22 * rows
-            assert pauses == 0, f"{pauses} pauses, {options}"
+            assert sum(bench.shifts) == count
+            pauses = last - first - count
+            allowed = 0 if residual == "none" else 2 * count // rows
+            assert pauses <= allowed, f"{pauses} pauses, {options}"
