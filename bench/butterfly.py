@@ -43,6 +43,10 @@ TILES = (16, 32, 64)
 AMPLITUDE = 32767
 
 
+class TooLargeError(ValueError):
+    """The operands of a case do not fit the scratchpad."""
+
+
 @dataclass(frozen=True)
 class ButterflyCase:
     """One transform of `tokens` vectors.
@@ -101,7 +105,7 @@ class ButterflyProgram:
 
     Raises
     ------
-    ValueError
+    TooLargeError
         If the operands do not fit the scratchpad.
     """
 
@@ -119,7 +123,7 @@ class ButterflyProgram:
         self.builder = Builder(config)
         self._build()
         if self.builder.scratchpad_words > config.scratchpad_words:
-            raise ValueError(
+            raise TooLargeError(
                 f"{case.text}: operands take {self.builder.scratchpad_words} words, the "
                 f"scratchpad has {config.scratchpad_words}"
             )
@@ -251,7 +255,7 @@ def fits(case: ButterflyCase, config: AcceleratorConfig) -> bool:
         return False
     try:
         ButterflyProgram(case, config)
-    except ValueError:
+    except TooLargeError:
         return False
     return True
 
@@ -270,8 +274,10 @@ def measure_butterfly(
 
     Raises
     ------
+    TooLargeError
+        If the operands do not fit the scratchpad.
     ValueError
-        If the operands do not fit the scratchpad, or the Verilog differs from the golden model.
+        If the Verilog differs from the golden model.
     """
     built = ButterflyProgram(case, config, seed)
     inputs = built.builder.inputs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial, singledispatch
@@ -85,11 +85,41 @@ def compile_butterfly(
     """
     if tokens < 1:
         raise CompileError(f"tokens must be at least 1, not {tokens}")
-    ways: list[Lower] = [_whole, partial(_tiled, depth=2)]
-    for way in ways:
+    found = []
+    for way in _ways(operator, config, tokens):
         with suppress(NoRoomError):
-            return _program(way, operator, config, tokens, fractions)
-    return _program(partial(_tiled, depth=1), operator, config, tokens, fractions)
+            found.append(_program(way, operator, config, tokens, fractions))
+    if not found:
+        return _program(partial(_tiled, depth=1, turns=1), operator, config, tokens, fractions)
+    return min(found, key=lambda program: program.metadata["predicted_cycles"])
+
+
+TURNS = (1, 2, 3, 4, 6, 8)
+"""Vectors of a tile for each lane of the unit that are tried."""
+
+
+def _ways(operator: Operator, config: AcceleratorConfig, tokens: int) -> Iterator[Lower]:
+    """Yield whole matrices, and tiles that are smaller and of which two may be under way."""
+    yield _whole
+    lanes = config.butterfly.lanes
+    is_compression = isinstance(operator, Compression)
+    most = operator.features // (4 * lanes) if is_compression else tokens // lanes
+    for turns in TURNS:
+        if turns == 1 or turns < most:
+            yield partial(_tiled, depth=2, turns=turns)
+            if _replaces_its_input(operator):
+                yield partial(_tiled, depth=3, turns=turns, in_place=True)
+    if _replaces_its_input(operator):
+        yield partial(_tiled, depth=2, turns=1, in_place=True)
+
+
+def _replaces_its_input(operator: Operator) -> bool:
+    """Return whether Y may take the place of X: one transform of all features, nothing added."""
+    if not isinstance(operator, ButterflyLinear) or operator.bias is not None:
+        return False
+    twiddle = operator.twiddle
+    is_single = twiddle.stacks == twiddle.blocks == 1
+    return is_single and twiddle.size == operator.in_features == operator.out_features
 
 
 Lower = Callable[["Operator", ButterflyLowering, Buffer, Buffer, tuple[int, int]], list[Node]]
@@ -143,11 +173,19 @@ def _tiled(
     target: Buffer,
     fractions: tuple[int, int],
     depth: int,
+    turns: int,
+    in_place: bool = False,
 ) -> list[Node]:
     """Return the nodes of an operator whose matrices go through the scratchpad in tiles."""
     if isinstance(operator, Mixing):
         mixing = StreamedMixing(
-            lowering, "mixing", fractions[0], operator.spectrum_fraction, operator.scale, depth
+            lowering,
+            "mixing",
+            fractions[0],
+            operator.spectrum_fraction,
+            operator.scale,
+            depth,
+            turns,
         )
         return mixing.nodes(source, target)
 
@@ -155,9 +193,13 @@ def _tiled(
         return lower_operator(operator, lowering, x, y)
 
     if isinstance(operator, Compression):
-        return stream_features(lowering, "compression", source, target, fractions, body, depth)
+        return stream_features(
+            lowering, "compression", source, target, fractions, body, depth, turns
+        )
     room = sizes(operator, source.rows)[3]
-    return stream_tokens(lowering, "linear", source, target, fractions, room, body, depth)
+    return stream_tokens(
+        lowering, "linear", source, target, fractions, room, body, depth, turns, in_place
+    )
 
 
 @singledispatch

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from operator import index
 
-from ..hw.butterfly_order import pass_lengths
+from ..hw.butterfly_order import pass_cycles, plan_passes
 from ..hw.config import AcceleratorConfig
 from ..hw.isa import Axis, ButterflyMode
 from .gir import Buffer, Operation, Slice
@@ -29,11 +29,14 @@ ROLES = {
     "work_imaginary": "int16",
     "y_exponent": "scale",
 }
-START = 60
-"""Cycles of an instruction besides those of its pairs."""
+WORD_NUMBERS = 4
+"""int16 of a word."""
 
-PASS_START = 40
-"""Cycles until the results of a pass come, in which the next one cannot begin."""
+START = 100
+"""Cycles of an instruction besides those of its passes: checks, filling and emptying the unit."""
+
+PASS_LATENCY = 65
+"""Cycles from the last beat of a turn in a pass until the next pass may take it."""
 
 
 def is_along_tokens(operation: Operation) -> bool:
@@ -87,17 +90,30 @@ def butterfly_pairs(operation: Operation) -> int:
 
 
 def butterfly_cycles(operation: Operation, config: AcceleratorConfig) -> int:
-    """Return for how many cycles a node keeps the unit busy: a pair a lane a cycle, each pass."""
+    """Return for how many cycles a node keeps the unit busy.
+
+    That is a beat a cycle in each pass, and what the next pass waits for the first turn of the one
+    before if other turns do not fill that time.
+    """
     attributes = operation.attributes
     along_tokens = is_along_tokens(operation)
     x = operation.reads["x"]
     vectors = index(x.columns if along_tokens else x.rows)
-    lanes = config.butterfly.lanes
-    # On TOKENS a lane has a word of four columns, one pair of them at a time.
-    turns = -(-vectors // lanes) if not along_tokens else 4 * -(-vectors // (4 * lanes))
+    turns = -(-vectors // (config.butterfly.lanes * (WORD_NUMBERS if along_tokens else 1)))
     points = attributes["blocks"] << attributes["log_points"]
-    passes = len(pass_lengths(attributes["stages"], config.butterfly.stages))
-    return START + passes * (PASS_START + turns * points // 2)
+    words = points if along_tokens else -(-points // WORD_NUMBERS)
+    passes = plan_passes(
+        config.butterfly.stages,
+        attributes["log_points"],
+        attributes.get("log_stride", 0),
+        attributes["stages"],
+        decreasing=bool(attributes.get("decreasing")),
+        tokens=along_tokens,
+        bit_reversed=bool(attributes.get("bit_reversed")),
+    )
+    lengths = [pass_cycles(each, words) for each in passes]
+    waiting = sum(max(0, PASS_LATENCY - (turns - 1) * length) for length in lengths[:-1])
+    return START + turns * sum(lengths) + waiting
 
 
 def butterfly_error(

@@ -36,8 +36,10 @@ def stream_tokens(
     room: int,
     body: Body,
     depth: int = DEPTH,
+    turns: int = 1,
+    in_place: bool = False,
 ) -> list[Node]:
-    """Return a loop over blocks of tokens, as many as the unit has lanes.
+    """Return a loop over blocks of tokens.
 
     Parameters
     ----------
@@ -52,12 +54,18 @@ def stream_tokens(
     body : callable
     depth : int
         Tiles that may be under way.
+    turns : int
+        Tokens of a block for each lane of the unit, which fills its pipeline once for all of them.
+    in_place : bool
+        Whether Y takes the place of X, so that more blocks may be under way; `body` allows it.
     """
-    rows = lowering.config.lanes
+    rows = min(turns * lowering.config.butterfly.lanes, source.rows)
 
     def tile(first: Affine, count: Affine) -> list[Node]:
         x = lowering.matrix(f"{name}.x", rows, source.columns, fractions[0])
-        y = lowering.matrix(f"{name}.y", rows, target.columns, fractions[1], room)
+        y = x.at(fractions[1])
+        if not in_place:
+            y = lowering.matrix(f"{name}.y", rows, target.columns, fractions[1], room)
         x, y = replace(x, tokens=count), replace(y, tokens=count)
         return [
             load(part(source, first, rows=count), x.whole(), name),
@@ -76,9 +84,10 @@ def stream_features(
     fractions: tuple[int, int],
     body: Body,
     depth: int = DEPTH,
+    turns: int = 1,
 ) -> list[Node]:
-    """Return a loop over blocks of features, four a lane; see `stream_tokens`."""
-    columns = tile_columns(lowering, source)
+    """Return a loop over blocks of features, four a lane and turn; see `stream_tokens`."""
+    columns = tile_columns(lowering, source, turns)
 
     def tile(first: Affine, count: Affine) -> list[Node]:
         x = lowering.matrix(f"{name}.x", source.rows, columns, fractions[0])
@@ -93,9 +102,9 @@ def stream_features(
     return lowering.tiled(f"{name}.column_tile", source.columns, columns, tile, depth)
 
 
-def tile_columns(lowering: ButterflyLowering, matrix: Buffer) -> int:
+def tile_columns(lowering: ButterflyLowering, matrix: Buffer, turns: int) -> int:
     """Return the features of a block."""
-    return min(WORD_NUMBERS * lowering.config.lanes, matrix.columns)
+    return min(turns * WORD_NUMBERS * lowering.config.butterfly.lanes, matrix.columns)
 
 
 class StreamedMixing:
@@ -111,6 +120,8 @@ class StreamedMixing:
         What is added is multiplied by 2^-scale.
     depth : int
         Tiles that may be under way.
+    turns : int
+        Vectors of a tile for each lane of the unit.
     """
 
     def __init__(
@@ -121,8 +132,9 @@ class StreamedMixing:
         spectrum_fraction: int,
         scale: int,
         depth: int = DEPTH,
+        turns: int = 1,
     ) -> None:
-        self.lowering, self.name, self.depth = lowering, name, depth
+        self.lowering, self.name, self.depth, self.turns = lowering, name, depth, turns
         self.fraction, self.spectrum_fraction, self.scale = fraction, spectrum_fraction, scale
 
     def nodes(self, source: Buffer, target: Buffer) -> list[Node]:
@@ -148,7 +160,8 @@ class StreamedMixing:
 
     def _along_features(self, source: Buffer, spectrum: Buffer) -> list[Node]:
         lowering, name, features = self.lowering, self.name, source.columns
-        points, rows = log_points(features), lowering.config.lanes
+        points = log_points(features)
+        rows = min(self.turns * lowering.config.butterfly.lanes, source.rows)
         pitch = scratchpad_pitch(1 << points, "int16", lowering.config.lanes)
 
         def tile(first: Affine, count: Affine) -> list[Node]:
@@ -169,7 +182,7 @@ class StreamedMixing:
 
     def _along_tokens(self, source: Buffer, spectrum: Buffer, target: Buffer) -> list[Node]:
         lowering, name, tokens = self.lowering, self.name, source.rows
-        columns = tile_columns(lowering, source)
+        columns = tile_columns(lowering, source, self.turns)
 
         def tile(first: Affine, count: Affine) -> list[Node]:
             y = lowering.matrix(f"{name}.sum_columns", tokens, columns, self.fraction)
