@@ -61,7 +61,8 @@ class Traffic:
 def needed_traffic(instruction: Instruction, config: AcceleratorConfig) -> Traffic:
     """Return what the passes of a BUTTERFLY read and write: every number once a pass.
 
-    Vectors that are padded or trimmed, and results with exponents of their own, are left out.
+    Not for vectors that are padded or trimmed or shorter than a group of words (16 points on the
+    axis HIDDEN), and results with exponents of their own.
     """
     tokens = instruction["axis"] == Axis.TOKENS
     is_real = instruction["mode"] == ButterflyMode.REAL
