@@ -102,8 +102,9 @@ def _ways(operator: Operator, config: AcceleratorConfig, tokens: int) -> Iterato
     """Yield whole matrices, and tiles that are smaller and of which two may be under way."""
     yield _whole
     lanes = config.butterfly.lanes
-    is_compression = isinstance(operator, Compression)
-    most = operator.features // (4 * lanes) if is_compression else tokens // lanes
+    most = tokens // lanes
+    if isinstance(operator, Compression):
+        most = operator.features // (4 * lanes)
     for turns in TURNS:
         if turns == 1 or turns < most:
             yield partial(_tiled, depth=2, turns=turns)
