@@ -56,6 +56,8 @@ class Accelerator(wiring.Component):
     s_axi : AXI4-Lite slave, the registers of `hw.registers.register_map`
     m_axi : AXI4 master of ``config.axi``, for programs and data
     interrupt : level, active high
+    idle : out; no program runs
+    failed : out; the last program was stopped by an error
     trace : `hw.controller.TraceSignature`; may be left open.
     """
 
@@ -66,6 +68,8 @@ class Accelerator(wiring.Component):
                 "s_axi": In(AxiLiteSignature(ADDRESS_BITS, DATA_BITS)),
                 "m_axi": Out(Axi4Signature(config)),
                 "interrupt": Out(1),
+                "idle": Out(1),
+                "failed": Out(1),
                 "trace": Out(TraceSignature()),
             }
         )
@@ -165,6 +169,8 @@ class Accelerator(wiring.Component):
             registers.error_address_low_address.eq(controller.error.address[:32]),
             registers.error_address_high_address.eq(controller.error.address[32:]),
             self.interrupt.eq(registers.interrupt),
+            self.idle.eq(controller.idle),
+            self.failed.eq(controller.error.valid),
         ]
 
     def _connect_windows(self, m: Module, registers: RegisterFile, windows: Value) -> None:
