@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..gen.constraints import DEFAULT_PERIOD
 from ..gen.generate import TOP, generate
 from ..gen.synthesis import Target
 from ..hw.accelerator import Accelerator
@@ -19,8 +20,17 @@ from .resources import (
 )
 
 
-def generate_design(config: AcceleratorConfig, folder: Path) -> dict[str, Any]:
+def generate_design(
+    config: AcceleratorConfig, folder: Path, period: float = DEFAULT_PERIOD
+) -> dict[str, Any]:
     """Generate the accelerator of `config` in `folder` and return a record of it.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    folder : Path
+    period : float
+        Nanoseconds of the clock in the constraints, 1 to 1000.
 
     Returns
     -------
@@ -29,7 +39,7 @@ def generate_design(config: AcceleratorConfig, folder: Path) -> dict[str, Any]:
         (distinct ones) and ``instances`` (of each module).
     """
     start = time.monotonic()
-    manifest = generate(config, Accelerator(config), folder)
+    manifest = generate(config, Accelerator(config), folder, period)
     seconds = time.monotonic() - start
     verilog = (folder / f"{TOP}.v").read_text(encoding="utf-8")
     return {

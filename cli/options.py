@@ -15,7 +15,9 @@ MACHINE = "Machine"
 Preset = Annotated[
     str,
     typer.Option(
-        help="The machine: tiny, ecp5, base or large.", metavar="NAME", rich_help_panel=MACHINE
+        help="The machine: tiny, ecp5, base, large, or that of a board: ulx3s, ecpix5.",
+        metavar="NAME",
+        rich_help_panel=MACHINE,
     ),
 ]
 ConfigFile = Annotated[

@@ -7,9 +7,11 @@ from typing import Any
 from amaranth.lib import wiring
 
 from ..hw.config import AcceleratorConfig
+from .constraints import DEFAULT_PERIOD, constraint_files
 from .files import write_json, write_text
 from .header import isa_header
 from .manifest import manifest
+from .packaging import CORE, VIVADO, fusesoc_core, vivado_script
 from .registers import systemrdl, write_c_header, write_html
 from .verilog import emit, header
 
@@ -18,13 +20,17 @@ TOP = "accelerator"
 
 
 def generate(
-    config: AcceleratorConfig, component: wiring.Component, folder: Path
+    config: AcceleratorConfig,
+    component: wiring.Component,
+    folder: Path,
+    period: float = DEFAULT_PERIOD,
 ) -> dict[str, Any]:
     """Write the accelerator and what goes with it into `folder`.
 
     ``accelerator.v`` and ``lint.vlt`` (waivers for ``verilator -Wall``), ``registers.rdl`` with
-    ``ageha_registers.h`` and ``registers/index.html``, ``ageha_isa.h``, and ``manifest.json``,
-    which names the others and is written last.
+    ``ageha_registers.h`` and ``registers/index.html``, ``ageha_isa.h``, the files of
+    ``constraints/``, ``accelerator.core`` (FuseSoC), ``vivado/package_ip.tcl``, and
+    ``manifest.json``, which names the others and is written last.
 
     Parameters
     ----------
@@ -34,6 +40,8 @@ def generate(
         The accelerator. It cannot be elaborated again.
     folder : Path
         Made if absent; files of the same name are replaced.
+    period : float
+        Nanoseconds of the clock in the constraints, 1 to 1000.
 
     Returns
     -------
@@ -42,9 +50,13 @@ def generate(
 
     Raises
     ------
+    ConfigError
+        If the period is out of range.
     OSError
         If a file cannot be written.
     """
+    texts = {f"constraints/{name}": text for name, text in constraint_files(period).items()}
+    texts |= {CORE: fusesoc_core(TOP), VIVADO: vivado_script(TOP)}
     verilog = emit(component, TOP)
     write_text(folder / f"{TOP}.v", f"{header(config)}\n{verilog.text}")
     waivers = importlib.resources.files(__package__).joinpath("lint.vlt").read_text("utf-8")
@@ -54,6 +66,8 @@ def generate(
     write_c_header(registers, folder / "ageha_registers.h")
     write_html(registers, folder / "registers")
     write_text(folder / "ageha_isa.h", isa_header(config))
+    for name, text in texts.items():
+        write_text(folder / name, text)
     content = manifest(config, verilog, folder)
     write_json(folder / "manifest.json", content)
     return content

@@ -310,19 +310,6 @@ PRESETS: Mapping[str, AcceleratorConfig] = {
 """The named configurations."""
 
 
-def preset(name: str) -> AcceleratorConfig:
-    """Return the preset called `name`.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such preset.
-    """
-    if name not in PRESETS:
-        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, not {name!r}")
-    return PRESETS[name]
-
-
 def _merge(values: dict[str, Any], path: list[str], value: Any, full: str) -> None:
     head, *rest = path
     if head not in values:
@@ -370,6 +357,35 @@ def override(config: AcceleratorConfig, settings: Mapping[str, Any]) -> Accelera
         axi=AxiConfig(**values["axi"]),
         controller=ControllerConfig(**values["controller"]),
     )
+
+
+_SMALL = {
+    "array.block": 1,
+    "array.partial_rows": 0,
+    "axi.address_width": 32,
+    "scratchpad.bytes": 64 << 10,
+}
+"""Without compressed operands and stationary flows, which take more room than a board has; the
+scratchpad is large enough for `ageha run --workload digits`."""
+
+BOARD_PRESETS: Mapping[str, AcceleratorConfig] = {
+    name: override(PRESETS["tiny"], {"name": name, **_SMALL}) for name in ("ulx3s", "ecpix5")
+}
+"""What fits a board together with its memory, by the name of the board."""
+
+
+def preset(name: str) -> AcceleratorConfig:
+    """Return the preset called `name`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such preset.
+    """
+    presets = {**PRESETS, **BOARD_PRESETS}
+    if name not in presets:
+        raise ConfigError(f"preset must be one of {', '.join(presets)}, not {name!r}")
+    return presets[name]
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -1,7 +1,8 @@
-"""`ageha synth`: what a machine needs of an FPGA, by module."""
+"""`ageha synth`: what a machine needs of an FPGA, by module; bitstreams of boards."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,8 +13,13 @@ from ...bench.resources import Unit
 from ...gen.synthesis import TARGETS, Resources, SynthesisError, Target, find_tool
 from ..console import messages, output, step
 from ..errors import InputError, input_errors
-from ..options import ConfigFile, JsonFile, Preset, Settings, machine
+from ..options import MACHINE, ConfigFile, JsonFile, Settings, machine
 from ..output import require_writable, write_json
+from .synth_board import board_option, synth_board
+
+BOARD = "Board"
+DEFAULT_PRESET = "ecp5"
+DEFAULT_FOLDER = Path("build/board")
 
 
 @dataclass(frozen=True)
@@ -119,13 +125,52 @@ def synth(
         bool, typer.Option("--place", help="Also place and route, for the fastest clock (ECP5).")
     ] = False,
     seed: Annotated[int, typer.Option(help="Of the placement.", min=1, metavar="NUMBER")] = 1,
-    preset: Preset = "ecp5",
+    board: Annotated[
+        str | None,
+        typer.Option(
+            help="Make a bitstream for this board instead: ulx3s or ecpix5.",
+            metavar="NAME",
+            rich_help_panel=BOARD,
+        ),
+    ] = None,
+    clock: Annotated[
+        int | None,
+        typer.Option(
+            help="Clock of the machine on the board, 5 to 200; the board's default if absent.",
+            metavar="MHZ",
+            rich_help_panel=BOARD,
+        ),
+    ] = None,
+    folder: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Where the bitstream and its sources go.",
+            metavar="FOLDER",
+            rich_help_panel=BOARD,
+        ),
+    ] = DEFAULT_FOLDER,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="The machine: tiny, ecp5, base, large; ecp5, or that of the board, if absent.",
+            metavar="NAME",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
     json_file: JsonFile = None,
 ) -> None:
     """Synthesise a machine with yosys and show what each module needs, with all that is in it."""
-    parameters = machine(preset, config, settings)
+    chosen = None if board is None else board_option(board)
+    parameters = machine(preset or board or DEFAULT_PRESET, config, settings)
+    if chosen is not None:
+        synth_board(chosen, parameters, clock, seed, folder, json_file)
+        return
+    if clock is not None:
+        raise InputError("--clock needs --board: without one, nothing is placed for a clock")
     device = device_named(target)
     if place and device.capacity is None:
         raise InputError(f"--place needs --target ecp5-85k, not {target}, which is synthesis only")

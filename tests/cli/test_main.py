@@ -42,7 +42,10 @@ def test_program_sets_the_exit_status():
 @pytest.mark.parametrize(
     ("options", "texts"),
     [
-        (["--preset", "huge"], ["preset must be one of tiny, ecp5, base, large, not 'huge'"]),
+        (
+            ["--preset", "huge"],
+            ["preset must be one of tiny, ecp5, base, large, ulx3s, ecpix5, not 'huge'"],
+        ),
         (["--set", "array.depth=3"], ["array.depth is no parameter"]),
         (["--set", "array.rows"], ["NAME=VALUE", "array.rows"]),
         (["--set", "array.rows=0"], ["array.rows", "power of two from 4 to 64", "not 0"]),

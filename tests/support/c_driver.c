@@ -3,10 +3,14 @@
  *
  *   c_driver open FILE...                             what is said of each program file
  *   c_driver registers FILE                           checks on registers that are plain memory
- *   c_driver run LIBRARY MODE (FILE INPUT OUTPUT)...  programs, one after the other, on the
+ *   c_driver run LIBRARY MODE (FILE INPUT OUTPUT WINDOW)...
+ *                                                     programs, one after the other, on the
  *                                                     simulated machine; MODE: poll, interrupt
+ *   c_driver fail LIBRARY MODE (FILE WINDOW OFFSET RESPONSE)...
+ *                                                     likewise, with programs that may stop; the
+ *                                                     memory answers so there unless it is zero
  *
- * INPUT and OUTPUT are the whole window DATA before and after; an empty INPUT leaves it as loaded.
+ * INPUT is the whole window DATA before, OUTPUT a window after; an empty INPUT leaves it as loaded.
  */
 #include <dlfcn.h>
 #include <inttypes.h>
@@ -22,6 +26,8 @@
 #define WATCHDOG 100000u
 #define POLLS 1000000u
 #define CYCLES 10000000u
+#define FAILURE_WATCHDOG 3000u
+#define ARGUMENTS 4 /* Of one program on the command line. */
 
 struct file {
     uint8_t *bytes;
@@ -128,6 +134,8 @@ struct simulation {
     uint32_t (*write_register)(void *, uint32_t, uint32_t);
     uint32_t (*run)(void *, uint64_t);
     uint64_t (*violation_count)(void *);
+    void (*add_fault)(void *, uint64_t, uint64_t, uint32_t, uint32_t, uint32_t);
+    void (*clear_faults)(void *);
     unsigned barriers;
 };
 
@@ -162,6 +170,8 @@ static void open_simulation(struct simulation *simulation, const char *path)
     FIND(simulation, write_register);
     FIND(simulation, run);
     FIND(simulation, violation_count);
+    FIND(simulation, add_fault);
+    FIND(simulation, clear_faults);
     simulation->harness = simulation->create(MEMORY_ADDRESS, MEMORY_BYTES);
     simulation->configure(simulation->harness, &settings);
 }
@@ -229,14 +239,47 @@ static void run_program(struct simulation *simulation, struct ageha_device *devi
     printf("%s %" PRIu32 " %" PRIu64 "\n", error.name, error.index, error.address);
     printf("%" PRIu64 " %" PRIu64 "\n", ageha_device_counter(device, instructions),
            ageha_device_counter(device, dram_written_bytes));
-    write_file(paths[2], ageha_device_window(device, DATA), device->windows[DATA].bytes);
+    const uint32_t output = (uint32_t)strtoul(paths[3], NULL, 0);
+    write_file(paths[2], ageha_device_window(device, output), device->windows[output].bytes);
     if (status == AGEHA_STATUS_STOPPED && ageha_device_reset(device) != AGEHA_STATUS_OK)
         fail("the soft reset does not end");
     free(input.bytes);
     free(file.bytes);
 }
 
-static int run_programs(const char *library, bool interrupt, int count, char **paths)
+static void fail_program(struct simulation *simulation, struct ageha_device *device,
+                         char **arguments, bool interrupt)
+{
+    struct file file = read_file(arguments[0]);
+    const uint32_t window = (uint32_t)strtoul(arguments[1], NULL, 0);
+    const uint32_t response = (uint32_t)strtoul(arguments[3], NULL, 0);
+    struct ageha_program program;
+    struct ageha_error error;
+    enum ageha_status status = ageha_program_open(&program, file.bytes, file.size);
+    if (status == AGEHA_STATUS_OK)
+        status = ageha_device_load(device, &program);
+    if (status != AGEHA_STATUS_OK)
+        fail(ageha_status_text(status));
+    if (response) {
+        uint64_t place = MEMORY_ADDRESS + device->windows[window].offset;
+        place += strtoul(arguments[2], NULL, 0);
+        simulation->add_fault(simulation->harness, place, place + 1, 1, 1, response);
+    }
+    ageha_device_enable_interrupt(device, interrupt);
+    if (ageha_device_start(device, FAILURE_WATCHDOG) != AGEHA_STATUS_OK)
+        fail("the program does not start");
+    show(finish(simulation, device, interrupt));
+    (void)ageha_device_error(device, &error);
+    printf("%s %" PRIu32 " %" PRIu64 "\n", error.name, error.index, error.address);
+    if (ageha_device_reset(device) != AGEHA_STATUS_OK || ageha_device_error(device, &error))
+        fail("the soft reset does not forget the error");
+    simulation->clear_faults(simulation->harness);
+    free(file.bytes);
+}
+
+typedef void action(struct simulation *, struct ageha_device *, char **, bool);
+
+static int run_programs(action *act, const char *library, bool interrupt, int count, char **rest)
 {
     struct simulation simulation = {0};
     open_simulation(&simulation, library);
@@ -249,8 +292,8 @@ static int run_programs(const char *library, bool interrupt, int count, char **p
         .memory_address = MEMORY_ADDRESS,
         .memory_bytes = MEMORY_BYTES,
     };
-    for (int place = 0; place + 2 < count; place += 3)
-        run_program(&simulation, &device, paths + place, interrupt);
+    for (int place = 0; place + ARGUMENTS <= count; place += ARGUMENTS)
+        act(&simulation, &device, rest + place, interrupt);
     if (ageha_device_window(&device, AGEHA_CONTROLLER_WINDOWS))
         fail("there is a window too many");
     if (simulation.barriers == 0)
@@ -267,9 +310,13 @@ int main(int count, char **arguments)
         return open_files(count - 2, arguments + 2);
     if (count == 3 && strcmp(arguments[1], "registers") == 0)
         return check_registers(arguments[2]);
-    if (count > 4 && strcmp(arguments[1], "run") == 0)
-        return run_programs(arguments[2], strcmp(arguments[3], "interrupt") == 0, count - 4,
-                            arguments + 4);
+    if (count <= 4)
+        fail("too few arguments");
+    const bool interrupt = strcmp(arguments[3], "interrupt") == 0;
+    if (strcmp(arguments[1], "run") == 0)
+        return run_programs(run_program, arguments[2], interrupt, count - 4, arguments + 4);
+    if (strcmp(arguments[1], "fail") == 0)
+        return run_programs(fail_program, arguments[2], interrupt, count - 4, arguments + 4);
     fail("unknown arguments");
     return 1;
 }

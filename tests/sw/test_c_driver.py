@@ -16,13 +16,17 @@ from ageha.gen.header import isa_header
 from ageha.gen.registers import systemrdl, write_c_header
 from ageha.hw.config import INSTRUCTION_BYTES, PRESETS, AcceleratorConfig, override
 from ageha.hw.isa import ErrorCode, Opcode
-from ageha.sw.driver import DeviceError, run_program
+from ageha.sw.compiler import compile_encoder
+from ageha.sw.driver import WINDOW_ALIGNMENT, DeviceError, run_program
+from ageha.sw.frontend.synthetic import synthetic_bert
 from ageha.sw.instruction import encode
 from ageha.sw.program import FILE_HEADER, SEGMENT_HEADER, WINDOW_HEADER, Program, Segment, Window
 from ageha.sw.program_header import program_header
 from ageha.sw.tensor import Tensor
+from ageha.verif import failures
+from ageha.verif.compressed_failures import compressed_failures
 from ageha.verif.devices.golden import GoldenDevice
-from ageha.verif.devices.library import build
+from ageha.verif.devices.library import DECODE_ERROR, SLAVE_ERROR, build
 from ageha.verif.program_builder import DATA
 from ageha.verif.programs import random_program
 
@@ -30,6 +34,8 @@ TINY = PRESETS["tiny"]
 REPOSITORY = Path(__file__).resolve().parents[2]
 DRIVER = REPOSITORY / "sw" / "c"
 SOURCES = (DRIVER / "ageha_driver.c", DRIVER / "ageha_program.c")
+MEMORY_ADDRESS = 0x4000_0000
+"""Where c_driver.c puts the memory."""
 HARNESS = REPOSITORY / "tests" / "support" / "c_driver.c"
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{DRIVER}", "-I.")
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -214,7 +220,7 @@ def test_programs_run_on_the_verilog(folder: Path, tmp_path: Path, mode: str) ->
     outputs = {}
     for place, (program, inputs) in enumerate(runs()):
         paths = [tmp_path / f"{place}.{kind}" for kind in ("program", "input", "output")]
-        arguments += paths
+        arguments += [*paths, str(DATA)]
         program.save(paths[0])
         paths[1].write_bytes(data_image(program, inputs))
         try:
@@ -238,6 +244,66 @@ def test_programs_run_on_the_verilog(folder: Path, tmp_path: Path, mode: str) ->
         for tensor in program.outputs:
             data = image[tensor.offset : tensor.offset + tensor.size]
             np.testing.assert_array_equal(tensor.unpack(data), arrays[tensor.name])
+
+
+@pytest.mark.parametrize("mode", ["poll", "interrupt"])
+def test_an_encoder_layer_runs_on_the_verilog(folder: Path, tmp_path: Path, mode: str) -> None:
+    """Compiled, not written for the test: the output has every bit of the golden machine's."""
+    program = compile_encoder(synthetic_bert(), TINY, 8)
+    (source,), (target,) = program.inputs, program.outputs
+    generator = np.random.default_rng(5)
+    inputs = {source.name: generator.integers(-4096, 4096, source.shape).astype(np.int16)}
+    golden = run_program(GoldenDevice(TINY, 1 << 20), program, inputs)
+    assert source.window == DATA
+    paths = [tmp_path / name for name in ("program", "input", "output")]
+    program.save(paths[0])
+    paths[1].write_bytes(data_image(program, inputs))
+    printed = call(folder, "run", build(TINY), mode, *paths, str(target.window))
+    counters = golden.counters
+    assert printed == [
+        "all is well",
+        "NONE 0 0",
+        f"{counters['instructions']} {counters['dram_written_bytes']}",
+    ]
+    data = paths[2].read_bytes()[target.offset : target.offset + target.size]
+    np.testing.assert_array_equal(target.unpack(data), golden.outputs[target.name])
+
+
+def every_failure() -> list[failures.Failure]:
+    """Return programs that stop, at least one for each error that the machine knows."""
+    found = [
+        *failures.instruction_failures(TINY),
+        *failures.bus_failures(TINY),
+        *failures.controller_failures(TINY),
+        next(compressed_failures(TINY)),
+    ]
+    assert {failure.code for failure in found} | {ErrorCode.NONE} == set(ErrorCode)
+    return found
+
+
+@pytest.mark.parametrize("mode", ["poll", "interrupt"])
+def test_every_error_of_the_machine_by_name(folder: Path, tmp_path: Path, mode: str) -> None:
+    """Code, instruction and address are right, and after all of them a program still runs."""
+    arguments: list[str | Path] = []
+    expected = []
+    for place, failure in enumerate(every_failure()):
+        path = tmp_path / f"{place}.program"
+        failure.program.save(path)
+        error = failure.bus_error
+        response = 0 if error is None else DECODE_ERROR if error.decode else SLAVE_ERROR
+        where = (error.window, error.offset) if error else (0, 0)
+        arguments += [path, *map(str, where), str(response)]
+        address = MEMORY_ADDRESS
+        bases = []
+        for window in failure.program.windows:
+            bases.append(address)
+            address += -(-window.size // WINDOW_ALIGNMENT) * WINDOW_ALIGNMENT
+        expected += ["the machine has stopped the program"]
+        expected += [f"{failure.code.name} {failure.index} {failure.reported(bases)}"]
+    last = tmp_path / "last.program"
+    failures.copy_program(TINY).save(last)
+    printed = call(folder, "fail", build(TINY), mode, *arguments, last, "0", "0", "0")
+    assert printed == [*expected, "all is well", "NONE 0 0"]
 
 
 @pytest.mark.parametrize("windows", [1, 8])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.metadata
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,21 +152,40 @@ def _open(path: Path) -> ctypes.CDLL:
     return library
 
 
-def _verilog(config: AcceleratorConfig) -> str:
-    """Return the Verilog of `config`, kept as long as parameters and sources are the same."""
+def emitted(what: str, config: AcceleratorConfig, emit: Callable[[], str]) -> str:
+    """Return the Verilog of a design, kept as long as parameters and sources are the same.
+
+    Parameters
+    ----------
+    what : str
+        Tells designs of the same parameters apart.
+    config : AcceleratorConfig
+    emit : callable
+        Returns the Verilog.
+    """
     sources = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
     key = digest(
+        what,
         json.dumps(config.to_dict(), sort_keys=True),
         importlib.metadata.version("amaranth"),
         *(path.read_text() for path in sources),
     )
 
-    def emit(folder: Path) -> None:
+    def write(folder: Path) -> None:
+        (folder / "design.v").write_text(emit())
+
+    return (cached("design", key, write) / "design.v").read_text()
+
+
+def _verilog(config: AcceleratorConfig) -> str:
+    """Return the Verilog of the accelerator of `config`."""
+
+    def emit() -> str:
         from ...hw.accelerator import Accelerator
 
-        (folder / "design.v").write_text(elaborate(Accelerator(config)))
+        return elaborate(Accelerator(config))
 
-    return (cached("design", key, emit) / "design.v").read_text()
+    return emitted("accelerator", config, emit)
 
 
 def build(config: AcceleratorConfig) -> Path:
