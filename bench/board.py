@@ -9,7 +9,6 @@ from ..gen.bitstream import (
     BITSTREAM,
     CONFIGURATION,
     NETLIST,
-    PACKAGES,
     PACKING_TOOL,
     PLACEMENT_TOOL,
     REPORT,
@@ -41,7 +40,7 @@ def require_board_tools() -> None:
         Naming the first tool that is missing, and its package.
     """
     for name in (SYNTHESIS_TOOL, PLACEMENT_TOOL, PACKING_TOOL):
-        find_tool(name, PACKAGES.get(name, ""))
+        find_tool(name)
 
 
 def build_board(

