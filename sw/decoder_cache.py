@@ -14,8 +14,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from .decoder_quantise import QuantisedDecoderLayer
+from .decoder_reference import LayerCache
+from .frontend.llama import LlamaConfig
 from .gir import WORD, Buffer, Graph
 from .passes.decoder_tiling import DecoderShape
+from .quantise import WEIGHT_LIMIT
+from .scale import ScaleVector
 from .tensor import Tensor
 
 PARTS = {"keys": "int8", "values": "int8", "scales": "uint64"}
@@ -71,6 +76,29 @@ class HostCache:
         keys = [values for name, values in self.tensors.items() if name.endswith(".keys")]
         return len(keys[0]) if keys else 0
 
+    @classmethod
+    def from_float(
+        cls,
+        config: LlamaConfig,
+        layers: Sequence[tuple[int, QuantisedDecoderLayer]],
+        caches: Sequence[LayerCache],
+    ) -> HostCache:
+        """Return what the machine would keep of `caches`, those of equalised layers.
+
+        See `sw.decoder_quantise.equalise`.
+        """
+        tensors: dict[str, NDArray] = {}
+        for (number, layer), cache in zip(layers, caches, strict=True):
+            keys, scales = _quantise_keys(config, cache.keys)
+            unit = layer.value_scale.to_float()[0]
+            values = np.clip(np.rint(cache.values / unit), -WEIGHT_LIMIT, WEIGHT_LIMIT)
+            tensors |= {
+                f"{number}.keys": keys,
+                f"{number}.values": values.astype(np.int8),
+                f"{number}.scales": scales,
+            }
+        return cls(tensors)
+
     def append(self, outputs: Mapping[str, NDArray]) -> HostCache:
         """Return the caches after a program gave `outputs`."""
         grown = {}
@@ -82,3 +110,14 @@ class HostCache:
             before = [self.tensors[title]] if title in self.tensors else []
             grown[title] = np.concatenate([*before, outputs[name]], axis=axis)
         return HostCache(grown)
+
+
+def _quantise_keys(
+    config: LlamaConfig, keys: NDArray[np.float64]
+) -> tuple[NDArray[np.int8], NDArray[np.uint64]]:
+    """Return int8 keys and their scale words, [key heads, tokens]."""
+    heads = keys.reshape(len(keys), config.key_heads, config.head_width)
+    scale = np.maximum(np.abs(heads).max(axis=2), 1e-9) / WEIGHT_LIMIT
+    rounded = np.rint(heads / scale[..., None]).astype(np.int8)
+    words = ScaleVector.from_float(scale.T.reshape(-1)).pack()
+    return rounded.reshape(keys.shape), words.reshape(config.key_heads, len(keys))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from ..hw.config import AcceleratorConfig
 from ..hw.isa import Opcode
-from .calibrate import LayerRanges
 from .compiler import MAXIMUM_HIDDEN, PASSES, WORD_ELEMENTS
 from .cost import cycles
 from .decoder_cache import cache_tensors
@@ -56,7 +55,7 @@ def compile_decoder(
     layers: Sequence[int] = (0,),
     *,
     capacity: int | None = None,
-    ranges: Mapping[int, LayerRanges] | None = None,
+    quantised: Sequence[tuple[int, QuantisedDecoderLayer]] | None = None,
     tiling: DecoderTiling | None = None,
     dump_after: str | None = None,
     dump: Callable[[str], None] = print,
@@ -76,8 +75,9 @@ def compile_decoder(
     capacity : int, optional
         Tokens that the cache has room for; by default as many as there will be. Programs of one
         capacity and the same layers lay the cache out in the same way.
-    ranges : mapping of int to LayerRanges, optional
-        What calibration saw in each of `layers`; random tokens are run if left out.
+    quantised : sequence of tuple, optional
+        Number and quantised form of each of `layers`; by default `quantise_decoder` makes them
+        from what calibration sees in random tokens.
     tiling : DecoderTiling, optional
         How to cut the layers; chosen if left out.
     dump_after : str, optional
@@ -98,11 +98,13 @@ def compile_decoder(
         shape, or the scratchpad is too small.
     """
     started = time.perf_counter()
-    _check_layers(model.config, layers, dump_after)
+    if dump_after is not None and dump_after not in PASSES:
+        raise CompileError(f"dump_after must be one of {', '.join(PASSES)}, not {dump_after!r}")
+    check_model(model.config, layers)
     capacity = _check_tokens(model.config, tokens, past, capacity)
-    if ranges is None:
+    if quantised is None:
         ranges = calibrate_decoder(model, layers, calibration_tokens(model))
-    quantised = quantise_decoder(model, layers, dict(ranges))
+        quantised = quantise_decoder(model, layers, ranges)
     texts: dict[str, str] = {}
 
     def on_pass(name: str, result: Graph) -> None:
@@ -179,9 +181,14 @@ def _multiply_adds(shape: DecoderShape) -> int:
     return tokens * model.hidden * channels + 2 * pairs * model.query_width
 
 
-def _check_layers(config: LlamaConfig, layers: Sequence[int], dump_after: str | None) -> None:
-    if dump_after is not None and dump_after not in PASSES:
-        raise CompileError(f"dump_after must be one of {', '.join(PASSES)}, not {dump_after!r}")
+def check_model(config: LlamaConfig, layers: Sequence[int]) -> None:
+    """Check that a machine can run `layers` of a model.
+
+    Raises
+    ------
+    CompileError
+        If a layer is not there, or a size is not supported.
+    """
     if not layers:
         raise CompileError("layers must name at least 1 layer, not 0")
     for number in layers:

@@ -169,7 +169,7 @@ def quantise_decoder_layer(
     CompileError
         If a parameter does not fit its format.
     """
-    layer, ranges = _equalise(config, layer, ranges)
+    layer, ranges = equalise(config, layer, ranges)
     fractions = _fractions(ranges, residual)
     base = math.log2(math.e) / math.sqrt(config.head_width)
     limit = ranges.largest("value") * MARGIN
@@ -247,10 +247,18 @@ def _columns(*weights: Matrix) -> NDArray[np.float64]:
     return np.max([np.abs(weight).max(axis=0) for weight in weights], axis=0).astype(np.float64)
 
 
-def _equalise(
+def equalise(
     config: LlamaConfig, layer: DecoderLayer, ranges: LayerRanges
 ) -> tuple[DecoderLayer, LayerRanges]:
-    """Even out channels where a factor on one side can be taken back on the other."""
+    """Even out channels where a factor on one side can be taken back on the other.
+
+    Returns
+    -------
+    DecoderLayer
+        It computes the same; keys and values are those of the machine.
+    LayerRanges
+        What it sees where the layer saw `ranges`.
+    """
     seen = dict(ranges.channels)
     before = balance(seen["normed"], _columns(layer.query, layer.key, layer.value), 0.5)
     after = balance(seen["hidden"], _columns(layer.gate, layer.up), 0.5)

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from ...bench.attention import LENGTHS, measure_layer
+from ...bench.decode import LENGTHS as DECODE_LENGTHS
 from ...bench.energy import energy_figures
 from ...bench.execute import build_library
 from ...bench.fabnet import LENGTHS as BLOCK_LENGTHS
@@ -42,6 +43,7 @@ from ..options import (
 from ..output import require_writable, write_file, write_json
 from ..page.page import render_page
 from .bench_blocks import bench_blocks
+from .bench_decode import bench_decode
 from .run import read_minilm
 
 
@@ -51,6 +53,7 @@ class WorkloadChoice(Enum):
     MINILM = "minilm"
     FNET = "fnet"
     FABNET_BASE = "fabnet-base"
+    DECODE = "decode"
 
 
 bench = typer.Typer(help="Measure; every figure comes from the hardware's counters.")
@@ -86,14 +89,17 @@ def attention(
     workload: Annotated[
         WorkloadChoice,
         typer.Option(
-            help="minilm: real sentences; fnet, fabnet-base: blocks with random weights.",
-            metavar="minilm|fnet|fabnet-base",
+            help="minilm: real sentences; fnet, fabnet-base: blocks with random weights; decode: "
+            "one token through a decoder layer.",
+            metavar="minilm|fnet|fabnet-base|decode",
         ),
     ] = WorkloadChoice.MINILM,
     sequence: Annotated[
         list[int] | None,
         typer.Option(
-            help="Tokens. Repeatable; 32, 128, 256 by default, 128 for blocks.", metavar="N"
+            help="Tokens, those in the cache for decode. Repeatable; 32, 128, 256 by default, 128 "
+            "for blocks, 128 to 1024 for decode.",
+            metavar="N",
         ),
     ] = None,
     layers: Annotated[
@@ -121,6 +127,9 @@ def attention(
     require_writable("--report", page)
     if workload is WorkloadChoice.MINILM:
         title, runs = _minilm_runs(parameters, memory_settings, layers, sequence or LENGTHS)
+    elif workload is WorkloadChoice.DECODE:
+        title = "decode, a layer of TinyLlama's sizes, random weights"
+        runs = bench_decode(sequence or DECODE_LENGTHS, parameters, memory_settings)
     else:
         title, lengths = f"{workload.value}, random weights", sequence or BLOCK_LENGTHS
         runs = bench_blocks(workload.value, lengths, parameters, memory_settings)

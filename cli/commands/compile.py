@@ -10,8 +10,11 @@ from rich.text import Text
 from ...bench.digits import compile_digits
 from ...hw.config import AcceleratorConfig
 from ...sw.compiler import compile_encoder
+from ...sw.decoder_compiler import compile_decoder
 from ...sw.errors import CompileError, FrontendError
 from ...sw.frontend.bert import load
+from ...sw.frontend.llama import is_llama
+from ...sw.frontend.llama import load as load_llama
 from ...sw.program import Program
 from ..console import output, step
 from ..errors import InputError, input_errors
@@ -35,8 +38,9 @@ def compile_model(
     masked: bool,
     dump_after: str | None,
     weights: Path | None = None,
+    past: int = 0,
 ) -> Program:
-    """Return the program of a model.
+    """Return the program of a model, of the family that its configuration names.
 
     Raises
     ------
@@ -49,6 +53,16 @@ def compile_model(
         with input_errors(FrontendError, CompileError), step("Compiling"):
             return compile_digits(config, dump_after)
     folder = None if source == MINILM else Path(source)
+    with input_errors(FrontendError):
+        if folder is not None and is_llama(folder):
+            if len(sequence) > 1 or masked or weights:
+                raise InputError(
+                    "a decoder takes one --sequence, and neither --masked nor --weights"
+                )
+            tokens = (sequence or [DEFAULT_TOKENS])[0]
+            return _compile_decoder(folder, config, (past, tokens), layers, dump_after)
+    if past:
+        raise InputError("--past goes with a decoder only")
     with input_errors(FrontendError, CompileError):
         with step("Reading the model"):
             model = load(folder, weights)
@@ -62,6 +76,23 @@ def compile_model(
                 masked=masked,
                 dump_after=dump_after,
             )
+
+
+def _compile_decoder(
+    folder: Path,
+    config: AcceleratorConfig,
+    tokens: tuple[int, int],
+    layers: str,
+    dump_after: str | None,
+) -> Program:
+    """Return the program for some tokens after others."""
+    past, new = tokens
+    with input_errors(FrontendError, CompileError):
+        with step("Reading the model"):
+            model = load_llama(folder)
+        chosen = parse_layers(layers, model.config.layers)
+        with step("Compiling"):
+            return compile_decoder(model, config, new, past, chosen, dump_after=dump_after)
 
 
 def compile_command(
@@ -81,7 +112,7 @@ def compile_command(
         typer.Option(help="Tokens of a sentence; repeated: a batch. 32 by default.", metavar="N"),
     ] = None,
     layers: Annotated[
-        str, typer.Option(help="Encoder layers: 0, 0,2, 0-5 or all.", metavar="LAYERS")
+        str, typer.Option(help="Layers: 0, 0,2, 0-5 or all.", metavar="LAYERS")
     ] = "0",
     masked: Annotated[
         bool,
@@ -95,17 +126,26 @@ def compile_command(
             metavar="PASS",
         ),
     ] = None,
+    past: Annotated[
+        int, typer.Option(help="Tokens in the cache of a decoder.", metavar="COUNT")
+    ] = 0,
     weights: Weights = None,
     preset: Preset = "base",
     config: ConfigFile = None,
     settings: Settings = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Compile encoder layers of a model to a program file, a listing and a C header."""
+    """Compile layers of a model to a program file, a listing and a C header.
+
+    With a folder of the LLaMA family (config.json tells), the program takes --sequence tokens after
+    --past others, whose keys and values it finds in DRAM, where it leaves those of the new ones.
+    """
     parameters = machine(preset, config, settings)
     require_writable_folder("--output", target)
     require_writable("--json", json_file)
-    program = compile_model(model, parameters, sequence or [], layers, masked, dump_after, weights)
+    program = compile_model(
+        model, parameters, sequence or [], layers, masked, dump_after, weights, past
+    )
     name = model if model in (MINILM, DIGITS) else Path(model).resolve().name
     with staged_folder("--output", target) as folder:
         write_program(folder, name, program)
@@ -114,7 +154,7 @@ def compile_command(
     record = {
         "bench": "compile",
         "preset": parameters.name,
-        "case": name if name == DIGITS else _case(name, layers, sequence or [DEFAULT_TOKENS]),
+        "case": name if name == DIGITS else _case(name, layers, sequence or [DEFAULT_TOKENS], past),
         "seconds": metadata["seconds"],
         "instructions": program.instructions,
         "candidates": metadata["candidates"],
@@ -123,8 +163,9 @@ def compile_command(
     write_json("--json", json_file, [record])
 
 
-def _case(name: str, layers: str, lengths: list[int]) -> str:
-    return f"{name} layers {layers} S={'+'.join(map(str, lengths))}"
+def _case(name: str, layers: str, lengths: list[int], past: int) -> str:
+    after = f" after {past}" if past else ""
+    return f"{name} layers {layers} S={'+'.join(map(str, lengths))}{after}"
 
 
 def _table(program: Program, files: str) -> Table:

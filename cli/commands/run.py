@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ...bench.chrome_trace import chrome_trace
+from ...bench.decode import LENGTHS as DECODE_LENGTHS
 from ...bench.minilm import SENTENCES, Job, MiniLm
 from ...bench.record import Case, RunRecord
 from ...hw.config import AcceleratorConfig
@@ -39,6 +40,7 @@ from ..output import (
 )
 from ..page.page import render_page
 from ..tables import case_table, embedding_table
+from .run_decode import run_decode_workload
 from .run_digits import run_digits
 from .run_program import run_program_file
 
@@ -48,6 +50,7 @@ class WorkloadChoice(Enum):
 
     MINILM = "minilm"
     DIGITS = "digits"
+    DECODE = "decode"
 
 
 def run(
@@ -66,8 +69,9 @@ def run(
     workload: Annotated[
         WorkloadChoice,
         typer.Option(
-            help="minilm: sentences; digits: a butterfly network on images.",
-            metavar="minilm|digits",
+            help="minilm: sentences; digits: a butterfly network on images; decode: a token "
+            "through a decoder of the LLaMA family.",
+            metavar="minilm|digits|decode",
         ),
     ] = WorkloadChoice.MINILM,
     layers: Annotated[
@@ -83,6 +87,9 @@ def run(
     images: Annotated[
         int, typer.Option(help="Test images of the workload digits.", metavar="COUNT")
     ] = TEST_IMAGES,
+    sequence: Annotated[
+        int, typer.Option(help="Tokens in the cache of the workload decode.", metavar="COUNT")
+    ] = DECODE_LENGTHS[0],
     target: Annotated[
         Path,
         typer.Option("-o", "--output", metavar="FOLDER", help="Where run.json and the report go."),
@@ -116,6 +123,13 @@ def run(
         if text or model or weights or program:
             raise InputError("--workload digits takes no PROGRAM, --text, --model or --weights")
         run_digits(parameters, used, memory_settings, images, target, json_file)
+        return
+    if workload is WorkloadChoice.DECODE:
+        if text or weights or program:
+            raise InputError("--workload decode takes no PROGRAM, --text or --weights")
+        run_decode_workload(
+            parameters, used, memory_settings, (model, layers), sequence, target, json_file
+        )
         return
     if program is not None:
         if text or model or weights:

@@ -8,7 +8,11 @@ from ageha.bench.execute import memory_bytes
 from ageha.hw.config import AcceleratorConfig
 from ageha.sw.decoder_cache import HostCache
 from ageha.sw.decoder_compiler import compile_decoder
-from ageha.sw.decoder_quantise import calibrate_decoder, calibration_tokens
+from ageha.sw.decoder_quantise import (
+    calibrate_decoder,
+    calibration_tokens,
+    quantise_decoder,
+)
 from ageha.sw.decoder_reference import decoder, embed
 from ageha.sw.driver import run_program
 from ageha.sw.frontend.llama import LlamaModel
@@ -31,15 +35,15 @@ class Session:
         self.x = embed(self.model, tokens)
         self.expected, _ = decoder(self.model, self.x, self.layers)
         self.ranges = calibrate_decoder(self.model, self.layers, calibration_tokens(self.model))
+        self.quantised = quantise_decoder(self.model, self.layers, self.ranges)
         self.cache = HostCache()
         self.found = []
 
     def compile(self, tokens, **options):
         """Return the program of the next `tokens` tokens, and its inputs."""
         past = self.cache.tokens
-        program = compile_decoder(
-            self.model, self.config, tokens, past, self.layers, ranges=self.ranges, **options
-        )
+        options |= {"quantised": self.quantised}
+        program = compile_decoder(self.model, self.config, tokens, past, self.layers, **options)
         x = program.inputs[0].from_float(self.x[past : past + tokens])
         return program, {"input": x, **self.cache.tensors}
 

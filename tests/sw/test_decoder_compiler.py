@@ -7,7 +7,7 @@ from ageha.bench.execute import build_library, memory_bytes, run_golden, run_rtl
 from ageha.bench.measure import compulsory_bytes
 from ageha.hw.config import override, preset
 from ageha.sw.decoder_compiler import compile_decoder
-from ageha.sw.decoder_quantise import calibrate_decoder, quantise_decoder, scale_of
+from ageha.sw.decoder_quantise import calibrate_decoder, scale_of
 from ageha.sw.driver import run_program
 from ageha.sw.errors import CompileError
 from ageha.sw.frontend.synthetic_llama import synthetic_llama
@@ -115,7 +115,7 @@ def test_scale_of_values_is_that_of_the_machine(largest, fraction):
 
 def test_values_have_one_scale(small):
     session = Session(small, preset("tiny"), (0,), 9)
-    ((_, layer),) = quantise_decoder(small, [0], session.ranges)
+    ((_, layer),) = session.quantised
     session.advance(9)
     scale = layer.value_scale.to_float()[0]
     assert scale * 127 == pytest.approx(1.5 * session.ranges[0].largest("value"), rel=0.6)
