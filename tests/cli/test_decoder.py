@@ -81,7 +81,7 @@ def test_compile_refuses(folder, refused, tmp_path, arguments, message):
     [
         (["--sequence", "64"], "--sequence must be from 0 to 63, the limit of the model less one"),
         (["--text", "five"], "--workload decode takes no PROGRAM, --text or --weights"),
-        (["--layers", "7"], "--layers must be from 0 to 1, not 7"),
+        (["--sequence", "8", "--layers", "7"], "--layers must be from 0 to 1, not 7"),
     ],
 )
 def test_run_refuses(folder, refused, tmp_path, arguments, message):
