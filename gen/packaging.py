@@ -134,8 +134,9 @@ foreach name {{{REGISTERS} {MEMORY}}} {{
     if {{[llength [ipx::get_bus_interfaces -quiet $name -of_objects $core]] != 1}} {{
         error "Vivado has not inferred the bus $name"
     }}
-    ipx::associate_bus_interfaces -busif $name -clock {CLOCK} -reset {RESET} $core
+    ipx::associate_bus_interfaces -busif $name -clock {CLOCK} $core
 }}
+ipx::associate_bus_interfaces -clock {CLOCK} -reset {RESET} $core
 set reset [ipx::get_bus_interfaces {RESET} -of_objects $core]
 set polarity [ipx::add_bus_parameter POLARITY $reset]
 set_property value ACTIVE_HIGH $polarity
