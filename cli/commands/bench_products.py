@@ -8,6 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from ...bench.activations import INPUTS, OUTPUTS, ActivationBench, ActivationCase
+from ...bench.activations import SERIES as ACTIVATION_SERIES
+from ...bench.activations import TOKENS as ACTIVATION_TOKENS
 from ...bench.execute import build_library
 from ...bench.gemm import CASES, LARGE_CASES, GemmCase, measure_gemm
 from ...bench.scale_sim import ScaleSimError, reference_cycles
@@ -24,6 +27,9 @@ from ...sw.errors import CompileError, FrontendError
 from ...sw.frontend.bert import load
 from ...sw.gemm.flows import DENSE_FLOWS
 from ...sw.gemm.matrices import check_sizes
+from ...sw.sparsity.errors import SparsityError
+from ...sw.sparsity.kept import Kept, single_term
+from ...sw.sparsity.tasd import parse_series
 from ...verif.verilator import VerilatorError
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors, machine_errors
@@ -42,6 +48,20 @@ SPARSE_COLUMNS = (
     "ideal_speedup",
     "layer_speedup",
     "edp_improvement",
+    "relative_error",
+)
+
+
+ACTIVATION_COLUMNS = (
+    "case",
+    "series",
+    "cycles",
+    "utilization",
+    "speedup",
+    "ideal_speedup",
+    "vector_cycles",
+    "dense_vector_cycles",
+    "words",
     "relative_error",
 )
 
@@ -153,6 +173,43 @@ def sparse(
             with input_errors(CompileError), machine_errors(), step(description):
                 records.append(bench.measure(case, scheme))
     _finish(records, SPARSE_COLUMNS, json_file)
+
+
+def activations(
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this series, such as 4:8. Repeatable.", metavar="N:M"),
+    ] = None,
+    shape: Annotated[
+        str, typer.Option(help="Tokens, outputs and inputs of the product.", metavar="MxNxK")
+    ] = f"{ACTIVATION_TOKENS}x{OUTPUTS}x{INPUTS}",
+    preset: Preset = "base",
+    config: ConfigFile = None,
+    settings: Settings = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Measure products of activations of which the vector unit keeps N of every M.
+
+    GELU, quantisation and selection in one instruction, the product in another; cycles of each.
+    """
+    parameters = machine(preset, config, settings)
+    require_writable("--json", json_file)
+    sizes = parse_shape(shape)
+    case = ActivationCase(sizes.m, sizes.n, sizes.k)
+    largest = parameters.largest_kept_group
+    known = [text for text in ACTIVATION_SERIES if int(text.rpartition(":")[2]) <= largest]
+    chosen = keep or known or ACTIVATION_SERIES[:1]
+    with input_errors(SparsityError, prefix="--keep: "):
+        for text in chosen:
+            Kept(single_term(parse_series(text)), parameters).check(case.inputs)
+    library = _library(parameters)
+    with input_errors(CompileError), machine_errors(), step(f"{case.text}, dense"):
+        measured = ActivationBench(parameters, library, case)
+    records = []
+    for text in chosen:
+        with machine_errors(), step(f"{case.text}, {text}"):
+            records.append(measured.measure(text))
+    _finish(records, ACTIVATION_COLUMNS, json_file)
 
 
 def _library(config: AcceleratorConfig) -> Path:
