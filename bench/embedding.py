@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from ..hw.config import ArrayConfig
 from ..hw.isa import Activation
 from ..sw.calibrate import calibrate, calibration_tokens
-from ..sw.compiler import quantise_layers
+from ..sw.compiler import kept_inputs, quantise_layers
 from ..sw.embedding import sentence_embedding
 from ..sw.frontend.bert import BertConfig, BertModel
 from ..sw.reference import embed
+from ..sw.sparsity.kept import single_term
+from ..sw.sparsity.tasd import parse_series
 from ..verif.golden.encoder import Grouping, run_encoder
 from .minilm import Job
 from .record import Embedding
@@ -69,7 +71,7 @@ def golden_embeddings(
     Parameters
     ----------
     model : BertModel
-        Quantised as the compiler does it; may be sparse.
+        Quantised as the compiler does it; may be sparse, and keep some activations only.
     tokens : sequence of int [tokens]
         Ids of each sentence.
     grouping : Grouping
@@ -95,7 +97,11 @@ def golden_embeddings(
     wide = np.clip(scaled, limits.min, limits.max).astype(np.int16)
     lengths = [len(ids) for ids in tokens]
     activation = Activation[config.activation.upper()]
-    output = run_encoder(wide, layers, config.heads, lengths, grouping, activation)
+    kept = {
+        layer: single_term(parse_series(text))
+        for layer, text in kept_inputs(model, numbers).items()
+    }
+    output = run_encoder(wide, layers, config.heads, lengths, grouping, activation, kept)
     values = np.ldexp(output.astype(np.float64), -layers[-1].fractions.output)
     parts = np.split(values, np.cumsum(lengths)[:-1])
     return np.stack([sentence_embedding(rows) for rows in parts])

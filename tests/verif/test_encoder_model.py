@@ -16,7 +16,7 @@ from ageha.sw.embedding import sentence_embedding
 from ageha.sw.frontend.synthetic import synthetic_bert
 from ageha.sw.passes.tiling import Tiling
 from ageha.sw.reference import embed
-from ageha.sw.sparsity.tasd import parse_series
+from ageha.sw.sparsity.tasd import Term, parse_series
 from ageha.sw.tasder.plan import uniform_choice
 from ageha.sw.tasder.sparsify import GREEDY, sparsify
 from ageha.verif.golden.encoder import Grouping, run_encoder
@@ -29,19 +29,25 @@ TILINGS = [
 ]
 
 
-CASES = [([17], "gelu", None), ([5, 1, 9], "relu", "2:8"), ([6, 11], "gelu", "4:8")]
+CASES = [
+    ([17], "gelu", None, {}),
+    ([5, 1, 9], "relu", "2:8", {1: Term(3, 8)}),
+    ([6, 11], "gelu", "4:8", {0: Term(1, 4), 1: Term(5, 8)}),
+]
 
 
 @pytest.mark.parametrize(
-    ("tiling", "lengths", "activation", "series"),
+    ("tiling", "lengths", "activation", "series", "kept"),
     [(tiling, *case) for tiling, case in zip(TILINGS, CASES, strict=True)],
 )
-def test_bits_are_those_of_the_program(tiling, lengths, activation, series):
+def test_bits_are_those_of_the_program(tiling, lengths, activation, series, kept):
     model = synthetic_bert(hidden=128, heads=4, intermediate=256, layers=2)
     model = replace(model, config=replace(model.config, activation=activation))
     if series:
         choice = uniform_choice(model, parse_series(series))
         model = sparsify(model, choice, None, GREEDY)
+    texts = {f"{layer}.contract": str(term) for layer, term in kept.items()}
+    model = replace(model, activations=texts)
     program = compile_encoder(model, ECP5, lengths, (0, 1), tiling=tiling)
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
@@ -50,9 +56,9 @@ def test_bits_are_those_of_the_program(tiling, lengths, activation, series):
     expected = run_golden(program, {"input": x}).outputs["output"]
     layers = quantise_layers(model, (0, 1), calibrate(model, (0, 1), calibration_tokens(model)))
     grouping = Grouping(tiling.heads, tiling.chunk)
-    found = run_encoder(
-        x, [layer for _, layer in layers], 4, lengths, grouping, Activation[activation.upper()]
-    )
+    function = Activation[activation.upper()]
+    numbers = [layer for _, layer in layers]
+    found = run_encoder(x, numbers, 4, lengths, grouping, function, kept)
     np.testing.assert_array_equal(found, expected)
 
 

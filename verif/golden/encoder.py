@@ -8,8 +8,9 @@ hidden channels of the feed-forward part that are summed before they are rounded
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from ...hw.isa import Activation, Norm
 from ...sw.quantise import QuantisedLayer, QuantisedLinear
 from ...sw.scale import ScaleVector
+from ...sw.sparsity.prune import largest_of_groups
+from ...sw.sparsity.tasd import Term
 from .matmul import matmul
 from .normalise import normalise
 from .quantise import quantise
@@ -67,6 +70,11 @@ class Operand:
         taken = ScaleVector(scales.mantissa[rows], scales.exponent[rows], scales.bias[rows])
         return Operand(self.values[rows, columns], taken)
 
+    def kept(self, term: Term) -> Operand:
+        """Return what the vector unit keeps of it."""
+        marked = largest_of_groups(self.values, term.n, term.m)
+        return replace(self, values=np.where(marked, self.values, np.int8(0)))
+
     def times(self, other: Operand, fraction: int, residual: Wide | None = None) -> Wide:
         """Return what MATMUL makes of this operand and `other`, transposed."""
         return matmul(self.values, other.values, self.scales, other.scales, fraction, residual)
@@ -79,6 +87,7 @@ def run_encoder(
     lengths: Sequence[int],
     grouping: Grouping,
     activation: Activation = Activation.GELU,
+    kept: Mapping[int, Term] = MappingProxyType({}),
 ) -> Wide:
     """Return the output of the last of `layers`.
 
@@ -93,13 +102,15 @@ def run_encoder(
     grouping : Grouping
     activation : Activation
         Of the feed-forward part.
+    kept : mapping of int to Term
+        What is kept of the inputs of the contraction, by the place of the layer in `layers`.
 
     Returns
     -------
     int16 [tokens, hidden]
     """
-    for layer in layers:
-        x = _encoder_layer(x, layer, heads, lengths, grouping, activation)
+    for place, layer in enumerate(layers):
+        x = _encoder_layer(x, layer, heads, lengths, grouping, activation, kept.get(place))
     return x
 
 
@@ -110,6 +121,7 @@ def _encoder_layer(
     lengths: Sequence[int],
     grouping: Grouping,
     activation: Activation,
+    term: Term | None,
 ) -> Wide:
     fractions = layer.fractions
     rows = Operand.of(x, fractions.input)
@@ -125,7 +137,7 @@ def _encoder_layer(
     hidden = normalise(
         total, norm.gain, norm.bias, Norm.LAYER, fractions.hidden, layer.attention_epsilon
     )
-    total = _feed_forward(hidden, layer, grouping.chunk, activation)
+    total = _feed_forward(hidden, layer, grouping.chunk, activation, term)
     norm = layer.output_norm
     return normalise(
         total, norm.gain, norm.bias, Norm.LAYER, fractions.output, layer.output_epsilon
@@ -163,8 +175,10 @@ def _mix(scores: Wide, values: Operand, layer: QuantisedLayer) -> Wide:
     return Operand(low, scales).times(values, fraction, coarse)
 
 
-def _feed_forward(hidden: Wide, layer: QuantisedLayer, chunk: int, activation: Activation) -> Wide:
-    """Return the sum after the feed-forward part."""
+def _feed_forward(
+    hidden: Wide, layer: QuantisedLayer, chunk: int, activation: Activation, term: Term | None
+) -> Wide:
+    """Return the sum after the feed-forward part; `term` is what is kept of its hidden channels."""
     fractions = layer.fractions
     rows = Operand.of(hidden, fractions.hidden)
     total = hidden
@@ -172,6 +186,8 @@ def _feed_forward(hidden: Wide, layer: QuantisedLayer, chunk: int, activation: A
         channels = slice(first, first + chunk)
         wide = rows.times(Operand.weights(layer.expand).part(channels), fractions.expanded)
         activated = Operand.of(wide, fractions.expanded, activation)
+        if term is not None:
+            activated = activated.kept(term)
         weights = Operand.weights(layer.contract, with_bias=first == 0)
         total = activated.times(weights.part(slice(None), channels), fractions.hidden, total)
     return total
