@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..hw.config import AcceleratorConfig
 from ..sw.calibrate import LayerRanges, calibrate, calibration_tokens
 from ..sw.compiler import compile_encoder
-from ..sw.frontend.bert import BertModel, load
+from ..sw.frontend.bert import BertModel, keep_activations, load
 from ..sw.frontend.tokenizer import Tokenizer
 from ..sw.program import Program
 from ..sw.reference import embed, encoder
@@ -76,11 +76,13 @@ class MiniLm:
         Which encoder layers to run, in one program; they follow each other in the model.
     weights : Path, optional
         A checkpoint to take the place of the model's, such as a sparse one.
+    keep : sequence of str
+        Activations to be kept, as `sw.frontend.bert.keep_activations` takes them.
 
     Raises
     ------
     FrontendError
-        If a file of the model is missing or damaged.
+        If a file of the model is missing or damaged, or a layer of `keep` is not there.
     """
 
     def __init__(
@@ -89,11 +91,12 @@ class MiniLm:
         source: Path | None = None,
         layers: Sequence[int] = (0,),
         weights: Path | None = None,
+        keep: Sequence[str] = (),
     ) -> None:
         self.config = config
         self.layers = tuple(layers)
         self.name = NAME if source is None else source.resolve().name
-        self.model: BertModel = load(source, weights)
+        self.model: BertModel = keep_activations(load(source, weights), keep)
         self.tokenizer = Tokenizer(source)
         self._programs: dict[tuple[int, ...], Program] = {}
 

@@ -53,6 +53,15 @@ Weights = Annotated[
     ),
 ]
 
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Keep the N largest of every M inputs of the feed-forward contractions, such as 8:16, "
+        "or of one, such as 3.contract=8:16. Repeatable.",
+        metavar="N:M",
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Devices:

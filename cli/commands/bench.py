@@ -16,6 +16,7 @@ from ...bench.energy import energy_figures
 from ...bench.execute import build_library
 from ...bench.fabnet import LENGTHS as BLOCK_LENGTHS
 from ...bench.generate import generate_design, measure_resources
+from ...bench.minilm import MiniLm
 from ...bench.record import Case, RunRecord
 from ...bench.resources import Unit
 from ...bench.simulate import SimulationMismatch, measure_simulation
@@ -26,6 +27,7 @@ from ...verif.devices.library import MemorySettings
 from ...verif.verilator import VerilatorError
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors, machine_errors
+from ..jobs import Keep
 from ..options import (
     Bandwidth,
     ConfigFile,
@@ -105,6 +107,7 @@ def attention(
     layers: Annotated[
         str, typer.Option(help="Encoder layers: 0, 0,2, 0-5 or all.", metavar="LAYERS")
     ] = "0",
+    keep: Keep = None,
     page: Annotated[
         Path | None,
         typer.Option("--report", help="Also draw the runs as an HTML page.", metavar="FILE"),
@@ -125,8 +128,12 @@ def attention(
     table = energies(energy)
     require_writable("--json", json_file)
     require_writable("--report", page)
+    if keep and workload is not WorkloadChoice.MINILM:
+        raise InputError(f"--workload {workload.value} takes no --keep")
     if workload is WorkloadChoice.MINILM:
-        title, runs = _minilm_runs(parameters, memory_settings, layers, sequence or LENGTHS)
+        with step("Reading the model"):
+            mini = read_minilm(parameters, None, layers, keep=keep or ())
+        title, runs = mini.title, _minilm_runs(mini, memory_settings, sequence or LENGTHS)
     elif workload is WorkloadChoice.DECODE:
         title = "decode, a layer of TinyLlama's sizes, random weights"
         runs = bench_decode(sequence or DECODE_LENGTHS, parameters, memory_settings)
@@ -152,11 +159,10 @@ def attention(
 
 
 def _minilm_runs(
-    config: AcceleratorConfig, settings: MemorySettings, layers: str, lengths: Sequence[int]
-) -> tuple[str, list[tuple[dict[str, Any], Case]]]:
-    """Return the title and the figures of encoder layers at several lengths."""
-    with step("Reading the model"):
-        mini = read_minilm(config, None, layers)
+    mini: MiniLm, settings: MemorySettings, lengths: Sequence[int]
+) -> list[tuple[dict[str, Any], Case]]:
+    """Return the figures of encoder layers at several lengths."""
+    config = mini.config
     for length in lengths:
         _check_length(length, mini.tokenizer.maximum_tokens)
     with input_errors(VerilatorError), step(f"Building the simulator of {config.name}"):
@@ -165,7 +171,7 @@ def _minilm_runs(
     for length in lengths:
         with input_errors(CompileError), machine_errors(), step(f"Running {length} tokens"):
             runs.append(measure_layer(mini, length, settings, library))
-    return mini.title, runs
+    return runs
 
 
 def _check_length(length: int, limit: int) -> None:

@@ -1,5 +1,6 @@
 """`ageha compile`: a model to a program, its listing and a C header."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +13,13 @@ from ...hw.config import AcceleratorConfig
 from ...sw.compiler import compile_encoder
 from ...sw.decoder_compiler import compile_decoder
 from ...sw.errors import CompileError, FrontendError
-from ...sw.frontend.bert import load
+from ...sw.frontend.bert import keep_activations, load
 from ...sw.frontend.llama import is_llama
 from ...sw.frontend.llama import load as load_llama
 from ...sw.program import Program
 from ..console import output, step
 from ..errors import InputError, input_errors
-from ..jobs import Weights
+from ..jobs import Keep, Weights
 from ..layers import parse_layers
 from ..options import ConfigFile, JsonFile, Preset, Settings, machine
 from ..output import require_writable, require_writable_folder, staged_folder, write_json
@@ -39,6 +40,7 @@ def compile_model(
     dump_after: str | None,
     weights: Path | None = None,
     past: int = 0,
+    keep: Sequence[str] = (),
 ) -> Program:
     """Return the program of a model, of the family that its configuration names.
 
@@ -48,16 +50,18 @@ def compile_model(
         If the model or the options are wrong.
     """
     if source == DIGITS:
-        if sequence or layers != "0" or masked or weights:
-            raise InputError(f"{DIGITS} takes no --sequence, --layers, --masked or --weights")
+        if sequence or layers != "0" or masked or weights or keep:
+            raise InputError(
+                f"{DIGITS} takes no --sequence, --layers, --masked, --weights or --keep"
+            )
         with input_errors(FrontendError, CompileError), step("Compiling"):
             return compile_digits(config, dump_after)
     folder = None if source == MINILM else Path(source)
     with input_errors(FrontendError):
         if folder is not None and is_llama(folder):
-            if len(sequence) > 1 or masked or weights:
+            if len(sequence) > 1 or masked or weights or keep:
                 raise InputError(
-                    "a decoder takes one --sequence, and neither --masked nor --weights"
+                    "a decoder takes one --sequence, and neither --masked, --weights nor --keep"
                 )
             tokens = (sequence or [DEFAULT_TOKENS])[0]
             return _compile_decoder(folder, config, (past, tokens), layers, dump_after)
@@ -65,7 +69,7 @@ def compile_model(
         raise InputError("--past goes with a decoder only")
     with input_errors(FrontendError, CompileError):
         with step("Reading the model"):
-            model = load(folder, weights)
+            model = keep_activations(load(folder, weights), keep)
         chosen = parse_layers(layers, model.config.layers)
         with step("Compiling"):
             return compile_encoder(
@@ -130,6 +134,7 @@ def compile_command(
         int, typer.Option(help="Tokens in the cache of a decoder.", metavar="COUNT")
     ] = 0,
     weights: Weights = None,
+    keep: Keep = None,
     preset: Preset = "base",
     config: ConfigFile = None,
     settings: Settings = None,
@@ -144,7 +149,15 @@ def compile_command(
     require_writable_folder("--output", target)
     require_writable("--json", json_file)
     program = compile_model(
-        model, parameters, sequence or [], layers, masked, dump_after, weights, past
+        model,
+        parameters,
+        sequence or [],
+        layers,
+        masked,
+        dump_after,
+        weights,
+        past,
+        keep or (),
     )
     name = model if model in (MINILM, DIGITS) else Path(model).resolve().name
     with staged_folder("--output", target) as folder:

@@ -1,5 +1,6 @@
 """`ageha run`: sentences in, bit-exact encoder layers out of the Verilog."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
@@ -17,7 +18,7 @@ from ...sw.frontend.bert import model_folder, read_config
 from ...sw.frontend.digits import TEST_IMAGES
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors
-from ..jobs import Device, DeviceChoice, Devices, ModelFolder, Weights
+from ..jobs import Device, DeviceChoice, Devices, Keep, ModelFolder, Weights
 from ..layers import parse_layers
 from ..options import (
     Bandwidth,
@@ -84,6 +85,7 @@ def run(
     device: Device = DeviceChoice.BOTH,
     model: ModelFolder = None,
     weights: Weights = None,
+    keep: Keep = None,
     images: Annotated[
         int, typer.Option(help="Test images of the workload digits.", metavar="COUNT")
     ] = TEST_IMAGES,
@@ -120,8 +122,10 @@ def run(
     require_writable("--trace", trace)
     used = device is not DeviceChoice.RTL, device is not DeviceChoice.GOLDEN
     if workload is WorkloadChoice.DIGITS:
-        if text or model or weights or program:
-            raise InputError("--workload digits takes no PROGRAM, --text, --model or --weights")
+        if text or model or weights or keep or program:
+            raise InputError(
+                "--workload digits takes no PROGRAM, --text, --model, --weights or --keep"
+            )
         run_digits(parameters, used, memory_settings, images, target, json_file)
         return
     if workload is WorkloadChoice.DECODE:
@@ -132,14 +136,14 @@ def run(
         )
         return
     if program is not None:
-        if text or model or weights:
+        if text or model or weights or keep:
             raise InputError(
-                "PROGRAM has its own input: --text, --model and --weights go without one"
+                "PROGRAM has its own input: --text, --model, --weights and --keep go without one"
             )
         run_program_file(program, used, memory_settings, target, json_file)
         return
     with step("Reading the model"):
-        mini = read_minilm(parameters, model, layers, weights)
+        mini = read_minilm(parameters, model, layers, weights, keep or ())
     jobs = compile_jobs(mini, text or SENTENCES, batch)
     devices = Devices.prepare(device, parameters, memory_settings)
     cases = [devices.run(job)[1] for job in jobs]
@@ -166,9 +170,15 @@ def run(
 
 
 def read_minilm(
-    config: AcceleratorConfig, folder: Path | None, layers: str, weights: Path | None = None
+    config: AcceleratorConfig,
+    folder: Path | None,
+    layers: str,
+    weights: Path | None = None,
+    keep: Sequence[str] = (),
 ) -> MiniLm:
     """Return the model with the `layers` that the user wants, and `weights` of another file.
+
+    `keep` says which activations are kept.
 
     Raises
     ------
@@ -177,7 +187,7 @@ def read_minilm(
     """
     with input_errors(FrontendError):
         available = read_config(model_folder(folder)).layers
-        return MiniLm(config, folder, parse_layers(layers, available), weights)
+        return MiniLm(config, folder, parse_layers(layers, available), weights, keep)
 
 
 def compile_jobs(mini: MiniLm, texts: list[str] | tuple[str, ...], batch: bool) -> list[Job]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +155,33 @@ def load(source: Path | str | None = None, weights: Path | None = None) -> BertM
         folder,
         _activations(path, config),
     )
+
+
+def keep_activations(model: BertModel, texts: Iterable[str]) -> BertModel:
+    """Return `model` with other `activations` beside what it says itself.
+
+    Parameters
+    ----------
+    model : BertModel
+    texts : iterable of str
+        A series such as ``8:16`` for the inputs of all feed-forward contractions, or one with
+        a layer such as ``3.contract=8:16``; later ones win.
+
+    Raises
+    ------
+    FrontendError
+        If the model has no such layer.
+    """
+    known = [f"{layer}.contract" for layer in range(model.config.layers)]
+    activations = dict(model.activations)
+    for text in texts:
+        name, equals, series = text.partition("=")
+        if equals and name not in known:
+            raise FrontendError(
+                f"activations {text!r}: the layer must be one of {known[0]} to {known[-1]}"
+            )
+        activations |= {name: series} if equals else dict.fromkeys(known, text)
+    return replace(model, activations=activations)
 
 
 def _activations(path: Path, config: BertConfig) -> dict[str, str]:

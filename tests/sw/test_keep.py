@@ -11,7 +11,7 @@ from ageha.hw.isa import Flow, Opcode
 from ageha.sw.compiler import compile_encoder
 from ageha.sw.driver import run_program
 from ageha.sw.errors import CompileError, FrontendError
-from ageha.sw.frontend.bert import ACTIVATIONS_KEY, load
+from ageha.sw.frontend.bert import ACTIVATIONS_KEY, keep_activations, load
 from ageha.sw.frontend.bert_save import save
 from ageha.sw.frontend.synthetic import synthetic_bert
 from ageha.sw.instruction import decode_all
@@ -147,3 +147,12 @@ def test_a_checkpoint_says_what_is_kept(tmp_path):
         save(model, path, {ACTIVATIONS_KEY: text})
         with pytest.raises(FrontendError, match=message):
             load(weights=path)
+
+
+def test_what_a_command_names():
+    model = kept_bert("4:8")
+    assert keep_activations(model, []).activations == model.activations
+    texts = ["2:8", "1.contract=1:8"]
+    assert keep_activations(model, texts).activations == {"0.contract": "2:8", "1.contract": "1:8"}
+    with pytest.raises(FrontendError, match="must be one of 0.contract to 1.contract"):
+        keep_activations(model, ["0.query=1:8"])
