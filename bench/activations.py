@@ -209,7 +209,7 @@ class ActivationBench:
         ideal = tiles * kept.slots(case.inputs)
         cycles, dense_cycles = (run.counters["array_busy"] for run in (rtl, dense))
         exact = dense.outputs["y"].astype(np.float64)
-        error = np.linalg.norm(rtl.outputs["y"] - exact) / np.linalg.norm(exact)
+        distance = np.linalg.norm(rtl.outputs["y"] - exact) / np.linalg.norm(exact)
         return {
             "bench": "activations",
             "preset": self.config.name,
@@ -226,6 +226,6 @@ class ActivationBench:
             "dense_vector_cycles": dense.counters["vector_busy"],
             "words": kept.words(case.tokens, case.inputs),
             "dense_words": case.tokens * -(-case.inputs // 8),
-            "relative_error": round(float(error), 4),
+            "relative_error": round(float(distance), 4),
             "mismatches": different + dense_different,
         }

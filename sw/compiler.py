@@ -132,9 +132,13 @@ def compile_encoder(
     return package(graph, constants, fractions, metadata, config)
 
 
-def kept_inputs(model: BertModel, layers: Sequence[int]) -> dict[int, str]:
-    """Return the series of the activations that are kept of each of `layers` that keeps some."""
-    named = ((index, model.activations.get(f"{index}.contract")) for index in layers)
+def kept_inputs(model: BertModel, layers: Sequence[int] | None = None) -> dict[int, str]:
+    """Return the series of the activations that are kept of each of `layers` that keeps some.
+
+    All layers count if `layers` is left out.
+    """
+    numbers = range(model.config.layers) if layers is None else layers
+    named = ((index, model.activations.get(f"{index}.contract")) for index in numbers)
     return {index: text for index, text in named if text is not None}
 
 

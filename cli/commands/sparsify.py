@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +14,11 @@ from rich.table import Table
 
 from ...bench.embedding import golden_embeddings, grouping_of
 from ...hw.config import ArrayConfig
+from ...sw.compiler import kept_inputs
 from ...sw.errors import CompileError, FrontendError
-from ...sw.frontend.bert import BertModel, load
+from ...sw.frontend.bert import BertModel, keep_activations, load
 from ...sw.frontend.tokenizer import Tokenizer
+from ...sw.passes.keep import parse_kept
 from ...sw.sparsity.errors import SparsityError
 from ...sw.sparsity.tasd import Series, Term, parse_series
 from ...sw.tasder import plan
@@ -29,6 +31,7 @@ from ...sw.tasder.sentences import evaluation_sentences, tokenise
 from ...sw.tasder.sparsify import GREEDY, Choice, Method, linear_names, sparsify
 from ..console import output, step
 from ..errors import InputError, input_errors
+from ..jobs import Keep
 from ..options import ConfigFile, JsonFile, Preset, Seed, Settings, machine
 from ..output import require_writable, write_file, write_json
 from ..page.front import Mark, front_chart
@@ -83,6 +86,7 @@ def sparsify_command(
         list[str] | None,
         typer.Option(help="A layer that stays dense, such as 0.query. Repeatable.", metavar="NAME"),
     ] = None,
+    keep: Keep = None,
     magnitude: Annotated[
         bool, typer.Option("--magnitude", help="Keep the largest weights, as they are.")
     ] = False,
@@ -123,11 +127,13 @@ def sparsify_command(
     """Choose a series of N:M terms for each linear layer, and make the weights sparse.
 
     Layers are measured one by one on calibration sentences; the search then finds the choice of
-    least loss for every cost. Weights that are dropped are made up for by those that stay. The
+    least loss for every cost. Weights that are dropped are made up for by those that stay; where
+    activations are kept (--keep) all weights stay, and the budget counts the layer as dense. The
     quality shown is that of the embeddings of 100 other sentences against the model as it was: in
     floats, and in the machine's arithmetic, bit for bit.
     """
-    array = machine(preset, config, settings).array
+    parameters = machine(preset, config, settings)
+    array = parameters.array
     if array.block == 1:
         raise InputError("sparse weights: array.block must be 4, 8 or 16, not 1")
     budgets = _budgets(budget, quality, target)
@@ -144,15 +150,21 @@ def sparsify_command(
         )
         with step("Reading the model"):
             source = load(None if model == MINILM else Path(model))
+            kept = keep_activations(source, keep or ()).activations
+            parse_kept(kept_inputs(replace(source, activations=kept)), parameters)
             sentences = _sentences(file)
             texts = plan.calibration(source, seed, sentences)
             tokens = tokenise(Tokenizer(source.folder), evaluation_sentences())
             judge = _Judge(source, tokens, array)
-        front = _front(source, candidates, array, texts, method, partial, dense or [])
+        # csOS compresses one operand: the weights beside kept activations stay dense.
+        whole = [*(dense or ()), *kept]
+        front = _front(source, candidates, array, texts, method, partial, whole)
         rows: list[dict[str, Any]] = []
         for share in budgets:
             found = _results(source, front, share, quality, texts, array, method, compare)
             for result in _distilled(found, source, texts, how, compare):
+                if not kept.keys() & result.choice.keys():
+                    result = replace(result, model=replace(result.model, activations=kept))
                 rows.append(judge.figures(result))
     if target is not None:
         _save(target, result)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...hw.config import WORD_BYTES, ArrayConfig
 from ..sparsity.slots import ADVANCE_BITS, INDEX_BITS
-from ..sparsity.tasd import Series, check_block
+from ..sparsity.tasd import Series, Term, check_block
 from ..sparsity.words import words_of
 
 
@@ -52,6 +52,11 @@ def series_cost(n: int, k: int, series: Series, array: ArrayConfig) -> LayerCost
     widths = np.diff(np.append(np.arange(0, k, array.block), k))
     tile = int(np.minimum(widths, full).sum())
     return _compressed(np.full(-(-n // array.columns), tile), array)
+
+
+def kept_cost(n: int, k: int, term: Term, array: ArrayConfig) -> LayerCost:
+    """Return the cost of dense weights [n, k] with inputs of which `term` is kept."""
+    return LayerCost(-(-n // array.columns) * -(-k // term.m) * term.n, n * k)
 
 
 def weights_cost(weights: NDArray, array: ArrayConfig) -> LayerCost:

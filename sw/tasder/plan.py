@@ -15,8 +15,9 @@ from ..frontend.bert import BertModel
 from ..frontend.bert_save import save
 from ..frontend.tokenizer import Tokenizer
 from ..sparsity.errors import SparsityError
+from ..sparsity.kept import single_term
 from ..sparsity.tasd import Series, Term, check_block, format_series, parse_series
-from .cost import LayerCost, dense_cost, series_cost, weights_cost
+from .cost import LayerCost, dense_cost, kept_cost, series_cost, weights_cost
 from .errors import BudgetError
 from .forward import Batch, run_layers, sentence_embeddings
 from .quality import Quality, compare
@@ -116,9 +117,14 @@ def dense_slots(model: BertModel, array: ArrayConfig) -> int:
 
 
 def model_cost(model: BertModel, array: ArrayConfig) -> LayerCost:
-    """Return slots and bytes of all linear layers as they are."""
-    weights = (linear_of(model, name).weight for name in linear_names(model))
-    costs = [weights_cost(item, array) for item in weights]
+    """Return slots and bytes of all linear layers as they are, with the inputs that are kept."""
+    costs = []
+    for name in linear_names(model):
+        weights, series = linear_of(model, name).weight, model.activations.get(name)
+        kept = None if series is None else single_term(parse_series(series))
+        costs.append(
+            weights_cost(weights, array) if kept is None else kept_cost(*weights.shape, kept, array)
+        )
     return LayerCost(sum(cost.slots for cost in costs), sum(cost.bytes for cost in costs))
 
 

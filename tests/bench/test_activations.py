@@ -1,11 +1,18 @@
 """Products of compressed activations on the Verilog of `tiny`: right results, no lost slots."""
 
+import numpy as np
 import pytest
 
 from ageha.bench.activations import ActivationBench, ActivationCase
-from ageha.bench.execute import build_library
+from ageha.bench.execute import build_library, run_golden, run_rtl
 from ageha.hw.config import preset
+from ageha.hw.isa import Flow, Opcode
+from ageha.sw.compiler import compile_encoder
 from ageha.sw.errors import CompileError
+from ageha.sw.frontend.bert import keep_activations
+from ageha.sw.frontend.synthetic import synthetic_bert
+from ageha.sw.instruction import decode_all
+from ageha.verif.devices.library import MemorySettings
 
 TINY = preset("tiny")
 
@@ -27,6 +34,24 @@ def test_slots_are_all_that_a_product_takes(bench, series):
 
 def test_keeping_all_is_dense(bench):
     assert bench.measure("4:4")["relative_error"] == 0
+
+
+@pytest.mark.parametrize("series", ["1:2", "3:4"])
+def test_layers_that_keep_some_run_on_the_verilog(bench, series):
+    model = keep_activations(synthetic_bert(layers=2), [series])
+    program = compile_encoder(model, TINY, 7, (0, 1))
+    x = np.random.default_rng(5).integers(-4000, 4000, (7, 32)).astype(np.int16)
+    rtl = run_rtl(program, {"input": x}, MemorySettings(stall_percent=20), bench.library)
+    golden = run_golden(program, {"input": x})
+    assert np.array_equal(rtl.outputs["output"], golden.outputs["output"])
+    swapped = [
+        item["residual_enable"]
+        for item in decode_all(program.code)
+        if item.opcode == Opcode.MATMUL
+        and item["y_transposed"]
+        and item["flow"] == Flow.COLUMN_SPARSE_OUTPUT_STATIONARY
+    ]
+    assert swapped and all(swapped)
 
 
 @pytest.mark.parametrize(

@@ -114,3 +114,15 @@ def test_quality_instead_of_a_budget(folder, capsys):
 )
 def test_what_is_refused(folder, refused, options, text):
     refused(["sparsify", folder, *MACHINE, *options], text)
+
+
+def test_kept_activations_are_in_the_file(folder, tmp_path, capsys):
+    weights = tmp_path / "kept.safetensors"
+    options = ["--budget", 0.9, "--keep", "0.contract=2:4", "-o", weights, "--magnitude"]
+    assert sparsify(folder, *options) == 0
+    read = bert.load(folder, weights)
+    assert read.activations == {"0.contract": "2:4"}
+    assert np.all(read.layers[0].contract.weight != 0)
+    capsys.readouterr()
+    assert sparsify(folder, "--budget", 0.9, "--keep", "1:16") == 2
+    assert "M must be at most 4, the smaller of array.block" in capsys.readouterr().err

@@ -107,8 +107,11 @@ class Bench:
             return None
         if kind == "before":
             return self.results[-1].y
-        place = y if kind == "own" else self.allocator.matrix(*shape, "int16", skewed=transposed)
-        drawn = np.frombuffer(self.random.randbytes(2 * shape[0] * shape[1]), dtype=np.int16)
+        rows, columns = shape
+        place = y
+        if kind != "own":
+            place = self.allocator.matrix(rows, columns, "int16", skewed=transposed)
+        drawn = np.frombuffer(self.random.randbytes(2 * rows * columns), dtype=np.int16)
         place.write(self.actual, drawn.reshape(shape))
         return place
 
@@ -121,13 +124,16 @@ class Bench:
         self.expected.bytes[:] = self.actual.bytes
         for result, vectors, added in placed:
             turned = result.instruction["y_transposed"]
-            residual = added.read(self.expected) if added else None
+            residual = None
+            if added:
+                read = added.read(self.expected)
+                residual = read.T if turned else read
             values = requantise(
                 result.accumulators,
                 vectors["row"],
                 vectors["column"],
                 result.instruction["fraction"],
-                residual.T if turned and added else residual,
+                residual,
             )
             result.y.write(self.expected, values.T if turned else values)
         for result in self.results:
