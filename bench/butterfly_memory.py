@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,20 @@ from ..hw.butterfly_unit import MULTIPLIERS
 from ..hw.config import AcceleratorConfig
 from ..sw.butterfly.linear import ButterflyLinear, twiddle_shape
 from ..sw.butterfly.twiddle import Twiddle
-from ..sw.butterfly_compiler import Mixing, Operator, compile_butterfly
+from ..sw.butterfly_compiler import TURNS, Mixing, compile_butterfly
+from ..sw.errors import CompileError, NoRoomError
+from ..sw.fabnet_compiler import describe_fabnet, run_butterfly_passes
+from ..sw.gir import Graph
+from ..sw.package import package
+from ..sw.passes.butterfly_layers import ButterflyLowering
+from ..sw.passes.butterfly_stream import StreamedMixing
+from ..sw.passes.memory import INPUT_WINDOW, OUTPUT_WINDOW, Memory
 from ..sw.program import Program
 from ..verif.devices.library import MemorySettings
 from .execute import run_golden, run_rtl
 from .measure import mismatches
 
-MEMORY_MODES = ("bpmm", "mixing")
+MEMORY_MODES = ("bpmm", "fft", "mixing")
 SEED = 1
 FRACTIONS = 14, 12
 LATENCY = 64
@@ -34,21 +42,50 @@ def rotation_layer(features: int, seed: int = SEED) -> ButterflyLinear:
     return ButterflyLinear(Twiddle(rows), features, features)
 
 
-def operator_of(mode: str, tokens: int, features: int) -> tuple[Operator, tuple[int, int]]:
-    """Return an operator and the fraction bits of its input and output.
+def program_of(mode: str, tokens: int, features: int, config: AcceleratorConfig) -> Program:
+    """Return a program on an int16 matrix [tokens, features] in DRAM.
 
     Parameters
     ----------
     mode : str
-        ``bpmm``, a butterfly product of the features; ``mixing``, x plus the real part of its
-        transform along features and tokens.
+        ``bpmm``, a butterfly product of the features; ``fft``, their Fourier transform, real and
+        imaginary parts; ``mixing``, x plus the real part of its transform along both axes.
     tokens, features : int
+    config : AcceleratorConfig
+
+    Raises
+    ------
+    CompileError
+        If the machine cannot run it.
     """
     if mode == "bpmm":
-        return rotation_layer(features), FRACTIONS
-    scale = (tokens * features).bit_length() // 2
-    # Full-scale input: the spectrum of the features has log2 bits more.
-    return Mixing(features, scale, 12 - (features - 1).bit_length()), (12, 12)
+        return compile_butterfly(rotation_layer(features), config, tokens, FRACTIONS)
+    # Full-scale input: the spectrum has up to log2 more bits.
+    spectrum = 12 - (features - 1).bit_length()
+    if mode == "mixing":
+        scale = (tokens * features).bit_length() // 2
+        return compile_butterfly(Mixing(features, scale, spectrum), config, tokens, (12, 12))
+    found = []
+    for width in (turns * config.butterfly.lanes for turns in TURNS):
+        with suppress(NoRoomError):
+            found.append(_fourier_program(tokens, features, config, spectrum, width))
+    if not found:
+        raise CompileError(f"{mode}: two tiles of {features} points do not fit the scratchpad")
+    return min(found, key=lambda program: program.metadata["predicted_cycles"])
+
+
+def _fourier_program(
+    tokens: int, features: int, config: AcceleratorConfig, spectrum: int, width: int
+) -> Program:
+    memory = Memory(config)
+    lowering = ButterflyLowering(memory)
+    source = memory.dram("input", "int16", tokens, features, INPUT_WINDOW)
+    target = memory.dram("output", "int16", 2 * tokens, features, OUTPUT_WINDOW)
+    stream = StreamedMixing(lowering, "fft", 12, spectrum, 0, width=width)
+    body = tuple(stream.along_features(source, target))
+    graph = run_butterfly_passes(Graph("fft", tuple(memory.buffers), body), config)
+    metadata = describe_fabnet(graph, config)
+    return package(graph, lowering.constants, (12, spectrum), metadata, config)
 
 
 def roofline(program: Program, counters: dict[str, int]) -> dict[str, int]:
@@ -89,10 +126,9 @@ def measure_memory(
     Raises
     ------
     CompileError
-        If the machine cannot run the operator.
+        If the machine cannot run it.
     """
-    operator, fractions = operator_of(mode, tokens, features)
-    program = compile_butterfly(operator, config, tokens, fractions)
+    program = program_of(mode, tokens, features, config)
     values = np.random.default_rng(SEED).integers(-(1 << 15), 1 << 15, (tokens, features))
     inputs = {"input": values.astype(np.int16)}
     found = run_rtl(program, inputs, MemorySettings(latency=LATENCY), library)

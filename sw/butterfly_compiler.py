@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial, singledispatch
@@ -17,7 +17,7 @@ from .package import package
 from .passes.build import load, part, store
 from .passes.butterfly import Matrix
 from .passes.butterfly_layers import ButterflyLowering, log_points
-from .passes.butterfly_stream import StreamedMixing, stream_features, stream_tokens
+from .passes.butterfly_stream import WORD_NUMBERS, StreamedMixing, stream_features, stream_tokens
 from .passes.memory import INPUT_WINDOW, OUTPUT_WINDOW, Memory
 from .program import Program
 
@@ -85,33 +85,59 @@ def compile_butterfly(
     """
     if tokens < 1:
         raise CompileError(f"tokens must be at least 1, not {tokens}")
-    found = []
-    for way in _ways(operator, config, tokens):
-        with suppress(NoRoomError):
-            found.append(_program(way, operator, config, tokens, fractions))
-    if not found:
-        return _program(partial(_tiled, depth=1, turns=1), operator, config, tokens, fractions)
-    return min(found, key=lambda program: program.metadata["predicted_cycles"])
+    found = _programs(_overlapping(operator, config, tokens), operator, config, tokens, fractions)
+    if found:
+        return min(found, key=lambda program: program.metadata["predicted_cycles"])
+    *ways, last = _serial(operator, config)
+    for way in ways:
+        found = _programs([way], operator, config, tokens, fractions)
+        if found:
+            return found[0]
+    return _program(last, operator, config, tokens, fractions)
 
 
 TURNS = (1, 2, 3, 4, 6, 8)
 """Vectors of a tile for each lane of the unit that are tried."""
 
 
-def _ways(operator: Operator, config: AcceleratorConfig, tokens: int) -> Iterator[Lower]:
+def _programs(
+    ways: Iterable[Lower],
+    operator: Operator,
+    config: AcceleratorConfig,
+    tokens: int,
+    fractions: tuple[int, int],
+) -> list[Program]:
+    """Return the programs of those ways for which the scratchpad has room."""
+    found = []
+    for way in ways:
+        with suppress(NoRoomError):
+            found.append(_program(way, operator, config, tokens, fractions))
+    return found
+
+
+def _overlapping(operator: Operator, config: AcceleratorConfig, tokens: int) -> Iterator[Lower]:
     """Yield whole matrices, and tiles that are smaller and of which two may be under way."""
     yield _whole
     lanes = config.butterfly.lanes
-    most = tokens // lanes
+    most = tokens
     if isinstance(operator, Compression):
-        most = operator.features // (4 * lanes)
-    for turns in TURNS:
-        if turns == 1 or turns < most:
-            yield partial(_tiled, depth=2, turns=turns)
+        most = operator.features // WORD_NUMBERS
+    for width in (turns * lanes for turns in TURNS):
+        if width == lanes or width < most:
+            yield partial(_tiled, depth=2, width=width)
             if _replaces_its_input(operator):
-                yield partial(_tiled, depth=3, turns=turns, in_place=True)
+                yield partial(_tiled, depth=3, width=width, in_place=True)
     if _replaces_its_input(operator):
-        yield partial(_tiled, depth=2, turns=1, in_place=True)
+        yield partial(_tiled, depth=2, width=lanes, in_place=True)
+
+
+def _serial(operator: Operator, config: AcceleratorConfig) -> Iterator[Lower]:
+    """Yield single tiles, down to those that leave most lanes without work."""
+    width = config.butterfly.lanes
+    in_place = _replaces_its_input(operator)
+    while width:
+        yield partial(_tiled, depth=1, width=width, in_place=in_place)
+        width //= 2
 
 
 def _replaces_its_input(operator: Operator) -> bool:
@@ -174,7 +200,7 @@ def _tiled(
     target: Buffer,
     fractions: tuple[int, int],
     depth: int,
-    turns: int,
+    width: int,
     in_place: bool = False,
 ) -> list[Node]:
     """Return the nodes of an operator whose matrices go through the scratchpad in tiles."""
@@ -186,7 +212,7 @@ def _tiled(
             operator.spectrum_fraction,
             operator.scale,
             depth,
-            turns,
+            width,
         )
         return mixing.nodes(source, target)
 
@@ -195,11 +221,11 @@ def _tiled(
 
     if isinstance(operator, Compression):
         return stream_features(
-            lowering, "compression", source, target, fractions, body, depth, turns
+            lowering, "compression", source, target, fractions, body, depth, width
         )
     room = sizes(operator, source.rows)[3]
     return stream_tokens(
-        lowering, "linear", source, target, fractions, room, body, depth, turns, in_place
+        lowering, "linear", source, target, fractions, room, body, depth, width, in_place
     )
 
 

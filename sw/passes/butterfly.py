@@ -12,7 +12,7 @@ from ...hw.butterfly_order import pass_lengths
 from ...hw.config import AcceleratorConfig
 from ...hw.isa import Axis, ButterflyMode, Opcode
 from ..butterfly.fixed_point import FixedFactors
-from ..gir import Affine, Buffer, Compute, Level, Node, Parallel, Slice, scratchpad_pitch
+from ..gir import Affine, Buffer, Compute, Level, Node, Parallel, Slice, scratchpad_pitch, words
 from ..gir_butterfly import IMAGINARY
 from ..quantise import to_int16
 from .build import block, load, part
@@ -148,12 +148,24 @@ class ButterflyBuilder:
         self.constants[name] = values
         return self.memory.dram(name, dtype, *values.shape)
 
-    def matrix(self, name: str, tokens: int, features: int, fraction: int, room: int = 0) -> Matrix:
+    def matrix(
+        self,
+        name: str,
+        tokens: int,
+        features: int,
+        fraction: int,
+        room: int = 0,
+        *,
+        tight: bool = False,
+    ) -> Matrix:
         """Declare a matrix that may be transformed along either axis.
 
-        `room` is the features that a row must have space for, if more than `features`.
+        `room` is the features that a row must have space for, if more than `features`. A `tight`
+        one has no words between its rows, and may be transformed along the tokens alone.
         """
         pitch = scratchpad_pitch(max(features, room), "int16", self.config.lanes)
+        if tight:
+            pitch = words(max(features, room), "int16")
         buffer = Buffer(name, Level.SCRATCHPAD, "int16", tokens, features, pitch)
         return Matrix(self.declare(buffer), fraction, tokens, features)
 

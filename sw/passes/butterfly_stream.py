@@ -36,7 +36,7 @@ def stream_tokens(
     room: int,
     body: Body,
     depth: int = DEPTH,
-    turns: int = 1,
+    width: int = 0,
     in_place: bool = False,
 ) -> list[Node]:
     """Return a loop over blocks of tokens.
@@ -54,12 +54,13 @@ def stream_tokens(
     body : callable
     depth : int
         Tiles that may be under way.
-    turns : int
-        Tokens of a block for each lane of the unit, which fills its pipeline once for all of them.
+    width : int
+        Tokens of a block; as many as the unit has lanes unless given. The unit fills its pipeline
+        once for all of them.
     in_place : bool
         Whether Y takes the place of X, so that more blocks may be under way; `body` allows it.
     """
-    rows = min(turns * lowering.config.butterfly.lanes, source.rows)
+    rows = tile_rows(lowering, source, width)
 
     def tile(first: Affine, count: Affine) -> list[Node]:
         x = lowering.matrix(f"{name}.x", rows, source.columns, fractions[0])
@@ -84,10 +85,10 @@ def stream_features(
     fractions: tuple[int, int],
     body: Body,
     depth: int = DEPTH,
-    turns: int = 1,
+    width: int = 0,
 ) -> list[Node]:
-    """Return a loop over blocks of features, four a lane and turn; see `stream_tokens`."""
-    columns = tile_columns(lowering, source, turns)
+    """Return a loop over blocks of features, `width` words each; see `stream_tokens`."""
+    columns = tile_columns(lowering, source, width)
 
     def tile(first: Affine, count: Affine) -> list[Node]:
         x = lowering.matrix(f"{name}.x", source.rows, columns, fractions[0])
@@ -102,9 +103,14 @@ def stream_features(
     return lowering.tiled(f"{name}.column_tile", source.columns, columns, tile, depth)
 
 
-def tile_columns(lowering: ButterflyLowering, matrix: Buffer, turns: int) -> int:
-    """Return the features of a block."""
-    return min(turns * WORD_NUMBERS * lowering.config.butterfly.lanes, matrix.columns)
+def tile_rows(lowering: ButterflyLowering, matrix: Buffer, width: int) -> int:
+    """Return the tokens of a block of `width`, or of one a lane if that is zero."""
+    return min(width or lowering.config.butterfly.lanes, matrix.rows)
+
+
+def tile_columns(lowering: ButterflyLowering, matrix: Buffer, width: int) -> int:
+    """Return the features of a block of `width` words, or of one a lane if that is zero."""
+    return min(WORD_NUMBERS * (width or lowering.config.butterfly.lanes), matrix.columns)
 
 
 class StreamedMixing:
@@ -120,8 +126,8 @@ class StreamedMixing:
         What is added is multiplied by 2^-scale.
     depth : int
         Tiles that may be under way.
-    turns : int
-        Vectors of a tile for each lane of the unit.
+    width : int
+        Tokens, or words of features, of a tile; as many as the unit has lanes unless given.
     """
 
     def __init__(
@@ -132,9 +138,9 @@ class StreamedMixing:
         spectrum_fraction: int,
         scale: int,
         depth: int = DEPTH,
-        turns: int = 1,
+        width: int = 0,
     ) -> None:
-        self.lowering, self.name, self.depth, self.turns = lowering, name, depth, turns
+        self.lowering, self.name, self.depth, self.width = lowering, name, depth, width
         self.fraction, self.spectrum_fraction, self.scale = fraction, spectrum_fraction, scale
 
     def nodes(self, source: Buffer, target: Buffer) -> list[Node]:
@@ -154,14 +160,18 @@ class StreamedMixing:
             f"{self.name}.spectrum.spilled", "int16", 2 * tokens, source.columns, OUTPUT_WINDOW
         )
         return [
-            *self._along_features(source, spectrum),
+            *self.along_features(source, spectrum),
             *self._along_tokens(source, spectrum, target),
         ]
 
-    def _along_features(self, source: Buffer, spectrum: Buffer) -> list[Node]:
+    def along_features(self, source: Buffer, spectrum: Buffer) -> list[Node]:
+        """Return the nodes that transform the rows of `source`.
+
+        `spectrum` is int16 [2 · tokens, features], real parts above imaginary ones.
+        """
         lowering, name, features = self.lowering, self.name, source.columns
         points = log_points(features)
-        rows = min(self.turns * lowering.config.butterfly.lanes, source.rows)
+        rows = tile_rows(lowering, source, self.width)
         pitch = scratchpad_pitch(1 << points, "int16", lowering.config.lanes)
 
         def tile(first: Affine, count: Affine) -> list[Node]:
@@ -182,10 +192,10 @@ class StreamedMixing:
 
     def _along_tokens(self, source: Buffer, spectrum: Buffer, target: Buffer) -> list[Node]:
         lowering, name, tokens = self.lowering, self.name, source.rows
-        columns = tile_columns(lowering, source, self.turns)
+        columns = tile_columns(lowering, source, self.width)
 
         def tile(first: Affine, count: Affine) -> list[Node]:
-            y = lowering.matrix(f"{name}.sum_columns", tokens, columns, self.fraction)
+            y = lowering.matrix(f"{name}.sum_columns", tokens, columns, self.fraction, tight=True)
             x = lowering.complex_matrix(
                 f"{name}.columns", tokens, columns, self.spectrum_fraction, y.values.pitch
             )

@@ -59,9 +59,10 @@ def compare(program, library):
         (linear(16, 16, blocks=2), 6, (15, 12)),
         (tiles(32, 48), 5, (15, 12)),
         (Mixing(16, 4, 10), 16, (15, 15)),
+        (Mixing(8, 5, 8), 128, (12, 12)),
         (Compression(8, 8, 4, 11), 16, (15, 14)),
     ],
-    ids=["square", "stacks", "trimmed", "chain", "tiles", "mixing", "compression"],
+    ids=["square", "stacks", "trimmed", "chain", "tiles", "mixing", "narrow", "compression"],
 )
 def test_operators(library, operator, tokens, fractions):
     compare(compile_butterfly(operator, CONFIG, tokens, fractions), library)
