@@ -19,6 +19,7 @@ from ..gen.synthesis import (
 )
 from ..gen.verilog import Verilog, emit
 from ..hw.accelerator import Accelerator
+from ..hw.butterfly import Butterfly
 from ..hw.config import AcceleratorConfig
 from ..hw.matmul import Matmul
 from ..verif.cache import cached, digest
@@ -29,9 +30,14 @@ class Unit(Enum):
 
     ACCELERATOR = TOP
     ARRAY = "array"
+    BUTTERFLY = "butterfly"
 
 
-_COMPONENTS = {Unit.ACCELERATOR: Accelerator, Unit.ARRAY: Matmul}
+_COMPONENTS = {
+    Unit.ACCELERATOR: Accelerator,
+    Unit.ARRAY: Matmul,
+    Unit.BUTTERFLY: Butterfly,
+}
 
 
 def emit_unit(config: AcceleratorConfig, unit: Unit = Unit.ACCELERATOR) -> Verilog:

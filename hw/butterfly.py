@@ -14,7 +14,6 @@ from .butterfly_scatter import ButterflyScatter
 from .butterfly_turns import ButterflyTurns
 from .butterfly_writer import ButterflyWriter
 from .config import AcceleratorConfig, ConfigError
-from .isa import Axis, ButterflyMode
 from .ports import ReadPortSignature, UnitSignature, WritePortSignature
 
 butterfly_events_layout = data.StructLayout({"multiplies": 32, "beat": 1, "saturated": 1})
@@ -103,12 +102,7 @@ class Butterfly(wiring.Component):
         self._control(m, check, turns)
         self._share_ports(m, turns, writer)
 
-        plan = turns.current
-        tokens = Signal()
         m.d.comb += [
-            tokens.eq(plan.fields.axis == Axis.TOKENS),
-            feeder.tokens.eq(tokens),
-            feeder.inverse.eq(plan.fields.mode == ButterflyMode.INVERSE_FOURIER),
             feeder.write.eq(reader.write),
             feeder.imaginary.eq(reader.imaginary),
             feeder.slot.eq(reader.slot),
@@ -129,7 +123,7 @@ class Butterfly(wiring.Component):
             scatter.imaginary.eq(writer.imaginary),
             writer.words.eq(scatter.words),
             writer.completed.eq(collector.completed),
-            writer.accumulate.eq(plan.fields.accumulate),
+            writer.hold.eq(check.hold),
             collector.freed.eq(writer.freed),
             turns.written.eq(writer.done),
             turns.headroom_valid.eq(collector.headroom_valid),
@@ -138,12 +132,6 @@ class Butterfly(wiring.Component):
             self.events.beat.eq(chain.input.valid & chain.input.ready),
             self.events.saturated.eq(chain.saturated),
         ]
-        for part in (reader, writer):
-            m.d.comb += [
-                part.tokens.eq(tokens),
-                part.log_points.eq(plan.fields.log_points),
-                part.tail.eq(plan.tail),
-            ]
         return ResetInserter(control.halt)(m)
 
     def _control(self, m: Module, check: ButterflyCheck, turns: ButterflyTurns) -> None:
@@ -151,24 +139,28 @@ class Butterfly(wiring.Component):
         control = self.control
         wiring.connect(m, check.plan, turns.plan)
         m.d.comb += [
+            check.idle.eq(~turns.busy),
+            turns.checking.eq(check.busy),
             control.done.eq(turns.done),
             control.busy.eq(check.busy | turns.busy),
             control.fault.eq(check.fault),
-            control.fault.valid.eq(check.fault.valid & ~turns.busy),
+            control.fault.valid.eq(check.fault.valid & (~turns.busy | check.hold)),
         ]
 
     def _share_ports(self, m: Module, turns: ButterflyTurns, writer: ButterflyWriter) -> None:
-        """Connect the ports of exponents, which are used before and after all else, and addends."""
+        """Connect the ports of exponents, which go first, and of addends and words."""
         for port, outer in ((turns.read, self.addends), (turns.write, self.write)):
             inner = writer.addends if outer is self.addends else writer.write
+            # What has been asked for stays.
+            waits, chosen = Signal(), Signal()
             m.d.comb += [
+                chosen.eq(port.request.valid & ~waits),
                 outer.request.valid.eq(port.request.valid | inner.request.valid),
-                outer.request.payload.eq(
-                    Mux(port.request.valid, port.request.payload, inner.request.payload)
-                ),
-                port.request.ready.eq(outer.request.ready),
-                inner.request.ready.eq(outer.request.ready),
+                outer.request.payload.eq(Mux(chosen, port.request.payload, inner.request.payload)),
+                port.request.ready.eq(outer.request.ready & chosen),
+                inner.request.ready.eq(outer.request.ready & ~chosen),
             ]
+            m.d.sync += waits.eq(inner.request.valid & ~chosen & ~outer.request.ready)
         for part in (turns.read, writer.addends):
             m.d.comb += [
                 part.response.valid.eq(self.addends.response.valid),

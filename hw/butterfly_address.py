@@ -63,6 +63,9 @@ class ButterflyAddress(wiring.Component):
     config : AcceleratorConfig
     tag_bits : int
         Bits of what travels beside, at least 1.
+    can_reverse : bool
+        Whether bits of numbers can be reversed; `reversal`, `reverses`, `tokens` and `log_points`
+        have no effect otherwise.
 
     Members
     -------
@@ -76,8 +79,11 @@ class ButterflyAddress(wiring.Component):
 
     LATENCY = 5
 
-    def __init__(self, config: AcceleratorConfig, tag_bits: int) -> None:
+    def __init__(
+        self, config: AcceleratorConfig, tag_bits: int, *, can_reverse: bool = True
+    ) -> None:
         self._config = config
+        self._can_reverse = can_reverse
         self._tag_bits = tag_bits
         super().__init__(
             {
@@ -111,20 +117,29 @@ class ButterflyAddress(wiring.Component):
         """Bits of a tag."""
         return self._tag_bits
 
+    @property
+    def can_reverse(self) -> bool:
+        """Whether bits of numbers can be reversed."""
+        return self._can_reverse
+
     def elaborate(self, platform: object) -> Module:
         """Return the pipeline: insertion, reversal, operands, product, sum."""
         m = Module()
         access = self.access
-        element = element_index(m, self.group, self.word, self.window, self.wide, self.reversal)
+        reversal = self.reversal if self.can_reverse else Const(Reversal.NONE.value, 2)
+        element = element_index(m, self.group, self.word, self.window, self.wide, reversal)
         element = self._step(m, element)
         constants = Cat(
             Mux(self.plane, access.imaginary, access.base), access.step, access.pitch, access.limit
         )
         widths = (address_width(self.config), 16, 16, len(access.limit))
-        reverses = self._step(m, self.reverses)
+        number = element[WORD_BITS:]
+        if self.can_reverse:
+            tokens, log_points = self._step(m, self.tokens), self._step(m, self.log_points)
+            mirrored = reverse(element, tokens, log_points)
+            number = Mux(self._step(m, self.reverses), mirrored, number)
         constants = self._step(m, constants)
-        reversed_number = reverse(element, self.tokens, self.log_points)
-        number = self._step(m, Mux(reverses, reversed_number, element[WORD_BITS:]))
+        number = self._step(m, number)
         constants = self._step(m, constants)
         operand = self._step(m, number)
         _, step, _, limit = _split(constants, widths)

@@ -19,6 +19,9 @@ FOLDED_BEATS = 4
 FOLDED_CYCLES = 6
 """Beats of a folded set, and how long it keeps the stages."""
 
+_FOLDED_REST = 20
+"""Cycles after the last beat of a folded set in which its results come back to the first stage."""
+
 
 def pairs_layout(lanes: int) -> data.ArrayLayout:
     """One pair a lane, as it is in the scratchpad."""
@@ -61,8 +64,8 @@ class ButterflyChain(wiring.Component):
 
     The i-th control of a factor is for the i-th pair that reaches it: value qj, the other
     bits in order, the first lowest. A beat is taken when there is room for its result: nothing
-    stalls inside, and beats that are not folded may come with gaps. Folded beats are followed by
-    others only when the chain is empty.
+    stalls inside, and beats that are not folded may come with gaps. After a folded set they wait
+    until it leaves the first stage alone.
 
     Parameters
     ----------
@@ -134,12 +137,13 @@ class ButterflyChain(wiring.Component):
         A folded set begins in every sixth cycle or later, in step with those before.
         """
         room = Signal(range(self.capacity + 1), init=self.capacity)
+        rest = Signal(range(_FOLDED_REST + 1))
         taken, left = Signal(), Signal()
         phase, place = Signal(range(FOLDED_CYCLES)), Signal(2)
         folded = self.input.payload.folded
         begins = (phase == 0) & (room >= FOLDED_BEATS)
         m.d.comb += [
-            self.input.ready.eq(Mux(folded, (place != 0) | begins, room != 0)),
+            self.input.ready.eq(Mux(folded, (place != 0) | begins, (room != 0) & (rest == 0))),
             taken.eq(self.input.valid & self.input.ready),
             left.eq(self.output.valid & self.output.ready),
         ]
@@ -147,6 +151,7 @@ class ButterflyChain(wiring.Component):
             room.eq(room + left - taken),
             phase.eq(Mux(phase == FOLDED_CYCLES - 1, 0, phase + 1)),
             place.eq(place + (taken & folded)),
+            rest.eq(Mux(taken & folded, _FOLDED_REST, Mux(rest == 0, 0, rest - 1))),
         ]
         self._place = place
         return taken

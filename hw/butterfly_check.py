@@ -20,9 +20,18 @@ from .ports import INDEX_BITS, address_width, fault_layout, issue_layout
 REGIONS = 9
 _SHAPE_CYCLES = 3
 
+_WORK, _Y, _Y_EXPONENTS = (2, 3), (4, 5), 8
+_READ = (0, 1, 6, 7)
+"""Regions that are written, and those that are always read: X, coefficients, exponents of X."""
+
 _region_layout = data.StructLayout(
     {"rows": 16, "pitch": 18, "address": 33, "row_words": 18, "used": 1}
 )
+
+
+def _words_layout(config: AcceleratorConfig) -> data.StructLayout:
+    address = address_width(config)
+    return data.StructLayout({"first": address, "last": address, "used": 1})
 
 
 class ButterflyCheck(wiring.Component):
@@ -38,21 +47,29 @@ class ButterflyCheck(wiring.Component):
     Members
     -------
     instruction : stream of `issue_layout`, in
-    plan : stream of `plan_layout`, out; legal instructions.
+    idle : in; nothing is being executed.
+    plan : stream of `plan_layout`, out
+        Legal instructions. If nothing else is being executed, an instruction is handed on
+        as soon as its operands are known to be legal and its shape is known, and `hold` says that
+        nothing may be written yet.
+    hold : out
     busy : out; an instruction is held.
     fault : `fault_layout`, out; stays until reset.
 
-    Latency: `LATENCY` cycles.
+    Latency: `LATENCY` cycles, or `EARLY_LATENCY` if idle.
     """
 
     LATENCY = REGIONS + _SHAPE_CYCLES + 4
+    EARLY_LATENCY = _SHAPE_CYCLES + 2
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self._config = config
         super().__init__(
             {
                 "instruction": In(stream.Signature(issue_layout)),
+                "idle": In(1),
                 "plan": Out(stream.Signature(plan_layout(config))),
+                "hold": Out(1),
                 "busy": Out(1),
                 "fault": Out(fault_layout),
             }
@@ -69,8 +86,13 @@ class ButterflyCheck(wiring.Component):
         plan = self.plan.payload
         word = plan.fields
         index = Signal(INDEX_BITS)
-        held, legal = Signal(), Signal()
+        held, legal, handed = Signal(), Signal(), Signal()
         step = Signal(range(_SHAPE_CYCLES + REGIONS + 1))
+        transfer, leaves = Signal(), Signal()
+        m.d.comb += [
+            transfer.eq(self.plan.valid & self.plan.ready),
+            leaves.eq(legal & (handed | transfer)),
+        ]
         end = _SHAPE_CYCLES + REGIONS
         tokens = word.axis == Axis.TOKENS
         points, across = self._shape(m, plan, tokens)
@@ -78,21 +100,31 @@ class ButterflyCheck(wiring.Component):
         m.d.comb += region.eq(step - _SHAPE_CYCLES)
         under_way = held & (step >= _SHAPE_CYCLES) & (step != end)
         regions = self._regions(m, plan, tokens, across)
-        finished, outside, last_word = self._last_words(m, regions, region, under_way)
+        finished, outside, last_word, dependent = self._last_words(
+            m, regions, region, under_way, leaves
+        )
 
         m.d.comb += [
             self.instruction.ready.eq(~held),
             self.busy.eq(held),
-            self.plan.valid.eq(legal),
+            self.hold.eq(handed),
+            self.plan.valid.eq(
+                held & ~handed & (legal | (self.idle & (step > _SHAPE_CYCLES) & ~self.fault.valid))
+            ),
             self.fault.index.eq(index),
         ]
         with m.If(self.instruction.valid & ~held):
             m.d.sync += [held.eq(1), step.eq(0), index.eq(self.instruction.payload.index)]
-            m.d.sync += word.eq(self.instruction.payload.word)
+            m.d.sync += [word.eq(self.instruction.payload.word), plan.depends.eq(0)]
         with m.Elif(step != end):
             m.d.sync += step.eq(step + 1)
-        with m.If(self.plan.valid & self.plan.ready):
-            m.d.sync += [legal.eq(0), held.eq(0)]
+        with m.If(transfer):
+            m.d.sync += handed.eq(1)
+        with m.If(leaves):
+            m.d.sync += [legal.eq(0), held.eq(0), handed.eq(0)]
+
+        with m.If(dependent):
+            m.d.sync += plan.depends.eq(1)
 
         # The operands are judged before the first region.
         illegal = Signal()
@@ -164,12 +196,17 @@ class ButterflyCheck(wiring.Component):
         return Cat(Value.cast(condition).any() for condition in conditions).any()
 
     def _regions(self, m: Module, plan, tokens: Value, across: Value) -> list[tuple]:
-        """Return rows, pitch, address, words of a row (one less), and use, of each region."""
+        """Return rows, pitch, address, words of a row (one less), and use, of each region.
+
+        X, work area and Y, real and imaginary parts; coefficients; exponents of X and of Y.
+        """
         word = plan.fields
         real = word.mode == ButterflyMode.REAL
         # Without a work area: one pass.
         folds = word.stages[0] & (word.stages >= FOLDED) & (self.config.butterfly.stages > 1)
         has_work = word.stages > Mux(folds, FOLDED, self.config.butterfly.stages)
+        # Where there is a second pass, all that was before is written when it begins.
+        self._adds_at_once = word.accumulate & ~has_work
 
         def matrix(words, address, pitch):
             before = words - 1
@@ -212,8 +249,11 @@ class ButterflyCheck(wiring.Component):
             counts.append(words)
         return counts
 
-    def _last_words(self, m: Module, regions: list[tuple], region: Signal, under_way: Value):
-        """Return, three cycles after `region`: it is the last, it is outside, its last word."""
+    def _last_words(self, m: Module, regions: list[tuple], region: Signal, under_way, leaves):
+        """Return, three cycles after `region`, what is known of it.
+
+        That is: it is the last; it is outside; its last word; it depends on the instruction before.
+        """
         chosen = Signal(_region_layout, reset_less=True)
         with m.Switch(region):
             for number, (rows, pitch, address, words, used) in enumerate(regions):
@@ -225,10 +265,13 @@ class ButterflyCheck(wiring.Component):
                         chosen.row_words.eq(words),
                         chosen.used.eq(used),
                     ]
+        address_bits = address_width(self.config)
         offset = Signal(34, reset_less=True)
         base = Signal(34, reset_less=True)
         last_word = Signal(35, reset_less=True)
         used = Signal(2, reset_less=True)
+        first = [Signal(address_bits, reset_less=True, name=f"first_{i}") for i in range(2)]
+        number = [Signal(range(REGIONS), reset_less=True, name=f"number_{i}") for i in range(3)]
         busy = Signal(3)
         m.d.sync += [
             busy.eq(Cat(under_way, busy)),
@@ -236,8 +279,43 @@ class ButterflyCheck(wiring.Component):
             base.eq(chosen.address + chosen.row_words),
             last_word.eq(offset + base),
             used.eq(Cat(chosen.used, used)),
+            first[0].eq(chosen.address),
+            first[1].eq(first[0]),
+            number[0].eq(region),
+            number[1].eq(number[0]),
+            number[2].eq(number[1]),
         ]
-        beyond = last_word[address_width(self.config) :].any()
-        outside = busy[2] & used[1] & beyond
+        in_use = busy[2] & used[1]
+        outside = in_use & last_word[address_bits:].any()
         finished = busy[2] & ~busy[1]
-        return finished, outside, last_word
+        words = _words_layout(self.config)
+        current = Signal(words)
+        m.d.comb += [
+            current.first.eq(first[1]),
+            current.last.eq(last_word),
+            current.used.eq(in_use),
+        ]
+        return finished, outside, last_word, self._depends(m, current, number[2], busy[2], leaves)
+
+    def _depends(self, m: Module, current, number: Signal, valid: Value, leaves: Value) -> Value:
+        """Return whether `current` must wait for what the instruction before writes.
+
+        All that the unit reads and writes is in order but for this: it reads ahead of what it
+        writes, and exponents of Y are written apart from all else.
+        """
+        overlaps = []
+        for written in (*_Y, _Y_EXPONENTS):
+            now = Signal(current.shape(), name=f"now_{written}")
+            before = Signal(current.shape(), name=f"before_{written}")
+            with m.If(valid & (number == written)):
+                m.d.sync += now.eq(current)
+            with m.If(leaves):
+                m.d.sync += before.eq(now)
+            overlaps.append(
+                before.used & (current.first <= before.last) & (current.last >= before.first)
+            )
+        is_y = Cat(number == region for region in _Y).any()
+        is_read = Cat(number == region for region in _READ).any() | (is_y & self._adds_at_once)
+        is_data = is_read | is_y | Cat(number == region for region in _WORK).any()
+        touches = (is_read & (overlaps[0] | overlaps[1])) | (is_data & overlaps[2])
+        return current.used & touches

@@ -39,7 +39,7 @@ class ButterflyCoefficients(wiring.Component):
         count = most_factors(config)
         super().__init__(
             {
-                "turn": In(stream.Signature(turn_layout(config))),
+                "turn": In(stream.Signature(turn_layout(config, "coefficients"))),
                 "read": Out(ReadPortSignature(config)),
                 "words": Out(data.ArrayLayout(WORD_BITS, count)),
                 "valid": Out(count),

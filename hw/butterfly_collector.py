@@ -48,7 +48,7 @@ class ButterflyCollector(wiring.Component):
         lanes = config.butterfly.lanes
         super().__init__(
             {
-                "turn": In(stream.Signature(turn_layout(config))),
+                "turn": In(stream.Signature(turn_layout(config, "collector"))),
                 "input": In(stream.Signature(pairs_layout(lanes))),
                 "write": Out(1),
                 "first": Out(PLACE_BITS),
@@ -71,14 +71,13 @@ class ButterflyCollector(wiring.Component):
         m = Module()
         turn = self.turn.payload
         taken = Signal()
-        places, size, ends = self._count(m, taken)
+        places, size, completes = self._count(m, taken)
         delay = RoundingShifter.LATENCY
-        real = turn.last & ~turn.target.planes
         tag = Cat(
             taken,
             *places,
-            Mux(taken & ends, size, 0)[:4],
-            real,
+            Mux(taken & completes, size, 0)[:4],
+            ~turn.planes,
             self.turn.ready,
         )
         for _ in range(delay):
@@ -98,16 +97,23 @@ class ButterflyCollector(wiring.Component):
         return m
 
     def _count(self, m: Module, taken: Signal):
-        """Walk the beats; return the two places, the words of a group, and whether it ends."""
+        """Walk the beats; return the two places, the words of a group, and whether to tell of them.
+
+        The last four beats of a folded pass take six cycles, whenever they come, and finish the
+        words in an order in which they can be read a line a cycle from the first of them on; with
+        one line a word, from the second on.
+        """
         turn = self.turn.payload
         group, beat = Signal(INDEX_BITS), Signal(BEAT_BITS)
         base = Signal(_SLOT_BITS)
         room = Signal(range(WORDS_HELD + 1), init=WORDS_HELD)
         size, begins, ends, allowed = Signal(4), Signal(), Signal(), Signal()
+        completes = Signal()
         m.d.comb += [
             size.eq(Mux(turn.wide, 8, 4)),
             begins.eq(beat == 0),
             ends.eq(beat == Mux(turn.wide, 15, 7)),
+            completes.eq(beat == Mux(turn.wide, Mux(turn.planes, 12, 13), 7)),
             allowed.eq(self.turn.valid & (~begins | (room >= size))),
             self.input.ready.eq(allowed),
             taken.eq(allowed & self.input.valid),
@@ -125,7 +131,7 @@ class ButterflyCollector(wiring.Component):
             slot = Signal(_SLOT_BITS, name=f"slot_{value}")
             m.d.comb += slot.eq(base + local[WORD_BITS:])
             places.append(Cat(local[:WORD_BITS], slot))
-        return places, size, ends
+        return places, size, completes
 
     def _shift(self, m: Module, shift: Value, real: Value) -> list[Value]:
         """Return the numbers of a beat, shifted and saturated, as (re, im) of each point."""

@@ -9,12 +9,14 @@ from .butterfly_order import MAXIMUM_TURNS
 from .butterfly_plan import EXPONENT_BITS, HEADROOM_BITS, TURN_BITS, plan_layout
 from .config import AcceleratorConfig
 from .isa import BlockExponent
-from .ports import ReadPortSignature, WritePortSignature
+from .ports import ReadPortSignature
 from .response_tags import ResponseTags
 
 
 class ButterflyExponents(wiring.Component):
-    """A table of the exponent and the headroom of each turn.
+    """A table of the exponent and the headroom of each turn between two passes.
+
+    In the first pass they come from X's words or from the instruction.
 
     Parameters
     ----------
@@ -23,12 +25,15 @@ class ButterflyExponents(wiring.Component):
     Members
     -------
     plan : `plan_layout`, in
-    load : in; fill the table from X's words or from the instruction; `loaded` says when.
-    store : in; write Y's words; `stored` says when.
-    turn : in; `exponent` and `headroom` of it come in the next cycle.
-    set_exponent, new_exponent : in; for `turn`.
+    is_first : in; the first pass is at work.
+    fetch : in; the word of `turn` may be fetched.
+    turn : in
+    ready : out; `exponent` and `headroom` of `turn` are there, if it has not changed in the cycle
+        before.
+    exponent, headroom : out
+    set_exponent, new_exponent : in; for `turn`, whose word is of no more use.
     set_headroom, other, new_headroom : in; for turn `other`.
-    read, write : `ReadPortSignature`, `WritePortSignature`
+    read : `ReadPortSignature`
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -36,11 +41,10 @@ class ButterflyExponents(wiring.Component):
         super().__init__(
             {
                 "plan": In(plan_layout(config)),
-                "load": In(1),
-                "loaded": Out(1),
-                "store": In(1),
-                "stored": Out(1),
+                "is_first": In(1),
+                "fetch": In(1),
                 "turn": In(TURN_BITS),
+                "ready": Out(1),
                 "exponent": Out(signed(EXPONENT_BITS)),
                 "headroom": Out(signed(HEADROOM_BITS)),
                 "set_exponent": In(1),
@@ -49,7 +53,6 @@ class ButterflyExponents(wiring.Component):
                 "other": In(TURN_BITS),
                 "new_headroom": In(signed(HEADROOM_BITS)),
                 "read": Out(ReadPortSignature(config)),
-                "write": Out(WritePortSignature(config)),
             }
         )
 
@@ -59,19 +62,28 @@ class ButterflyExponents(wiring.Component):
         return self._config
 
     def elaborate(self, platform: object) -> Module:
-        """Return two memories and what walks through them."""
+        """Return two memories, and what fetches a word."""
         m = Module()
         exponents = Memory(shape=EXPONENT_BITS, depth=MAXIMUM_TURNS, init=[])
         headrooms = Memory(shape=HEADROOM_BITS, depth=MAXIMUM_TURNS, init=[])
         m.submodules.exponents, m.submodules.headrooms = exponents, headrooms
         reads = [memory.read_port() for memory in (exponents, headrooms)]
         writes = [memory.write_port() for memory in (exponents, headrooms)]
-        place = Signal(TURN_BITS)
-        walking = Signal()
+        fields = self.plan.fields
+        word, there = self._fetch(m)
+        first_exponent = Signal(signed(EXPONENT_BITS))
         m.d.comb += [
-            self.exponent.eq(reads[0].data),
-            self.headroom.eq(reads[1].data),
-            *(port.addr.eq(Mux(walking, place, self.turn)) for port in reads),
+            first_exponent.eq(fields.exponent + Mux(fields.x_blocks, word.exponent, 0)),
+            self.ready.eq(~self.is_first | ~fields.x_blocks | there),
+            self.exponent.eq(Mux(self.is_first, first_exponent, reads[0].data.as_signed())),
+            self.headroom.eq(
+                Mux(
+                    self.is_first,
+                    Mux(fields.x_blocks, word.headroom, fields.x_headroom),
+                    reads[1].data.as_signed(),
+                )
+            ),
+            *(port.addr.eq(self.turn) for port in reads),
             writes[0].addr.eq(self.turn),
             writes[0].data.eq(self.new_exponent),
             writes[0].en.eq(self.set_exponent),
@@ -79,70 +91,24 @@ class ButterflyExponents(wiring.Component):
             writes[1].data.eq(self.new_headroom),
             writes[1].en.eq(self.set_headroom),
         ]
-        self._load(m, writes)
-        self._store(m, place, walking)
         return m
 
-    def _load(self, m: Module, writes: list) -> None:
-        """Ask for a word a turn; what comes, or the fields of the instruction, fill the table."""
-        plan, fields = self.plan, self.plan.fields
-        m.submodules.tags = tags = ResponseTags(TURN_BITS)
-        asked, all_asked = Signal(TURN_BITS), Signal()
-        word = BlockExponent(self.read.response.payload[0][: BlockExponent.as_shape().size])
-        request = self.read.request
-        sets, turn, complete = Signal(), Signal(TURN_BITS), Signal()
-        sum_of_exponents = Signal(signed(EXPONENT_BITS))
-        start = Signal(signed(HEADROOM_BITS))
-        m.d.comb += [
-            request.valid.eq(self.load & fields.x_blocks & ~all_asked),
-            request.payload.address.eq(fields.exponent_address + asked),
-            request.payload.pitch.eq(1),
-            tags.accepted.eq(request.valid & request.ready),
-            tags.request.eq(asked),
-            self.loaded.eq(complete),
-        ]
-        m.d.sync += [
-            sets.eq(Mux(fields.x_blocks, tags.valid, self.load & ~all_asked)),
-            turn.eq(Mux(fields.x_blocks, tags.response, asked)),
-            sum_of_exponents.eq(fields.exponent + Mux(fields.x_blocks, word.exponent, 0)),
-            start.eq(Mux(fields.x_blocks, word.headroom, fields.x_headroom)),
-            complete.eq(sets & (turn == plan.last_turn)),
-        ]
-        with m.If(self.load & ~all_asked & (request.ready | ~fields.x_blocks)):
-            m.d.sync += [asked.eq(asked + 1), all_asked.eq(asked == plan.last_turn)]
-        with m.If(~self.load):
-            m.d.sync += [asked.eq(0), all_asked.eq(0)]
-        with m.If(sets):
-            m.d.comb += [
-                writes[0].addr.eq(turn),
-                writes[0].data.eq(sum_of_exponents),
-                writes[0].en.eq(1),
-                writes[1].addr.eq(turn),
-                writes[1].data.eq(start),
-                writes[1].en.eq(1),
-            ]
-
-    def _store(self, m: Module, place: Signal, walking: Signal) -> None:
-        """Write the word of each turn, in two cycles and as many as it takes to be accepted."""
-        fields, request = self.plan.fields, self.write.request
+    def _fetch(self, m: Module) -> tuple[Signal, Signal]:
+        """Ask for the word of X of each turn; return it, and whether it is there."""
+        fields, request = self.plan.fields, self.read.request
+        m.submodules.tags = tags = ResponseTags(1)
+        asked, there = Signal(), Signal()
         word = Signal(BlockExponent)
         m.d.comb += [
-            walking.eq(self.store),
-            word.exponent.eq(self.exponent),
-            word.headroom.eq(self.headroom),
-            request.payload.address.eq(fields.y_exponent_address + place),
+            request.valid.eq(self.is_first & self.fetch & fields.x_blocks & ~asked),
+            request.payload.address.eq(fields.exponent_address + self.turn),
             request.payload.pitch.eq(1),
-            request.payload.mask.eq(1),
-            request.payload.data[0].eq(word),
+            tags.accepted.eq(request.valid & request.ready),
         ]
-        fetched = Signal()
-        m.d.comb += request.valid.eq(fetched)
-        m.d.sync += fetched.eq(self.store & ~fetched & ~self.stored)
-        with m.If(fetched & ~request.ready):
-            m.d.sync += fetched.eq(1)
-        with m.If(fetched & request.ready):
-            m.d.sync += place.eq(place + 1)
-            with m.If(place == self.plan.last_turn):
-                m.d.comb += self.stored.eq(1)
-        with m.If(~self.store):
-            m.d.sync += place.eq(0)
+        with m.If(tags.accepted):
+            m.d.sync += asked.eq(1)
+        with m.If(tags.valid):
+            m.d.sync += [there.eq(1), word.eq(self.read.response.payload[0])]
+        with m.If(self.set_exponent):
+            m.d.sync += [asked.eq(0), there.eq(0)]
+        return word, there

@@ -46,7 +46,6 @@ class ButterflyFeeder(wiring.Component):
     Members
     -------
     turn : stream of `turn_layout`, in
-    tokens, inverse : in, of the plan
     gather : as `ButterflyReader` gives it (write, imaginary, slot, words)
     arrived : in; a word has come.
     freed : out; words that may be overwritten.
@@ -62,9 +61,7 @@ class ButterflyFeeder(wiring.Component):
         lanes, count = config.butterfly.lanes, most_factors(config)
         super().__init__(
             {
-                "turn": In(stream.Signature(turn_layout(config))),
-                "tokens": In(1),
-                "inverse": In(1),
+                "turn": In(stream.Signature(turn_layout(config, "feeder"))),
                 "write": In(1),
                 "imaginary": In(1),
                 "slot": In(_SLOT_BITS),
@@ -106,7 +103,8 @@ class ButterflyFeeder(wiring.Component):
             turn.modes.as_value(),
             turn.scales.as_value(),
             turn.factors,
-            ~turn.source.planes,
+            turn.inverse,
+            ~turn.planes,
             turn.wide,
             last_beat,
             last_beat & (group == turn.groups),
@@ -118,6 +116,7 @@ class ButterflyFeeder(wiring.Component):
                 "modes": turn.modes.shape(),
                 "scales": turn.scales.shape(),
                 "factors": 2,
+                "inverse": 1,
                 "real": 1,
                 "wide": 1,
                 "group_ends": 1,
@@ -223,13 +222,14 @@ class ButterflyFeeder(wiring.Component):
                 m, Cat(local[:WORD_BITS], insert(group_1, local[WORD_BITS:], window, wide))
             )
             log_stride = self._step(m, self._step(m, turn.log_strides[factor]))
-            point = Mux(self.tokens, element >> WORD_BITS, element)[:ANGLE_BITS]
+            tokens = self._step(m, self._step(m, turn.tokens))
+            point = Mux(tokens, element >> WORD_BITS, element)[:ANGLE_BITS]
             angle = self._step(m, (point << (ANGLE_BITS - log_stride)[:4])[:ANGLE_BITS])
             words = self._step(m, self.coefficients[factor])
             mode = self._step(m, late.modes[factor].as_value())
             m.d.comb += [
                 twiddles.advance.eq(self._go),
-                twiddles.inverse.eq(self.inverse),
+                twiddles.inverse.eq(late.inverse),
                 twiddles.angle.eq(angle),
                 controls[factor].mode.eq(mode),
                 controls[factor].scale.eq(self._step(m, late.scales[factor])),

@@ -1,5 +1,7 @@
 """What the parts of the butterfly unit know of an instruction, and of a pass over the lanes."""
 
+from typing import Any
+
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 
@@ -54,7 +56,8 @@ def plan_layout(config: AcceleratorConfig) -> data.StructLayout:
     """An instruction and what follows from it, the same for all passes.
 
     `words`, `x_words`, `y_words`: words of a vector on HIDDEN, rows on TOKENS. `last_turn` and
-    `tail`: the number of the last turn, and of the last lane in use there.
+    `tail`: the number of the last turn, and of the last lane in use there. `depends`: it reads what
+    the instruction before may still have to write.
     """
     return data.StructLayout(
         {
@@ -64,6 +67,7 @@ def plan_layout(config: AcceleratorConfig) -> data.StructLayout:
             "y_words": COUNT_BITS,
             "last_turn": TURN_BITS,
             "tail": range(config.butterfly.lanes),
+            "depends": 1,
         }
     )
 
@@ -92,8 +96,62 @@ def most_factors(config: AcceleratorConfig) -> int:
     return FOLDED if config.butterfly.stages > 1 else 1
 
 
-def turn_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """One pass over the vectors of one turn.
+def _turn_members(config: AcceleratorConfig) -> dict[str, Any]:
+    address = address_width(config)
+    factors = most_factors(config)
+    return {
+        "source": access_layout(config),
+        "target": access_layout(config),
+        "groups": INDEX_BITS,
+        "window": 4,
+        "wide": 1,
+        "tokens": 1,
+        "log_points": 4,
+        "last_lane": range(config.butterfly.lanes),
+        "reversal": Reversal,
+        "reverses": 1,
+        "selections": data.ArrayLayout(selection_layout, factors),
+        "result": selection_layout,
+        "result_bit": 3,
+        "inverse": 1,
+        "modes": data.ArrayLayout(Mode, factors),
+        "scales": data.ArrayLayout(signed(3), factors),
+        "log_strides": data.ArrayLayout(unsigned(4), factors),
+        "factors": 2,
+        "lines": INDEX_BITS,
+        "coefficients": address,
+        "planes": 1,
+        "adds": 1,
+        "shift": 5,
+    }
+
+
+_WALK = ("groups", "window", "wide")
+_USED = {
+    "reader": (*_WALK, "source", "reversal", "reverses", "tokens", "log_points", "last_lane"),
+    "coefficients": ("lines", "coefficients", "factors"),
+    "feeder": (
+        *_WALK,
+        "planes",
+        "reversal",
+        "selections",
+        "tokens",
+        "inverse",
+        "modes",
+        "scales",
+        "log_strides",
+        "factors",
+    ),
+    "collector": ("groups", "wide", "planes", "result", "shift"),
+    "writer": (*_WALK, "target", "result_bit", "adds", "last_lane"),
+}
+
+WORKERS = tuple(_USED)
+"""Who works on a turn."""
+
+
+def turn_layout(config: AcceleratorConfig, worker: str | None = None) -> data.StructLayout:
+    """One pass over the vectors of one turn, or what one of `WORKERS` needs of it.
 
     Members
     -------
@@ -101,6 +159,8 @@ def turn_layout(config: AcceleratorConfig) -> data.StructLayout:
     groups : one less than how many there are.
     window : place of the window in the number of a word.
     wide : a pass of three factors, with groups of eight words.
+    tokens, log_points, inverse : of the instruction
+    last_lane : the last lane in use.
     reversal, reverses : how words of the source lie in local numbers, and whether their numbers are
         reversed.
     selections : of the pair at each factor
@@ -109,33 +169,10 @@ def turn_layout(config: AcceleratorConfig) -> data.StructLayout:
     modes, scales, log_strides : of each factor
     factors : how many there are.
     lines, coefficients : one less than the lines of each factor, and the first of them.
-    last : the pass writes Y.
-    turn, is_tail : number of the turn, and whether it is the last one.
+    planes : the source has imaginary parts; for the collector, the target.
+    adds : what is written is added to what is there.
     shift : to the right before Y is written, less `LOWEST_SHIFT`.
     """
-    address = address_width(config)
-    factors = most_factors(config)
-    return data.StructLayout(
-        {
-            "source": access_layout(config),
-            "target": access_layout(config),
-            "groups": INDEX_BITS,
-            "window": 4,
-            "wide": 1,
-            "reversal": Reversal,
-            "reverses": 1,
-            "selections": data.ArrayLayout(selection_layout, factors),
-            "result": selection_layout,
-            "result_bit": 3,
-            "modes": data.ArrayLayout(Mode, factors),
-            "scales": data.ArrayLayout(signed(3), factors),
-            "log_strides": data.ArrayLayout(unsigned(4), factors),
-            "factors": 2,
-            "lines": INDEX_BITS,
-            "coefficients": address,
-            "last": 1,
-            "turn": TURN_BITS,
-            "is_tail": 1,
-            "shift": 5,
-        }
-    )
+    members = _turn_members(config)
+    names = members if worker is None else _USED[worker]
+    return data.StructLayout({name: members[name] for name in names})

@@ -1,7 +1,7 @@
 """Reads the words of groups for the butterfly chain."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .butterfly_address import ButterflyAddress
@@ -10,9 +10,11 @@ from .config import AcceleratorConfig
 from .ports import WORD_BITS as MEMORY_WORD_BITS
 from .ports import ReadPortSignature
 from .response_tags import ResponseTags
+from .scratchpad import Scratchpad
 
 _SLOT_BITS = (WORDS_HELD - 1).bit_length()
-_TAG_BITS = _SLOT_BITS + 3
+_EARLY = 3
+"""Cycles by which words may be promised before they are written: the feeder's `LATENCY` - 2."""
 
 
 class ButterflyReader(wiring.Component):
@@ -28,10 +30,10 @@ class ButterflyReader(wiring.Component):
     Members
     -------
     turn : stream of `turn_layout`, in
-    tokens, log_points, tail : in, of the plan
     read : `ReadPortSignature`
     write, imaginary, slot, words : out, as a `ButterflyGather` takes them
-    arrived : out; a word and its imaginary part, if it has one, are written in this cycle.
+    arrived : out; a word and its imaginary part, if it has one, will be there when the feeder reads
+        them: it is told when they have been asked for, since the scratchpad's latency is known.
     freed : in; words that have been used and may be overwritten.
     """
 
@@ -40,10 +42,7 @@ class ButterflyReader(wiring.Component):
         lanes = config.butterfly.lanes
         super().__init__(
             {
-                "turn": In(stream.Signature(turn_layout(config))),
-                "tokens": In(1),
-                "log_points": In(4),
-                "tail": In(range(lanes)),
+                "turn": In(stream.Signature(turn_layout(config, "reader"))),
                 "read": Out(ReadPortSignature(config)),
                 "write": Out(1),
                 "imaginary": Out(1),
@@ -63,8 +62,11 @@ class ButterflyReader(wiring.Component):
         """Return the counters, the address pipeline and the register of lines."""
         m = Module()
         turn = self.turn.payload
-        m.submodules.address = address = ButterflyAddress(self.config, _TAG_BITS)
-        m.submodules.tags = tags = ResponseTags(_TAG_BITS + 1)
+        tag_layout = data.StructLayout(
+            {"slot": _SLOT_BITS, "plane": 1, "last_plane": 1, "last_lane": turn.last_lane.shape()}
+        )
+        m.submodules.address = address = ButterflyAddress(self.config, tag_layout.size)
+        m.submodules.tags = tags = ResponseTags(tag_layout.size + 1)
         group, word, plane = Signal(INDEX_BITS), Signal(3), Signal()
         slot = Signal(_SLOT_BITS)
         room = Signal(range(WORDS_HELD + 1), init=WORDS_HELD)
@@ -92,7 +94,7 @@ class ButterflyReader(wiring.Component):
         m.d.comb += [
             address.advance.eq(~request.valid | request.ready),
             address.valid.eq(self.turn.valid & allowed),
-            address.tag.eq(Cat(slot, plane, last_plane, turn.is_tail)),
+            address.tag.eq(Cat(slot, plane, last_plane, turn.last_lane)),
             address.group.eq(group),
             address.word.eq(word),
             address.plane.eq(plane),
@@ -101,29 +103,33 @@ class ButterflyReader(wiring.Component):
             address.wide.eq(turn.wide),
             address.reversal.eq(turn.reversal),
             address.reverses.eq(turn.reverses),
-            address.tokens.eq(self.tokens),
-            address.log_points.eq(self.log_points),
+            address.tokens.eq(turn.tokens),
+            address.log_points.eq(turn.log_points),
             request.valid.eq(address.output_valid),
             request.payload.eq(address.request),
             tags.accepted.eq(request.valid & request.ready),
             tags.request.eq(Cat(address.output_tag, address.inside)),
         ]
-        self._store(m, tags)
+        asked = data.View(tag_layout, address.output_tag)
+        promised = tags.accepted & asked.last_plane
+        for _ in range(Scratchpad.READ_LATENCY - _EARLY):
+            later = Signal(name="promised")
+            m.d.sync += later.eq(promised)
+            promised = later
+        m.d.comb += self.arrived.eq(promised)
+        self._store(m, tags, tag_layout)
         return m
 
-    def _store(self, m: Module, tags: ResponseTags) -> None:
+    def _store(self, m: Module, tags: ResponseTags, layout: data.StructLayout) -> None:
         """Register a line that has come, without what is no part of the matrix."""
-        tag = tags.response
-        low = _SLOT_BITS
-        is_tail, inside = tag[low + 2], tag[low + 3]
+        tag, inside = data.View(layout, tags.response[:-1]), tags.response[-1]
         m.d.sync += [
             self.write.eq(tags.valid),
-            self.slot.eq(tag[:low]),
-            self.imaginary.eq(tag[low]),
-            self.arrived.eq(tags.valid & tag[low + 1]),
+            self.slot.eq(tag.slot),
+            self.imaginary.eq(tag.plane),
         ]
         for lane in range(self.config.butterfly.lanes):
-            used = inside & (~is_tail | (lane <= self.tail))
+            used = inside & (lane <= tag.last_lane)
             m.d.sync += self.words.word_select(lane, MEMORY_WORD_BITS).eq(
                 Mux(used, self.read.response.payload[lane], 0)
             )

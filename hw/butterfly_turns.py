@@ -1,11 +1,12 @@
 """Takes a BUTTERFLY apart in passes over the vectors of a turn, and keeps their exponents."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from .butterfly_exponents import ButterflyExponents
+from .butterfly_finish import ButterflyFinish
 from .butterfly_format import (
     DATA_BITS,
     HIGHEST_SCALE,
@@ -19,6 +20,7 @@ from .butterfly_plan import (
     EXPONENT_BITS,
     HEADROOM_BITS,
     TURN_BITS,
+    WORKERS,
     most_factors,
     plan_layout,
     turn_layout,
@@ -28,12 +30,14 @@ from .config import AcceleratorConfig
 from .isa import Axis, ButterflyMode
 from .ports import ReadPortSignature, WritePortSignature, address_width
 
-WORKERS = ("reader", "coefficients", "feeder", "collector", "writer")
-"""Who works on a turn."""
+_QUEUED = 6
+"""Turns that wait for each worker."""
 
-_QUEUED = 3
-_FLYING = 16
-"""Turns that are at most in the hands of the workers."""
+_LATE = ("feeder", "collector", "writer")
+"""Workers that need scales."""
+
+_OPEN = 2
+"""Instructions that are executed at most: one gives turns to the workers, one has given them."""
 
 _GROWTH_BITS = 4
 
@@ -46,8 +50,9 @@ def limit(value: Value, low: int, high: int) -> Value:
 class ButterflyTurns(wiring.Component):
     """Gives each pass over each turn to the workers, when the pass before has left that turn.
 
-    Before that, the scales of its stages follow from headroom and growths
-    (`butterfly_format.clamped_scales`).
+    Reader and coefficients are told at once; the others when the scales of the stages are known,
+    which follow from headroom and growths (`butterfly_format.clamped_scales`). The next instruction
+    follows while the workers still have turns of the last one.
 
     Parameters
     ----------
@@ -56,24 +61,23 @@ class ButterflyTurns(wiring.Component):
     Members
     -------
     plan : stream of `plan_layout`, in
-    current : `plan_layout`, out; the instruction that is executed.
+    checking : in; an instruction is held whose plan will come.
     reader, coefficients, feeder, collector, writer : streams of `turn_layout`, out
     written : in; the writer is done with a turn.
     headroom_valid, headroom : in, from the collector
     read, write : ports, for exponents
     multiplies : out; multiplications of the turn that is done in this cycle.
-    done : out; the instruction is done.
+    done : out; an instruction is done.
     busy : out
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self._config = config
-        turn = turn_layout(config)
         super().__init__(
             {
                 "plan": In(stream.Signature(plan_layout(config))),
-                "current": Out(plan_layout(config)),
-                **{name: Out(stream.Signature(turn)) for name in WORKERS},
+                "checking": In(1),
+                **{name: Out(stream.Signature(turn_layout(config, name))) for name in WORKERS},
                 "written": In(1),
                 "headroom_valid": In(1),
                 "headroom": In(signed(HEADROOM_BITS)),
@@ -96,129 +100,171 @@ class ButterflyTurns(wiring.Component):
         config = self.config
         m.submodules.exponents = exponents = ButterflyExponents(config)
         m.submodules.derive = derive = ButterflyPass(config)
+        m.submodules.finish = finish = ButterflyFinish(config)
         wiring.connect(m, wiring.flipped(self.read), exponents.read)
-        wiring.connect(m, wiring.flipped(self.write), exponents.write)
-        plan, fields = self.current, self.current.fields
+        wiring.connect(m, wiring.flipped(self.write), finish.write)
+        plan = Signal(plan_layout(config))
+        fields = plan.fields
         turn = Signal(turn_layout(config))
         number, first = Signal(TURN_BITS), Signal(4)
-        settle = Signal(range(ButterflyPass.LATENCY + 2))
+        settled = Signal(range(ButterflyPass.LATENCY + 1))
+        is_settled = settled == ButterflyPass.LATENCY
         growths = Signal(len(fields.growths))
-        is_real = fields.mode == ButterflyMode.REAL
-        emit, queued = Signal(), Signal()
-        in_flight = Signal(TURN_BITS + 1)
-        self._queues(m, turn, emit, queued, is_real)
+        places, emit, open_now = Signal(), Signal(), Signal(range(_OPEN + 1))
+        idle, exponent = Signal(), Signal(signed(EXPONENT_BITS))
+        last_turn = number == plan.last_turn
+        last_lane = Mux(last_turn, plan.tail, config.butterfly.lanes - 1)
+        room = self._queues(m, turn, last_lane, places, emit, fields.mode == ButterflyMode.REAL)
         factors = most_factors(config)
-        scales = self._scales(m, derive, exponents, growths, is_real)
+        scales = self._scales(m, derive, exponents, growths, fields.mode == ButterflyMode.REAL)
+        ends = last_turn & derive.is_last
+        # All turns before the one of the same number are done, or all of the instruction before.
+        due = finish.in_flight <= plan.last_turn
+        allowed = Mux(first == 0, ~plan.depends | (finish.in_flight == 0), due)
         m.d.comb += [
             exponents.plan.eq(plan),
+            exponents.is_first.eq(first == 0),
             exponents.turn.eq(number),
-            derive.plan.eq(plan),
+            exponents.set_headroom.eq(finish.keeps),
+            exponents.other.eq(finish.turn),
+            exponents.new_headroom.eq(finish.turn_headroom),
+            # While idle, what the next instruction needs settles during its check.
+            derive.plan.eq(Mux(idle, self.plan.payload, plan)),
             derive.first.eq(first),
+            finish.written.eq(self.written),
+            finish.headroom_valid.eq(self.headroom_valid),
+            finish.headroom.eq(self.headroom),
+            self.multiplies.eq(finish.multiplies),
+            self.done.eq(finish.done),
+            self.busy.eq(~idle | (finish.in_flight != 0)),
         ]
-        last_turn = number == plan.last_turn
-        line_bits = (config.lanes - 1).bit_length()
+        m.d.sync += open_now.eq(open_now + (emit & ends) - finish.done)
+        with m.If(~is_settled):
+            m.d.sync += settled.eq(settled + 1)
 
-        with m.FSM() as states:
-            m.d.comb += self.busy.eq(~states.ongoing("IDLE"))
+        with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.plan.ready.eq(1)
-                m.d.sync += [plan.eq(self.plan.payload), first.eq(0), number.eq(0)]
+                m.d.comb += [idle.eq(1), self.plan.ready.eq(open_now != _OPEN)]
+                m.d.sync += [plan.eq(self.plan.payload), number.eq(0)]
                 m.d.sync += growths.eq(self.plan.payload.fields.growths)
-                with m.If(self.plan.valid):
-                    m.next = "LOAD"
-            with m.State("LOAD"):
-                m.d.comb += exponents.load.eq(1)
-                m.d.sync += settle.eq(0)
-                with m.If(exponents.loaded):
+                with m.If(~self.checking):
+                    m.d.sync += settled.eq(0)
+                with m.If(self.plan.valid & self.plan.ready):
                     m.next = "SETTLE"
-            with m.State("SETTLE"):
-                m.d.sync += settle.eq(settle + 1)
-                with m.If(settle == ButterflyPass.LATENCY):
-                    self._begin(m, derive, turn, first)
-                    m.next = "WAIT"
-            with m.State("WAIT"), m.If(in_flight <= plan.last_turn):
-                m.next = "SCALE_0"
+            with m.State("SETTLE"), m.If(is_settled):
+                self._begin(m, plan, derive, turn, first)
+                m.next = "WAIT"
+            with m.State("WAIT"):
+                m.d.comb += exponents.fetch.eq(allowed)
+                with m.If(allowed & room["reader"] & room["coefficients"]):
+                    m.d.comb += places.eq(1)
+                    m.next = "SCALE_0"
             for factor in range(factors):
                 with m.State(f"SCALE_{factor}"):
+                    m.d.comb += exponents.fetch.eq(factor == 0)
                     m.d.sync += turn.scales[factor].eq(scales[factor])
-                    m.next = f"SCALE_{factor + 1}" if factor + 1 < factors else "SUM"
+                    following = f"SCALE_{factor + 1}" if factor + 1 < factors else "SUM"
+                    with m.If(exponents.ready):
+                        m.next = following
             with m.State("SUM"):
                 total = exponents.exponent + sum(turn.scales[i] for i in range(factors))
                 shift = Signal(signed(EXPONENT_BITS + 1))
+                given = derive.is_last & ~fields.y_blocks
                 m.d.comb += [
                     exponents.set_exponent.eq(1),
                     exponents.new_exponent.eq(total),
                     shift.eq(fields.y_exponent - exponents.new_exponent),
                 ]
-                given = derive.is_last & ~fields.y_blocks
                 m.d.sync += [
+                    exponent.eq(total),
                     turn.shift.eq(
                         Mux(given, limit(shift, LOWEST_SHIFT, HIGHEST_SHIFT), 0) - LOWEST_SHIFT
                     ),
-                    turn.turn.eq(number),
-                    turn.is_tail.eq(last_turn),
                 ]
                 m.next = "EMIT"
             with m.State("EMIT"):
-                m.d.comb += emit.eq(queued)
-                with m.If(queued):
+                ready = finish.ready & Cat(room[name] for name in _LATE).all()
+                m.d.comb += emit.eq(ready)
+                with m.If(ready):
                     m.d.sync += number.eq(Mux(last_turn, 0, number + 1))
                     self._advance(m, turn)
                     m.next = "WAIT"
-                with m.If(queued & last_turn):
-                    m.d.sync += [first.eq(first + derive.factors), settle.eq(0)]
+                with m.If(ready & last_turn):
+                    m.d.sync += [first.eq(Mux(ends, 0, first + derive.factors)), settled.eq(0)]
                     m.d.sync += growths.eq(growths >> (_GROWTH_BITS * derive.factors))
                     lines = (turn.lines + 1) * turn.factors
+                    line_bits = (config.lanes - 1).bit_length()
                     m.d.sync += turn.coefficients.eq(turn.coefficients + (lines << line_bits))
-                    with m.If(derive.is_last):
-                        m.next = "DRAIN"
-                    with m.Else():
-                        m.next = "SETTLE"
-            with m.State("DRAIN"), m.If(in_flight == 0):
-                m.next = "DONE"
-                with m.If(fields.y_blocks):
-                    m.next = "STORE"
-            with m.State("STORE"):
-                m.d.comb += exponents.store.eq(1)
-                with m.If(exponents.stored):
-                    m.next = "DONE"
-            with m.State("DONE"):
-                m.d.comb += self.done.eq(1)
-                m.next = "IDLE"
-        finished = self._complete(m, exponents, emit, turn)
-        m.d.sync += in_flight.eq(in_flight + emit - finished)
+                    m.next = "SETTLE"
+                with m.If(ready & ends):
+                    m.next = "IDLE"
+        m.d.comb += [finish.emit.eq(emit), finish.entry.exponent.eq(exponent)]
+        m.d.comb += [finish.entry.turn.eq(number), finish.entry.ends.eq(ends)]
+        self._entry(m, finish, plan, turn, number, last_lane, derive)
         return m
 
-    def _queues(self, m: Module, turn, emit: Signal, queued: Signal, is_real: Value) -> None:
-        """Give a turn to all workers at once; coefficients are fetched for real factors only."""
-        room = []
+    def _entry(self, m: Module, finish, plan, turn, number, last_lane, derive) -> None:
+        """Say what is to be done when a turn is written."""
+        fields = plan.fields
+        lanes, product = Signal(8), Signal(24)
+        m.d.comb += [
+            lanes.eq(last_lane + 1),
+            product.eq(plan.words * lanes),
+            # A word has two pairs.
+            finish.entry.multiplies.eq(
+                (product * turn.factors) << (1 + (MULTIPLIERS - 1).bit_length())
+            ),
+            finish.entry.keeps.eq(~derive.is_last),
+            finish.entry.stores.eq(derive.is_last & fields.y_blocks),
+            finish.entry.address.eq(fields.y_exponent_address + number),
+        ]
+
+    def _queues(self, m: Module, turn, last_lane, places, emit, is_real) -> dict[str, Value]:
+        """Give a turn to the workers; return for each whether it can take one.
+
+        Coefficients are fetched for real factors only.
+        """
+        room = {}
+        special = {
+            ("reader", "last_lane"): last_lane,
+            ("feeder", "planes"): turn.source.planes,
+            ("collector", "planes"): turn.target.planes,
+            ("writer", "last_lane"): last_lane,
+        }
         for name in WORKERS:
-            queue = SyncFIFOBuffered(width=turn.shape().size, depth=_QUEUED)
-            m.submodules[f"queue_{name}"] = queue
             port = getattr(self, name)
+            layout = port.payload.shape()
+            queue = SyncFIFOBuffered(width=layout.size, depth=_QUEUED)
+            m.submodules[f"queue_{name}"] = queue
+            given = data.View(layout, queue.w_data)
+            for member in layout.members:
+                value = special.get((name, member), turn[member])
+                m.d.comb += Value.cast(given[member]).eq(Value.cast(value))
             wanted = is_real if name == "coefficients" else 1
             m.d.comb += [
-                queue.w_data.eq(turn),
-                queue.w_en.eq(emit & wanted),
+                queue.w_en.eq((emit if name in _LATE else places) & wanted),
                 port.payload.eq(queue.r_data),
                 port.valid.eq(queue.r_rdy),
                 queue.r_en.eq(port.ready),
             ]
-            room.append(queue.w_rdy)
-        self._flying = SyncFIFO(width=32, depth=_FLYING)
-        m.submodules.flying = self._flying
-        m.d.comb += queued.eq(Cat(*room, self._flying.w_rdy).all())
+            room[name] = queue.w_rdy
+        return room
 
-    def _begin(self, m: Module, derive: ButterflyPass, turn, first: Signal) -> None:
+    def _begin(self, m: Module, plan, derive: ButterflyPass, turn, first: Signal) -> None:
         """Set what the turns of a pass have in common, and the places of the first one."""
-        plan, fields = self.current, self.current.fields
+        fields = plan.fields
         tokens = fields.axis == Axis.TOKENS
         real = fields.mode == ButterflyMode.REAL
         is_first, is_last = first == 0, derive.is_last
         m.d.sync += [
             Value.cast(turn[name]).eq(Value.cast(derive.turn[name])) for name in PASS_MEMBERS
         ]
-        m.d.sync += turn.last.eq(is_last)
+        m.d.sync += [
+            turn.adds.eq(is_last & fields.accumulate),
+            turn.tokens.eq(tokens),
+            turn.log_points.eq(fields.log_points),
+            turn.inverse.eq(fields.mode == ButterflyMode.INVERSE_FOURIER),
+        ]
         with m.If(is_first):
             m.d.sync += turn.coefficients.eq(fields.coefficient_address)
         for access, address, pitch, planes, words in (
@@ -278,34 +324,3 @@ class ButterflyTurns(wiring.Component):
             before = before + register
             results.append(scale)
         return results
-
-    def _complete(self, m: Module, exponents, emit: Signal, turn) -> Signal:
-        """Note the headroom of a turn that is written; return whether there is one."""
-        plan = self.current
-        m.submodules.headrooms = headrooms = SyncFIFO(width=HEADROOM_BITS, depth=_FLYING)
-        written = Signal(range(_FLYING + 1))
-        finished = Signal()
-        place = Signal(TURN_BITS)
-        lanes, work = Signal(8), Signal(32)
-        product = Signal(24)
-        m.d.comb += [
-            lanes.eq(Mux(turn.is_tail, plan.tail + 1, self.config.butterfly.lanes)),
-            headrooms.w_data.eq(self.headroom),
-            headrooms.w_en.eq(self.headroom_valid),
-            finished.eq((written != 0) & headrooms.r_rdy),
-            headrooms.r_en.eq(finished),
-            exponents.set_headroom.eq(finished),
-            exponents.other.eq(place),
-            exponents.new_headroom.eq(headrooms.r_data.as_signed()),
-            product.eq(plan.words * lanes),
-            # A word has two pairs.
-            work.eq((product * turn.factors) << (1 + (MULTIPLIERS - 1).bit_length())),
-            self._flying.w_data.eq(work),
-            self._flying.w_en.eq(emit),
-            self._flying.r_en.eq(finished),
-            self.multiplies.eq(Mux(finished, self._flying.r_data, 0)),
-        ]
-        m.d.sync += written.eq(written + self.written - finished)
-        with m.If(finished):
-            m.d.sync += place.eq(Mux(place == plan.last_turn, 0, place + 1))
-        return finished

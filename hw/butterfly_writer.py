@@ -9,7 +9,7 @@ from .butterfly_address import ButterflyAddress
 from .butterfly_format import DATA_BITS
 from .butterfly_gather import NUMBERS
 from .butterfly_order import WORD_BITS
-from .butterfly_plan import INDEX_BITS, WORDS_HELD, Reversal, turn_layout
+from .butterfly_plan import INDEX_BITS, WORDS_HELD, turn_layout
 from .config import AcceleratorConfig
 from .ports import WORD_BITS as MEMORY_WORD_BITS
 from .ports import ReadPortSignature, WritePortSignature, address_width, line_layout
@@ -21,17 +21,19 @@ AHEAD = 16
 
 _SLOT_BITS = (WORDS_HELD - 1).bit_length()
 
-_tag_layout = data.StructLayout(
-    {
-        "slot": _SLOT_BITS,
-        "seconds": NUMBERS,
-        "plane": 1,
-        "last_plane": 1,
-        "is_tail": 1,
-        "adds": 1,
-        "turn_ends": 1,
-    }
-)
+
+def _tag_layout(config: AcceleratorConfig) -> data.StructLayout:
+    return data.StructLayout(
+        {
+            "slot": _SLOT_BITS,
+            "seconds": NUMBERS,
+            "plane": 1,
+            "last_plane": 1,
+            "last_lane": range(config.butterfly.lanes),
+            "adds": 1,
+            "turn_ends": 1,
+        }
+    )
 
 
 class ButterflyWriter(wiring.Component):
@@ -46,7 +48,7 @@ class ButterflyWriter(wiring.Component):
     Members
     -------
     turn : stream of `turn_layout`, in
-    tokens, log_points, tail, accumulate : in, of the plan
+    hold : in; nothing may be written yet.
     completed : in; words that have become complete in the `ButterflyScatter`.
     slot, seconds, imaginary : out, to it; words : in, from it
     freed : out; a word has been read.
@@ -60,11 +62,8 @@ class ButterflyWriter(wiring.Component):
         lanes = config.butterfly.lanes
         super().__init__(
             {
-                "turn": In(stream.Signature(turn_layout(config))),
-                "tokens": In(1),
-                "log_points": In(4),
-                "tail": In(range(lanes)),
-                "accumulate": In(1),
+                "turn": In(stream.Signature(turn_layout(config, "writer"))),
+                "hold": In(1),
                 "completed": In(range(WORDS_HELD + 1)),
                 "slot": Out(_SLOT_BITS),
                 "seconds": Out(NUMBERS),
@@ -85,10 +84,11 @@ class ButterflyWriter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Return the address pipeline, two queues, and the registers of a line."""
         m = Module()
-        address = self._walk(m)
+        tag_layout = _tag_layout(self.config)
+        address = self._walk(m, tag_layout)
         entry_layout = data.StructLayout(
             {
-                "tag": _tag_layout,
+                "tag": tag_layout,
                 "inside": 1,
                 "address": address_width(self.config),
                 "pitch": 16,
@@ -98,7 +98,7 @@ class ButterflyWriter(wiring.Component):
         width = MEMORY_WORD_BITS * self.config.butterfly.lanes
         m.submodules.lines = lines = SyncFIFOBuffered(width=width, depth=AHEAD + 2)
         m.submodules.tags = tags = ResponseTags(1)
-        tag = data.View(_tag_layout, address.output_tag)
+        tag = data.View(tag_layout, address.output_tag)
         request = self.addends.request
         adds, pushes = Signal(), Signal()
         m.d.comb += [
@@ -116,14 +116,16 @@ class ButterflyWriter(wiring.Component):
         self._finish(m, data.View(entry_layout, entries.r_data), entries, lines)
         return m
 
-    def _walk(self, m: Module) -> ButterflyAddress:
+    def _walk(self, m: Module, tag_layout: data.StructLayout) -> ButterflyAddress:
         """Walk groups, words and planes, in front of the address pipeline."""
         turn = self.turn.payload
-        m.submodules.address = address = ButterflyAddress(self.config, _tag_layout.size)
+        m.submodules.address = address = ButterflyAddress(
+            self.config, tag_layout.size, can_reverse=False
+        )
         group, word, plane = Signal(INDEX_BITS), Signal(3), Signal()
         slot = Signal(_SLOT_BITS)
         step, last_plane, last_word = Signal(), Signal(), Signal()
-        tag = Signal(_tag_layout)
+        tag = Signal(tag_layout)
         bit = turn.result_bit
         m.d.comb += [
             step.eq(self.turn.valid & address.advance),
@@ -133,8 +135,8 @@ class ButterflyWriter(wiring.Component):
             tag.slot.eq(slot),
             tag.plane.eq(plane),
             tag.last_plane.eq(last_plane),
-            tag.is_tail.eq(turn.is_tail),
-            tag.adds.eq(self.accumulate & turn.last),
+            tag.last_lane.eq(turn.last_lane),
+            tag.adds.eq(turn.adds),
             tag.turn_ends.eq(self.turn.ready),
         ]
         for number in range(NUMBERS):
@@ -155,10 +157,6 @@ class ButterflyWriter(wiring.Component):
             address.access.eq(turn.target),
             address.window.eq(turn.window),
             address.wide.eq(turn.wide),
-            address.reversal.eq(Reversal.NONE),
-            address.reverses.eq(0),
-            address.tokens.eq(self.tokens),
-            address.log_points.eq(self.log_points),
         ]
         return address
 
@@ -169,7 +167,7 @@ class ButterflyWriter(wiring.Component):
         tag = entry.tag
         m.d.comb += [
             adds.eq(tag.adds & entry.inside),
-            taken.eq(entries.r_rdy & (there != 0) & (~adds | lines.r_rdy) & go),
+            taken.eq(entries.r_rdy & (there != 0) & (~adds | lines.r_rdy) & go & ~self.hold),
             entries.r_en.eq(taken),
             lines.r_en.eq(taken & adds),
             self.slot.eq(tag.slot),
@@ -211,9 +209,7 @@ class ButterflyWriter(wiring.Component):
             request.valid.eq(write_valid & last.inside),
             request.payload.address.eq(last.address),
             request.payload.pitch.eq(last.pitch),
-            request.payload.mask.eq(
-                Cat(~last.tag.is_tail | (lane <= self.tail) for lane in range(lanes))
-            ),
+            request.payload.mask.eq(Cat(lane <= last.tag.last_lane for lane in range(lanes))),
             request.payload.data.eq(line),
             self.done.eq(go & write_valid & last.tag.turn_ends),
         ]

@@ -32,7 +32,7 @@ CONFIGS = {
     "two stages": override(preset("tiny"), {"butterfly.stages": 2, "scratchpad.bytes": 131072}),
     "fewer lanes": override(preset("ecp5"), {"butterfly.lanes": 4, "scratchpad.bytes": 131072}),
 }
-RANDOM = ("random_operations", "refuses", "halts")
+RANDOM = ("random_operations", "dependent_operations", "refuses", "halts")
 
 SIZES = [8 << k for k in range(11)]
 MARGIN = 6.0
@@ -256,6 +256,24 @@ def test_random_operations(name, refusals):
 @pytest.mark.parametrize("name", ["tiny", "two stages"])
 def test_every_size(name):
     run_unit(CONFIGS[name], "every_size", most_log_points=8)
+
+
+# Mode, axis, log2 n, vectors, instructions one after the other, cycles.
+TRANSFORMS = [
+    ("FOURIER", "HIDDEN", 6, 16, 1, 384),
+    ("REAL", "HIDDEN", 6, 16, 1, 384),
+    ("FOURIER", "HIDDEN", 7, 16, 1, 896),
+    ("FOURIER", "HIDDEN", 6, 16, 4, 1536),
+    ("REAL", "HIDDEN", 6, 16, 4, 1536),
+    ("REAL", "HIDDEN", 7, 16, 3, 2688),
+    ("FOURIER", "HIDDEN", 6, 4, 1, 96),
+    ("FOURIER", "TOKENS", 6, 16, 1, 384),
+    ("FOURIER", "TOKENS", 6, 16, 3, 1152),
+]
+
+
+def test_cycles():
+    run_unit(CONFIGS["two stages"], "cycles", transforms=TRANSFORMS)
 
 
 @pytest.mark.slow

@@ -121,21 +121,55 @@ async def every_size(dut):
     await bench.rest()
 
 
+def dependent_instructions(bench, count):
+    """Return instructions that read, or add to, what those before them have written."""
+    random = bench.random
+    mode, axis = random.choice(list(ButterflyMode)), random.choice(list(Axis))
+    log_points = random.randint(2, 4)
+    vectors = random.randint(1, 3 * bench.config.lanes * (4 if axis == Axis.TOKENS else 1))
+    fields = {"x_blocks": random.randrange(2), "y_blocks": 1}
+    (there,) = bench.place([ButterflyOperation(mode, axis, log_points, 1, vectors, fields)])
+    plane = there["plane_words"]
+    there = there.replace(work_address=there["x_address"] + 4 * plane)
+    back = there.replace(
+        x_address=there["y_address"],
+        x_pitch=there["y_pitch"],
+        y_address=there["x_address"],
+        y_pitch=there["x_pitch"],
+        x_blocks=random.randrange(2),
+        exponent_address=there["y_exponent_address"],
+    )
+    changes = {"accumulate": 1, "y_blocks": 0, "bit_reversed": 0, "stages": 1}
+    choices = [there, back, there.replace(**changes), back.replace(**changes)]
+    return [random.choice(choices) for _ in range(count)]
+
+
+@cocotb.test()
+async def dependent_operations(dut):
+    """Instructions that follow each other at once see what the last one has written."""
+    bench = Bench(dut, "dependent")
+    await bench.start(parameters()["refusals"])
+    for _ in range(2 * parameters()["rounds"]):
+        await bench.run(dependent_instructions(bench, 5))
+    await bench.rest()
+
+
 @cocotb.test()
 async def cycles(dut):
-    """What a transform costs if nothing is refused."""
+    """What transforms cost if nothing is refused, alone and one after the other."""
     bench = Bench(dut, "cycles")
     await bench.start()
     slow = []
-    for mode, axis, log_points, vectors, limit in parameters()["transforms"]:
+    for mode, axis, log_points, vectors, repeats, limit in parameters()["transforms"]:
         operation = ButterflyOperation(ButterflyMode[mode], Axis[axis], log_points, 1, vectors)
-        (instruction,) = bench.place([operation])
+        instructions = bench.place([operation]) * repeats
         begin = bench.driver.cycle
-        await bench.run([instruction])
+        await bench.run(instructions)
         taken = bench.driver.cycle - begin
-        dut._log.info("%s %s %d x %d: %d cycles", mode, axis, 1 << log_points, vectors, taken)
+        text = f"{repeats} x {mode} {axis} {1 << log_points} x {vectors}: {taken} cycles"
+        dut._log.info("%s, limit %d", text, limit)
         if taken > limit:
-            slow.append(f"{mode} {axis} {1 << log_points} x {vectors}: {taken}, limit {limit}")
+            slow.append(text)
     await bench.rest()
     assert not slow, "; ".join(slow)
 
