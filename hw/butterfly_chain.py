@@ -134,14 +134,16 @@ class ButterflyChain(wiring.Component):
     def _admit(self, m: Module) -> Value:
         """Count the beats inside; return whether one is taken.
 
-        A folded set begins in every sixth cycle or later, in step with those before.
+        A folded set begins in every sixth cycle or later, in step with those before it that are
+        still inside.
         """
         room = Signal(range(self.capacity + 1), init=self.capacity)
         rest = Signal(range(_FOLDED_REST + 1))
         taken, left = Signal(), Signal()
         phase, place = Signal(range(FOLDED_CYCLES)), Signal(2)
         folded = self.input.payload.folded
-        begins = (phase == 0) & (room >= FOLDED_BEATS)
+        begins = ((phase == 0) | (rest == 0)) & (room >= FOLDED_BEATS)
+        in_turn = Mux(phase == FOLDED_CYCLES - 1, 0, phase + 1)
         m.d.comb += [
             self.input.ready.eq(Mux(folded, (place != 0) | begins, (room != 0) & (rest == 0))),
             taken.eq(self.input.valid & self.input.ready),
@@ -149,7 +151,7 @@ class ButterflyChain(wiring.Component):
         ]
         m.d.sync += [
             room.eq(room + left - taken),
-            phase.eq(Mux(phase == FOLDED_CYCLES - 1, 0, phase + 1)),
+            phase.eq(Mux(taken & folded & (place == 0), 1, in_turn)),
             place.eq(place + (taken & folded)),
             rest.eq(Mux(taken & folded, _FOLDED_REST, Mux(rest == 0, 0, rest - 1))),
         ]
@@ -238,7 +240,8 @@ class ButterflyChain(wiring.Component):
         """Return valid, the numbers, the flag and the tags behind the units of `stage`."""
         results, flags = [], []
         for lane in range(self.config.lanes):
-            unit = ButterflyUnit()
+            # What leaves a single stage is as wide as what enters it.
+            unit = ButterflyUnit(DATA_BITS if self.config.stages == 1 else STAGE_BITS)
             m.submodules[f"stage_{stage}_lane_{lane}"] = unit
             pair = numbers[PAIR_VALUES * lane : PAIR_VALUES * (lane + 1)]
             m.d.comb += unit.control.eq(control)

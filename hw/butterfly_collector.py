@@ -1,4 +1,4 @@
-"""Takes the results of the butterfly chain: exponent, headroom, words."""
+"""Takes the results of the butterfly chain: headroom, words."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
@@ -6,17 +6,21 @@ from amaranth.lib.wiring import In, Out
 
 from .butterfly_chain import pairs_layout
 from .butterfly_feeder import local_number
-from .butterfly_format import DATA_BITS, LOWEST_SHIFT
-from .butterfly_gather import PLACE_BITS
+from .butterfly_format import DATA_BITS
 from .butterfly_order import WORD_BITS
-from .butterfly_plan import BEAT_BITS, HEADROOM_BITS, INDEX_BITS, WORDS_HELD, turn_layout
+from .butterfly_plan import (
+    BEAT_BITS,
+    HEADROOM_BITS,
+    INDEX_BITS,
+    place_bits,
+    slot_bits,
+    turn_layout,
+    words_held,
+)
 from .config import AcceleratorConfig
-from .rounding import RoundingShifter
 
 MARGIN = 8
 """What rounding may add to the bound on a magnitude in one pass."""
-
-_SLOT_BITS = (WORDS_HELD - 1).bit_length()
 
 
 def magnitude_bound(larger: Value, smaller: Value) -> Value:
@@ -51,10 +55,10 @@ class ButterflyCollector(wiring.Component):
                 "turn": In(stream.Signature(turn_layout(config, "collector"))),
                 "input": In(stream.Signature(pairs_layout(lanes))),
                 "write": Out(1),
-                "first": Out(PLACE_BITS),
-                "second": Out(PLACE_BITS),
+                "first": Out(place_bits(config.butterfly)),
+                "second": Out(place_bits(config.butterfly)),
                 "points": Out(4 * DATA_BITS * lanes),
-                "completed": Out(range(WORDS_HELD + 1)),
+                "completed": Out(range(words_held(config.butterfly) + 1)),
                 "freed": In(1),
                 "headroom_valid": Out(1),
                 "headroom": Out(signed(HEADROOM_BITS)),
@@ -67,33 +71,24 @@ class ButterflyCollector(wiring.Component):
         return self._config
 
     def elaborate(self, platform: object) -> Module:
-        """Return the counters, the shifters and the reduction of magnitudes."""
+        """Return the counters and the reduction of magnitudes."""
         m = Module()
         turn = self.turn.payload
         taken = Signal()
         places, size, completes = self._count(m, taken)
-        delay = RoundingShifter.LATENCY
-        tag = Cat(
-            taken,
-            *places,
-            Mux(taken & completes, size, 0)[:4],
-            ~turn.planes,
-            self.turn.ready,
-        )
-        for _ in range(delay):
-            later = Signal(len(tag), name="tag")
-            m.d.sync += later.eq(tag)
-            tag = later
-        low = 1 + 2 * PLACE_BITS
-        numbers = self._shift(m, turn.shift, tag[low + 4])
+        numbers = [
+            number if index % 2 == 0 else Mux(turn.planes, number, 0)[:DATA_BITS]
+            for pair in self.input.payload
+            for index, number in enumerate(pair)
+        ]
         m.d.comb += [
-            self.write.eq(tag[0]),
-            self.first.eq(tag[1 : 1 + PLACE_BITS]),
-            self.second.eq(tag[1 + PLACE_BITS : low]),
+            self.write.eq(taken),
+            self.first.eq(places[0]),
+            self.second.eq(places[1]),
             self.points.eq(Cat(numbers)),
         ]
-        m.d.sync += self.completed.eq(tag[low : low + 4])
-        self._reduce(m, numbers, tag[0], tag[low + 5])
+        m.d.sync += self.completed.eq(Mux(taken & completes, size, 0))
+        self._reduce(m, numbers, taken, self.turn.ready)
         return m
 
     def _count(self, m: Module, taken: Signal):
@@ -105,8 +100,9 @@ class ButterflyCollector(wiring.Component):
         """
         turn = self.turn.payload
         group, beat = Signal(INDEX_BITS), Signal(BEAT_BITS)
-        base = Signal(_SLOT_BITS)
-        room = Signal(range(WORDS_HELD + 1), init=WORDS_HELD)
+        base = Signal(slot_bits(self.config.butterfly))
+        held = words_held(self.config.butterfly)
+        room = Signal(range(held + 1), init=held)
         size, begins, ends, allowed = Signal(4), Signal(), Signal(), Signal()
         completes = Signal()
         m.d.comb += [
@@ -128,26 +124,10 @@ class ButterflyCollector(wiring.Component):
         places = []
         for value in range(2):
             local = local_number(turn.result, beat, value)
-            slot = Signal(_SLOT_BITS, name=f"slot_{value}")
+            slot = Signal.like(base, name=f"slot_{value}")
             m.d.comb += slot.eq(base + local[WORD_BITS:])
             places.append(Cat(local[:WORD_BITS], slot))
         return places, size, completes
-
-    def _shift(self, m: Module, shift: Value, real: Value) -> list[Value]:
-        """Return the numbers of a beat, shifted and saturated, as (re, im) of each point."""
-        numbers = []
-        pairs = self.input.payload
-        for lane in range(self.config.butterfly.lanes):
-            for index in range(4):
-                shifter = RoundingShifter(DATA_BITS - LOWEST_SHIFT, DATA_BITS)
-                m.submodules[f"shifter_{lane}_{index}"] = shifter
-                m.d.comb += [
-                    shifter.value.eq(pairs[lane][index] << -LOWEST_SHIFT),
-                    shifter.shift.eq(shift),
-                ]
-                result = shifter.result.as_unsigned()
-                numbers.append(Mux(real, 0, result)[:DATA_BITS] if index & 1 else result)
-        return numbers
 
     def _reduce(self, m: Module, numbers: list[Value], valid: Value, ends: Value) -> None:
         """Find the bits that the largest magnitude of a turn needs.

@@ -7,23 +7,23 @@ from amaranth.lib.wiring import In, Out
 from .butterfly_address import insert
 from .butterfly_chain import beat_layout
 from .butterfly_format import Mode
-from .butterfly_gather import PLACE_BITS, ButterflyGather
+from .butterfly_gather import ButterflyGather
 from .butterfly_order import WORD_BITS
 from .butterfly_plan import (
     BEAT_BITS,
     INDEX_BITS,
     LOCAL_BITS,
     VALUE,
-    WORDS_HELD,
     Reversal,
     most_factors,
+    place_bits,
+    slot_bits,
     turn_layout,
+    words_held,
 )
 from .butterfly_twiddles import ANGLE_BITS, ButterflyTwiddles
 from .config import AcceleratorConfig
 from .ports import WORD_BITS as MEMORY_WORD_BITS
-
-_SLOT_BITS = (WORDS_HELD - 1).bit_length()
 
 
 def local_number(selection: data.View, beat: Value, value: int) -> Value:
@@ -64,10 +64,10 @@ class ButterflyFeeder(wiring.Component):
                 "turn": In(stream.Signature(turn_layout(config, "feeder"))),
                 "write": In(1),
                 "imaginary": In(1),
-                "slot": In(_SLOT_BITS),
+                "slot": In(slot_bits(config.butterfly)),
                 "words": In(MEMORY_WORD_BITS * lanes),
                 "arrived": In(1),
-                "freed": Out(range(WORDS_HELD + 1)),
+                "freed": Out(range(words_held(config.butterfly) + 1)),
                 "coefficients": In(data.ArrayLayout(MEMORY_WORD_BITS, count)),
                 "coefficients_valid": In(count),
                 "take": Out(1),
@@ -152,8 +152,8 @@ class ButterflyFeeder(wiring.Component):
         """Walk the beats; return group, beat, and slot of the group's first word."""
         turn = self.turn.payload
         group, beat = Signal(INDEX_BITS), Signal(BEAT_BITS)
-        base = Signal(_SLOT_BITS)
-        there = Signal(range(WORDS_HELD + 1))
+        base = Signal.like(self.slot)
+        there = Signal.like(self.freed)
         size, begins, ends = Signal(4), Signal(), Signal()
         m.d.comb += [
             size.eq(Mux(turn.wide, 8, 4)),
@@ -184,7 +184,7 @@ class ButterflyFeeder(wiring.Component):
         reversal = self._step(m, turn.reversal.as_value())
         for value, port in enumerate((gather.first, gather.second)):
             local = self._step(m, local_number(turn.selections[0], beat, value))
-            place = Signal(PLACE_BITS)
+            place = Signal(place_bits(self.config.butterfly))
             m.d.comb += place.eq(self._place(m, local, slot, reversal))
             for _ in range(self.LATENCY - 2):
                 place = self._step(m, place)
@@ -205,7 +205,7 @@ class ButterflyFeeder(wiring.Component):
                 ]
             with m.Case(Reversal.FOUR):
                 m.d.comb += number.eq(Cat(local[1], local[0]))
-        slot = Signal(_SLOT_BITS)
+        slot = Signal.like(self.slot)
         m.d.comb += slot.eq(base + word)
         return Cat(number, slot)
 

@@ -20,9 +20,12 @@ LOWEST_SCALE = -2
 HIGHEST_SCALE = 3
 """Range of a stage's scale: its results are divided by two to this power."""
 
-LOWEST_SHIFT = 1 - DATA_BITS
-HIGHEST_SHIFT = DATA_BITS
-"""Range of the shift to the right that brings results to an exponent; more changes nothing."""
+LOWEST_GIVEN_SCALE = -COEFFICIENT_FRACTION
+HIGHEST_GIVEN_SCALE = 31 - COEFFICIENT_FRACTION
+"""The same for the last stage of a transform whose result has a given exponent."""
+
+SCALE_BITS = 6
+"""Bits of a scale, signed."""
 
 
 class Mode(enum.Enum, shape=2):
@@ -75,3 +78,17 @@ def clamped_scales(growths: Sequence[int], headroom: int) -> tuple[int, ...]:
         scale = growth - headroom - spare - sum(scales)
         scales.append(min(max(scale, LOWEST_SCALE), HIGHEST_SCALE))
     return tuple(scales)
+
+
+def given_scales(scales: Sequence[int], shift: int) -> tuple[int, ...]:
+    """Return the scales of the last pass for results of a given exponent.
+
+    Parameters
+    ----------
+    scales : sequence of int
+        As `clamped_scales` gives them.
+    shift : int
+        The given exponent less that which `scales` lead to.
+    """
+    last = min(max(scales[-1] + shift, LOWEST_GIVEN_SCALE), HIGHEST_GIVEN_SCALE)
+    return (*scales[:-1], last)

@@ -1,23 +1,21 @@
 """Words that wait in front of the butterfly chain, and the pairs that are taken from them."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .butterfly_format import DATA_BITS
 from .butterfly_order import WORD_BITS
-from .butterfly_plan import WORDS_HELD
+from .butterfly_plan import place_bits, words_held
 from .config import ButterflyConfig
 
 NUMBERS = 1 << WORD_BITS
 """Numbers in a word."""
 
-PLACE_BITS = (WORDS_HELD - 1).bit_length() + WORD_BITS
-
 
 class ButterflyGather(wiring.Component):
-    """Holds `WORDS_HELD` words a lane, real and imaginary parts; gives any two of their points.
+    """Holds `words_held` words a lane, real and imaginary parts; gives any two of their points.
 
     A memory for each number of a word and each part, for all lanes together since they share
     places, with two read ports.
@@ -44,10 +42,10 @@ class ButterflyGather(wiring.Component):
             {
                 "write": In(1),
                 "imaginary": In(1),
-                "slot": In(range(WORDS_HELD)),
+                "slot": In(range(words_held(config))),
                 "words": In(NUMBERS * DATA_BITS * config.lanes),
-                "first": In(unsigned(PLACE_BITS)),
-                "second": In(unsigned(PLACE_BITS)),
+                "first": In(place_bits(config)),
+                "second": In(place_bits(config)),
                 "real": In(1),
                 "points": Out(self._points),
             }
@@ -66,7 +64,7 @@ class ButterflyGather(wiring.Component):
         chosen: dict[tuple[int, int], list] = {}
         for part in range(2):
             for number in range(NUMBERS):
-                memory = Memory(shape=width, depth=WORDS_HELD, init=[])
+                memory = Memory(shape=width, depth=words_held(self.config), init=[])
                 m.submodules[f"{('real', 'imaginary')[part]}_{number}"] = memory
                 write = memory.write_port()
                 lane_numbers = [

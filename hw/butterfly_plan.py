@@ -5,9 +5,9 @@ from typing import Any
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 
-from .butterfly_format import Mode
-from .butterfly_order import FOLDED, MAXIMUM_TURNS
-from .config import AcceleratorConfig
+from .butterfly_format import SCALE_BITS, Mode
+from .butterfly_order import FOLDED, MAXIMUM_TURNS, WORD_BITS
+from .config import AcceleratorConfig, ButterflyConfig
 from .isa import Butterfly
 from .ports import address_width
 
@@ -31,12 +31,25 @@ BEAT_BITS = LOCAL_BITS - 1
 VALUE = BEAT_BITS
 """The selection of a bit of a local number that is first or second of the pair."""
 
-WORDS_HELD = 32
-"""Words a lane that wait before or behind the chain.
 
-Four groups of a folded pass: one is used while the next one waits and another one is on its way,
-which takes longer than a group is used.
-"""
+def words_held(config: ButterflyConfig) -> int:
+    """Return how many words a lane wait before or behind the chain.
+
+    That is four groups of the largest kind: one is used while the next one waits and another one is
+    on its way, which takes longer than a group is used.
+    """
+    return 32 if config.stages > 1 else 16
+
+
+def slot_bits(config: ButterflyConfig) -> int:
+    """Bits of the place of a word that waits."""
+    return (words_held(config) - 1).bit_length()
+
+
+def place_bits(config: ButterflyConfig) -> int:
+    """Bits of the place of a number in words that wait: its number in the word is lowest."""
+    return slot_bits(config) + WORD_BITS
+
 
 selection_layout = data.ArrayLayout(unsigned(3), LOCAL_BITS)
 """For each bit of a local number the bit of the beat that it is, or `VALUE`."""
@@ -115,14 +128,13 @@ def _turn_members(config: AcceleratorConfig) -> dict[str, Any]:
         "result_bit": 3,
         "inverse": 1,
         "modes": data.ArrayLayout(Mode, factors),
-        "scales": data.ArrayLayout(signed(3), factors),
+        "scales": data.ArrayLayout(signed(SCALE_BITS), factors),
         "log_strides": data.ArrayLayout(unsigned(4), factors),
         "factors": 2,
         "lines": INDEX_BITS,
         "coefficients": address,
         "planes": 1,
         "adds": 1,
-        "shift": 5,
     }
 
 
@@ -142,7 +154,7 @@ _USED = {
         "log_strides",
         "factors",
     ),
-    "collector": ("groups", "wide", "planes", "result", "shift"),
+    "collector": ("groups", "wide", "planes", "result"),
     "writer": (*_WALK, "target", "result_bit", "adds", "last_lane"),
 }
 
@@ -171,7 +183,6 @@ def turn_layout(config: AcceleratorConfig, worker: str | None = None) -> data.St
     lines, coefficients : one less than the lines of each factor, and the first of them.
     planes : the source has imaginary parts; for the collector, the target.
     adds : what is written is added to what is there.
-    shift : to the right before Y is written, less `LOWEST_SHIFT`.
     """
     members = _turn_members(config)
     names = members if worker is None else _USED[worker]

@@ -5,14 +5,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .butterfly_address import ButterflyAddress
-from .butterfly_plan import INDEX_BITS, WORDS_HELD, turn_layout
+from .butterfly_plan import INDEX_BITS, slot_bits, turn_layout, words_held
 from .config import AcceleratorConfig
 from .ports import WORD_BITS as MEMORY_WORD_BITS
 from .ports import ReadPortSignature
 from .response_tags import ResponseTags
 from .scratchpad import Scratchpad
 
-_SLOT_BITS = (WORDS_HELD - 1).bit_length()
 _EARLY = 3
 """Cycles by which words may be promised before they are written: the feeder's `LATENCY` - 2."""
 
@@ -46,10 +45,10 @@ class ButterflyReader(wiring.Component):
                 "read": Out(ReadPortSignature(config)),
                 "write": Out(1),
                 "imaginary": Out(1),
-                "slot": Out(_SLOT_BITS),
+                "slot": Out(slot_bits(config.butterfly)),
                 "words": Out(MEMORY_WORD_BITS * lanes),
                 "arrived": Out(1),
-                "freed": In(range(WORDS_HELD + 1)),
+                "freed": In(range(words_held(config.butterfly) + 1)),
             }
         )
 
@@ -63,13 +62,19 @@ class ButterflyReader(wiring.Component):
         m = Module()
         turn = self.turn.payload
         tag_layout = data.StructLayout(
-            {"slot": _SLOT_BITS, "plane": 1, "last_plane": 1, "last_lane": turn.last_lane.shape()}
+            {
+                "slot": self.slot.shape(),
+                "plane": 1,
+                "last_plane": 1,
+                "last_lane": turn.last_lane.shape(),
+            }
         )
         m.submodules.address = address = ButterflyAddress(self.config, tag_layout.size)
         m.submodules.tags = tags = ResponseTags(tag_layout.size + 1)
         group, word, plane = Signal(INDEX_BITS), Signal(3), Signal()
-        slot = Signal(_SLOT_BITS)
-        room = Signal(range(WORDS_HELD + 1), init=WORDS_HELD)
+        slot = Signal.like(self.slot)
+        held = words_held(self.config.butterfly)
+        room = Signal(range(held + 1), init=held)
         size = Signal(4)
         begins, allowed, step = Signal(), Signal(), Signal()
         last_plane, last_word = Signal(), Signal()

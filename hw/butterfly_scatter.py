@@ -1,14 +1,14 @@
 """Words that are put together behind the butterfly chain."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .butterfly_format import DATA_BITS
-from .butterfly_gather import NUMBERS, PLACE_BITS
+from .butterfly_gather import NUMBERS
 from .butterfly_order import WORD_BITS
-from .butterfly_plan import WORDS_HELD
+from .butterfly_plan import place_bits, words_held
 from .config import ButterflyConfig
 
 
@@ -37,10 +37,10 @@ class ButterflyScatter(wiring.Component):
         super().__init__(
             {
                 "write": In(1),
-                "first": In(unsigned(PLACE_BITS)),
-                "second": In(unsigned(PLACE_BITS)),
+                "first": In(place_bits(config)),
+                "second": In(place_bits(config)),
                 "points": In(4 * DATA_BITS * config.lanes),
-                "slot": In(range(WORDS_HELD)),
+                "slot": In(range(words_held(config))),
                 "imaginary": In(1),
                 "seconds": In(NUMBERS),
                 "words": Out(NUMBERS * DATA_BITS * config.lanes),
@@ -61,7 +61,7 @@ class ButterflyScatter(wiring.Component):
         for number in range(NUMBERS):
             reads = []
             for point, place in enumerate((self.first, self.second)):
-                memory = Memory(shape=point_bits * lanes, depth=WORDS_HELD, init=[])
+                memory = Memory(shape=point_bits * lanes, depth=words_held(self.config), init=[])
                 m.submodules[f"number_{number}_{('first', 'second')[point]}"] = memory
                 write, read = memory.write_port(), memory.read_port(domain="comb")
                 m.d.comb += [

@@ -9,10 +9,11 @@ from .butterfly_exponents import ButterflyExponents
 from .butterfly_finish import ButterflyFinish
 from .butterfly_format import (
     DATA_BITS,
+    HIGHEST_GIVEN_SCALE,
     HIGHEST_SCALE,
-    HIGHEST_SHIFT,
+    LOWEST_GIVEN_SCALE,
     LOWEST_SCALE,
-    LOWEST_SHIFT,
+    SCALE_BITS,
     STAGE_BITS,
 )
 from .butterfly_pass import PASS_MEMBERS, ButterflyPass
@@ -112,15 +113,18 @@ class ButterflyTurns(wiring.Component):
         growths = Signal(len(fields.growths))
         places, emit, open_now = Signal(), Signal(), Signal(range(_OPEN + 1))
         idle, exponent = Signal(), Signal(signed(EXPONENT_BITS))
+        shift = Signal(signed(EXPONENT_BITS + 1))
         last_turn = number == plan.last_turn
         last_lane = Mux(last_turn, plan.tail, config.butterfly.lanes - 1)
         room = self._queues(m, turn, last_lane, places, emit, fields.mode == ButterflyMode.REAL)
         factors = most_factors(config)
         scales = self._scales(m, derive, exponents, growths, fields.mode == ButterflyMode.REAL)
         ends = last_turn & derive.is_last
+        given = derive.is_last & ~fields.y_blocks
         # All turns before the one of the same number are done, or all of the instruction before.
         due = finish.in_flight <= plan.last_turn
-        allowed = Mux(first == 0, ~plan.depends | (finish.in_flight == 0), due)
+        begins = ~plan.depends | (number != 0) | (finish.in_flight == 0)
+        allowed = Mux(first == 0, begins, due)
         m.d.comb += [
             exponents.plan.eq(plan),
             exponents.is_first.eq(first == 0),
@@ -168,19 +172,16 @@ class ButterflyTurns(wiring.Component):
                         m.next = following
             with m.State("SUM"):
                 total = exponents.exponent + sum(turn.scales[i] for i in range(factors))
-                shift = Signal(signed(EXPONENT_BITS + 1))
-                given = derive.is_last & ~fields.y_blocks
-                m.d.comb += [
-                    exponents.set_exponent.eq(1),
-                    exponents.new_exponent.eq(total),
-                    shift.eq(fields.y_exponent - exponents.new_exponent),
-                ]
-                m.d.sync += [
-                    exponent.eq(total),
-                    turn.shift.eq(
-                        Mux(given, limit(shift, LOWEST_SHIFT, HIGHEST_SHIFT), 0) - LOWEST_SHIFT
-                    ),
-                ]
+                m.d.comb += [exponents.set_exponent.eq(1), exponents.new_exponent.eq(total)]
+                m.d.sync += [exponent.eq(total), shift.eq(fields.y_exponent - total)]
+                m.next = "GIVEN"
+            with m.State("GIVEN"):
+                # The last factor brings results to the exponent that they have been given.
+                for factor in range(factors):
+                    scale = turn.scales[factor]
+                    low, high = LOWEST_GIVEN_SCALE, HIGHEST_GIVEN_SCALE
+                    with m.If(given & (derive.factors == factor + 1)):
+                        m.d.sync += scale.eq(limit(scale + shift, low, high))
                 m.next = "EMIT"
             with m.State("EMIT"):
                 ready = finish.ready & Cat(room[name] for name in _LATE).all()
@@ -317,9 +318,9 @@ class ButterflyTurns(wiring.Component):
             m.d.comb += wanted.eq(
                 Mux(is_real, growth, factor + 1) - exponents.headroom - spare - before
             )
-            scale = Signal(signed(3), name=f"scale_{factor}")
+            scale = Signal(signed(SCALE_BITS), name=f"scale_{factor}")
             m.d.comb += scale.eq(Mux(in_use, limit(wanted, LOWEST_SCALE, HIGHEST_SCALE), 0))
-            register = Signal(signed(3), name=f"scale_register_{factor}")
+            register = Signal(signed(SCALE_BITS), name=f"scale_register_{factor}")
             m.d.sync += register.eq(scale)
             before = before + register
             results.append(scale)

@@ -4,8 +4,16 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .butterfly_format import COEFFICIENT_BITS, COEFFICIENT_FRACTION, STAGE_BITS, Mode
-from .rounding import RoundingShifter, saturate
+from .butterfly_format import (
+    COEFFICIENT_BITS,
+    COEFFICIENT_FRACTION,
+    DATA_BITS,
+    SCALE_BITS,
+    STAGE_BITS,
+    Mode,
+)
+from .config import ConfigError
+from .rounding import RoundingShifter
 
 MULTIPLIERS = 4
 
@@ -15,7 +23,7 @@ PAIR_VALUES = 4
 control_layout = data.StructLayout(
     {
         "mode": Mode,
-        "scale": signed(3),
+        "scale": signed(SCALE_BITS),
         "coefficients": data.ArrayLayout(signed(COEFFICIENT_BITS), MULTIPLIERS),
     }
 )
@@ -31,14 +39,7 @@ def pair_layout(width: int) -> data.ArrayLayout:
     return data.ArrayLayout(signed(width), PAIR_VALUES)
 
 
-_PRODUCT_BITS = STAGE_BITS + COEFFICIENT_BITS
-_SUM_BITS = _PRODUCT_BITS + 1
-_RESULT_BITS = _SUM_BITS + 1
-_SHIFT_BITS = 3
-_JAMMED_BITS = 10
-"""Bits below the lowest that may decide on rounding; one bit keeps whether any is set."""
-
-_SHIFT_OF_SCALE = COEFFICIENT_FRACTION - _JAMMED_BITS
+_SHIFT_BITS = 5
 
 
 class ButterflyUnit(wiring.Component):
@@ -49,11 +50,16 @@ class ButterflyUnit(wiring.Component):
     ``y0 = x0 + w·x1``, ``y1 = x0 - w·x1``. PASS: ``y = x``. The unit of Fan et al., MICRO 2022,
     with a scale in every stage.
 
+    Parameters
+    ----------
+    width : int
+        Bits of a number, `DATA_BITS` to `STAGE_BITS`.
+
     Members
     -------
     control : `control_layout`, in
-    pair : `pair_layout(STAGE_BITS)`, in
-    result : `pair_layout(STAGE_BITS)`, out
+    pair : `pair_layout(width)`, in
+    result : `pair_layout(width)`, out
         Divided by two to the power of the scale, rounded half to even, saturated.
     saturated : out
         A number of `result` had to be limited.
@@ -61,22 +67,38 @@ class ButterflyUnit(wiring.Component):
 
     LATENCY = 5 + RoundingShifter.LATENCY
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = STAGE_BITS) -> None:
+        if not DATA_BITS <= width <= STAGE_BITS:
+            raise ConfigError(f"width must be {DATA_BITS} to {STAGE_BITS}, not {width}")
+        self._width = width
         super().__init__(
             {
                 "control": In(control_layout),
-                "pair": In(pair_layout(STAGE_BITS)),
-                "result": Out(pair_layout(STAGE_BITS)),
+                "pair": In(pair_layout(width)),
+                "result": Out(pair_layout(width)),
                 "saturated": Out(1),
             }
         )
 
+    @property
+    def _exact_bits(self) -> int:
+        """Bits of a result before it is divided."""
+        return self.width + COEFFICIENT_BITS + 2
+
+    @property
+    def width(self) -> int:
+        """Bits of a number."""
+        return self._width
+
     def elaborate(self, platform: object) -> Module:
-        """Return the stages: operands, products, sums, results, three of rounding, saturation."""
+        """Return the stages: operands, products, sums, results, three of rounding, output."""
         m = Module()
         mode, shift, products = self._multiply(m)
         pair = self._delay(m, self.pair, 3)
-        sums = [Signal(signed(_SUM_BITS), reset_less=True, name=f"sum_{row}") for row in range(2)]
+        sums = [
+            Signal(signed(self.width + COEFFICIENT_BITS + 1), reset_less=True, name=f"sum_{row}")
+            for row in range(2)
+        ]
         m.d.sync += [
             sums[0].eq(products[0] + products[1]),
             sums[1].eq(products[2] + products[3]),
@@ -105,21 +127,23 @@ class ButterflyUnit(wiring.Component):
         ]
         products = []
         for index, value in enumerate(operands):
-            operand = Signal(signed(STAGE_BITS), reset_less=True, name=f"operand_{index}")
-            product = Signal(signed(_PRODUCT_BITS), reset_less=True, name=f"product_{index}")
+            operand = Signal(signed(self.width), reset_less=True, name=f"operand_{index}")
+            product = Signal(
+                signed(self.width + COEFFICIENT_BITS), reset_less=True, name=f"product_{index}"
+            )
             coefficient = self._delay(m, self.control.coefficients[index], 1)
             m.d.sync += [operand.eq(value), product.eq(operand * coefficient)]
             products.append(product)
         scale = Mux(self.control.mode == Mode.PASS, 0, self.control.scale)
         shift = Signal(_SHIFT_BITS)
-        m.d.comb += shift.eq(scale + _SHIFT_OF_SCALE)
+        m.d.comb += shift.eq(scale + COEFFICIENT_FRACTION)
         return self._delay(m, self.control.mode, 2), self._delay(m, shift, 2), products
 
     def _combine(self, m: Module, mode, pair, sums):
         """Stage 4: the exact results."""
         wide = [value << COEFFICIENT_FRACTION for value in pair]
         exact = [
-            Signal(signed(_RESULT_BITS), reset_less=True, name=f"exact_{index}")
+            Signal(signed(self._exact_bits), reset_less=True, name=f"exact_{index}")
             for index in range(PAIR_VALUES)
         ]
         choices = {
@@ -142,21 +166,13 @@ class ButterflyUnit(wiring.Component):
 
     def _round(self, m: Module, exact, shift) -> None:
         """Stages 5 to 8."""
-        # A shift is at least 2, so that the lowest bit never decides alone.
-        width = _RESULT_BITS - _JAMMED_BITS
         limited = []
         for index, value in enumerate(exact):
-            shifter = RoundingShifter(width, width - 2, _SHIFT_BITS)
+            shifter = RoundingShifter(self._exact_bits, self.width, _SHIFT_BITS)
             m.submodules[f"rounding_{index}"] = shifter
-            jammed = value[: _JAMMED_BITS + 1].any()
-            m.d.comb += [
-                shifter.value.eq(Cat(jammed, value[_JAMMED_BITS + 1 :]).as_signed()),
-                shifter.shift.eq(shift),
-            ]
-            number = Signal(signed(STAGE_BITS), reset_less=True, name=f"result_{index}")
-            m.d.sync += number.eq(saturate(shifter.result, STAGE_BITS))
-            m.d.comb += self.result[index].eq(number)
-            limited.append(shifter.result != saturate(shifter.result, STAGE_BITS))
+            m.d.comb += [shifter.value.eq(value), shifter.shift.eq(shift)]
+            m.d.comb += self.result[index].eq(self._delay(m, shifter.result, 1))
+            limited.append(shifter.limited)
         saturated = Signal(reset_less=True)
         m.d.sync += saturated.eq(Cat(limited).any())
         m.d.comb += self.saturated.eq(saturated)

@@ -9,7 +9,7 @@ from .butterfly_address import ButterflyAddress
 from .butterfly_format import DATA_BITS
 from .butterfly_gather import NUMBERS
 from .butterfly_order import WORD_BITS
-from .butterfly_plan import INDEX_BITS, WORDS_HELD, turn_layout
+from .butterfly_plan import INDEX_BITS, slot_bits, turn_layout, words_held
 from .config import AcceleratorConfig
 from .ports import WORD_BITS as MEMORY_WORD_BITS
 from .ports import ReadPortSignature, WritePortSignature, address_width, line_layout
@@ -19,13 +19,11 @@ from .rounding import saturate
 AHEAD = 16
 """Words whose addresses are known, and whose addends are read, before they are complete."""
 
-_SLOT_BITS = (WORDS_HELD - 1).bit_length()
-
 
 def _tag_layout(config: AcceleratorConfig) -> data.StructLayout:
     return data.StructLayout(
         {
-            "slot": _SLOT_BITS,
+            "slot": slot_bits(config.butterfly),
             "seconds": NUMBERS,
             "plane": 1,
             "last_plane": 1,
@@ -64,8 +62,8 @@ class ButterflyWriter(wiring.Component):
             {
                 "turn": In(stream.Signature(turn_layout(config, "writer"))),
                 "hold": In(1),
-                "completed": In(range(WORDS_HELD + 1)),
-                "slot": Out(_SLOT_BITS),
+                "completed": In(range(words_held(config.butterfly) + 1)),
+                "slot": Out(slot_bits(config.butterfly)),
                 "seconds": Out(NUMBERS),
                 "imaginary": Out(1),
                 "words": In(MEMORY_WORD_BITS * lanes),
@@ -123,7 +121,7 @@ class ButterflyWriter(wiring.Component):
             self.config, tag_layout.size, can_reverse=False
         )
         group, word, plane = Signal(INDEX_BITS), Signal(3), Signal()
-        slot = Signal(_SLOT_BITS)
+        slot = Signal.like(self.slot)
         step, last_plane, last_word = Signal(), Signal(), Signal()
         tag = Signal(tag_layout)
         bit = turn.result_bit
@@ -162,7 +160,7 @@ class ButterflyWriter(wiring.Component):
 
     def _finish(self, m: Module, entry, entries: SyncFIFOBuffered, lines: SyncFIFOBuffered) -> None:
         """Take words with their entries, add, and write."""
-        there = Signal(range(WORDS_HELD + 1))
+        there = Signal.like(self.completed)
         adds, taken, go = Signal(), Signal(), Signal()
         tag = entry.tag
         m.d.comb += [

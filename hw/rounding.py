@@ -7,13 +7,17 @@ from amaranth.lib.wiring import In, Out
 from .config import ConfigError
 
 
+def fits(value: Value, width: int) -> Value:
+    """Return whether the signed `value` is in the range of `width` bits."""
+    upper = value[width - 1 :]
+    return upper.all() | ~upper.any()
+
+
 def saturate(value: Value, width: int) -> Value:
     """Return the signed `value` limited to the range of `width` bits."""
     low, high = -1 << (width - 1), (1 << (width - 1)) - 1
-    upper = value[width - 1 :]
-    fits = upper.all() | ~upper.any()
     limit = Mux(value[-1], Const(low, signed(width)), Const(high, signed(width)))
-    return Mux(fits, value[:width].as_signed(), limit)
+    return Mux(fits(value, width), value[:width].as_signed(), limit)
 
 
 class RoundingShifter(wiring.Component):
@@ -36,6 +40,7 @@ class RoundingShifter(wiring.Component):
     shift : in
         The power of two.
     result : out, signed
+    limited : out; it was too large for the width of the result.
     """
 
     LATENCY = 3
@@ -53,6 +58,7 @@ class RoundingShifter(wiring.Component):
                 "value": In(signed(width)),
                 "shift": In(shift_width),
                 "result": Out(signed(result_width)),
+                "limited": Out(1),
             }
         )
 
@@ -72,9 +78,12 @@ class RoundingShifter(wiring.Component):
         return self._shift_width
 
     def _stage(
-        self, m: Module, value: Signal, lost: Value, shift: Value, bits: range
-    ) -> tuple[Signal, Signal]:
-        """Shift by the given bits of `shift`, registered; gather in `lost` what drops out."""
+        self, m: Module, value: Signal, lost: Value, limited: Value, shift: Value, bits: range
+    ) -> tuple[Signal, Signal, Signal]:
+        """Shift by the given bits of `shift`, registered.
+
+        Gather in `lost` what drops out, in `limited` whether the value was too large.
+        """
         for bit in bits:
             dropped = value[: 1 << bit].any()
             shifted = Signal(value.shape(), name=f"shifted_{bit}")
@@ -84,9 +93,14 @@ class RoundingShifter(wiring.Component):
         width = min(len(value), self.result_width + (1 << bits[-1]))
         value_register = Signal(signed(width), reset_less=True, name=f"value_{bits[-1]}")
         lost_register = Signal(reset_less=True, name=f"lost_{bits[-1]}")
+        limited_register = Signal(reset_less=True, name=f"limited_{bits[-1]}")
         # What does not fit here does not fit the result after the rest of the shift either.
-        m.d.sync += [value_register.eq(saturate(value, width)), lost_register.eq(lost)]
-        return value_register, lost_register
+        m.d.sync += [
+            value_register.eq(saturate(value, width)),
+            lost_register.eq(lost),
+            limited_register.eq(limited | ~fits(value, width)),
+        ]
+        return value_register, lost_register, limited_register
 
     def elaborate(self, platform: object) -> Module:
         """Return the three stages: coarse shift, fine shift, rounding."""
@@ -98,8 +112,8 @@ class RoundingShifter(wiring.Component):
         fine = range(self.shift_width - 3, -1, -1)
         shift = Signal(self.shift_width, reset_less=True)
         m.d.sync += shift.eq(self.shift)
-        value, lost = self._stage(m, doubled, Const(0), self.shift, coarse)
-        value, lost = self._stage(m, value, lost, shift, fine)
+        stage = self._stage(m, doubled, Const(0), Const(0), self.shift, coarse)
+        value, lost, limited = self._stage(m, *stage, shift, fine)
         up = Signal()
         rounded = Signal(signed(self.result_width + 1))
         m.d.comb += [
@@ -108,5 +122,6 @@ class RoundingShifter(wiring.Component):
         ]
         result = Signal(signed(self.result_width), reset_less=True)
         m.d.sync += result.eq(saturate(rounded, self.result_width))
+        m.d.sync += self.limited.eq(limited | ~fits(rounded, self.result_width))
         m.d.comb += self.result.eq(result)
         return m

@@ -10,6 +10,7 @@ from ageha.hw.butterfly_format import (
     HIGHEST_SCALE,
     LOWEST_SCALE,
     Mode,
+    given_scales,
     stage_scales,
 )
 from ageha.hw.butterfly_order import pack_growths, pass_lengths
@@ -22,7 +23,6 @@ from ageha.verif.golden.butterfly import (
     fourier_transform,
     growths,
     real_factor,
-    to_exponent,
     transform,
 )
 from ageha.verif.simulator import run_bench
@@ -158,12 +158,10 @@ def test_full_scale_never_saturates(points, mode, parts):
         assert found.headroom(mode) <= 2
 
 
-@pytest.mark.parametrize("shift", [-20, -15, -3, 0, 1, 7, 16, 30])
-def test_a_given_exponent(shift):
-    block = Block(np.array([[[-32768, 32767], [-3, 5], [1, 0], [24, -24]]]), 2)
-    found = to_exponent(block, 2 + shift)
-    exact = np.clip(np.ldexp(block.points.astype(float), -shift), -32768, 32767)
-    assert np.array_equal(found, np.rint(exact))
+def test_scales_for_a_given_exponent():
+    assert given_scales((-1, 3), 4) == (-1, 7)
+    assert given_scales((0,), -100) == (-COEFFICIENT_FRACTION,)
+    assert given_scales((2, 1, 1), 100) == (2, 1, 31 - COEFFICIENT_FRACTION)
 
 
 def test_zero_stays_zero():

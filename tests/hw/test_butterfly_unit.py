@@ -5,13 +5,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from ageha.hw.butterfly_format import HIGHEST_SCALE, LOWEST_SCALE, Mode
+from ageha.hw.butterfly_format import HIGHEST_GIVEN_SCALE, LOWEST_SCALE, Mode
 from ageha.hw.butterfly_unit import ButterflyUnit
 from ageha.verif.golden.butterfly_unit import butterfly_unit
 from ageha.verif.simulator import run_bench
 
 
-@pytest.mark.parametrize("scale", range(LOWEST_SCALE, HIGHEST_SCALE + 1))
+@pytest.mark.parametrize("scale", range(LOWEST_SCALE, HIGHEST_GIVEN_SCALE + 1))
 def test_the_model_rounds_exact_results(scale):
     random = np.random.default_rng(scale + 9)
     unit = Fraction(1, 1 << 14 + scale)
@@ -36,7 +36,7 @@ def test_the_model_saturates_and_says_so():
     lowest, none = np.array([-(1 << 17), 0]), np.zeros(4, dtype=np.int64)
     y0, y1, saturated = butterfly_unit(lowest, lowest, none - 16384, Mode.REAL, 0)
     assert (y0[0], y1[0], saturated) == ((1 << 17) - 1, (1 << 17) - 1, True)
-    y0, y1, saturated = butterfly_unit(lowest, lowest, none, Mode.PASS, HIGHEST_SCALE)
+    y0, y1, saturated = butterfly_unit(lowest, lowest, none, Mode.PASS, HIGHEST_GIVEN_SCALE)
     assert (y0[0], y1[0], saturated) == (-(1 << 17), -(1 << 17), False)
 
 

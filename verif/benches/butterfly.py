@@ -128,6 +128,12 @@ def dependent_instructions(bench, count):
     log_points = random.randint(2, 4)
     vectors = random.randint(1, 3 * bench.config.lanes * (4 if axis == Axis.TOKENS else 1))
     fields = {"x_blocks": random.randrange(2), "y_blocks": 1}
+    changes = {"accumulate": 1, "y_blocks": 0}
+    if mode == ButterflyMode.REAL:
+        # Their coefficients lie in the order of a certain number of stages.
+        fields["stages"] = random.choice((1, log_points))
+    else:
+        changes |= {"bit_reversed": 0, "stages": 1}
     (there,) = bench.place([ButterflyOperation(mode, axis, log_points, 1, vectors, fields)])
     plane = there["plane_words"]
     there = there.replace(work_address=there["x_address"] + 4 * plane)
@@ -139,9 +145,8 @@ def dependent_instructions(bench, count):
         x_blocks=random.randrange(2),
         exponent_address=there["y_exponent_address"],
     )
-    changes = {"accumulate": 1, "y_blocks": 0, "bit_reversed": 0, "stages": 1}
     choices = [there, back, there.replace(**changes), back.replace(**changes)]
-    return [random.choice(choices) for _ in range(count)]
+    return [there, *(random.choice(choices) for _ in range(count - 1))]
 
 
 @cocotb.test()

@@ -6,7 +6,13 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-from ...hw.butterfly_format import COEFFICIENT_BITS, HIGHEST_SCALE, LOWEST_SCALE, STAGE_BITS, Mode
+from ...hw.butterfly_format import (
+    COEFFICIENT_BITS,
+    HIGHEST_GIVEN_SCALE,
+    LOWEST_GIVEN_SCALE,
+    STAGE_BITS,
+    Mode,
+)
 from ...hw.butterfly_unit import ButterflyUnit, control_layout
 from ..golden.butterfly_unit import butterfly_unit
 from ..parameters import generator, parameters
@@ -44,7 +50,7 @@ async def equals_the_golden_model(dut):
     flags = 0
     for cycle in range(parameters()["cycles"]):
         mode = random.choice(list(Mode))
-        scale = random.randint(LOWEST_SCALE, HIGHEST_SCALE)
+        scale = random.randint(LOWEST_GIVEN_SCALE, HIGHEST_GIVEN_SCALE)
         count = 2 if mode == Mode.COMPLEX else 4
         coefficients = [random_number(random, COEFFICIENT_BITS) for _ in range(count)]
         if mode == Mode.COMPLEX:

@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from ...hw.butterfly_format import (
     COEFFICIENT_FRACTION,
     DATA_BITS,
-    HIGHEST_SHIFT,
-    LOWEST_SHIFT,
     Mode,
     stage_scales,
 )
 from ...hw.butterfly_order import pass_lengths
 from .butterfly_unit import Points, butterfly_unit
-from .rounding import round_half_even, saturate
+from .rounding import saturate
 
 MAXIMUM_POINTS = 8192
 MARGIN = 8
@@ -235,13 +233,6 @@ def apply_pass(block: Block, factors: Sequence[Factor], scales: Sequence[int]) -
         saturated |= too_large
     limited = saturate(points, DATA_BITS)
     return Block(limited, exponent, saturated or bool((limited != points).any()))
-
-
-def to_exponent(block: Block, exponent: int) -> Points:
-    """Return the numbers of `block` in units of two to the power of `exponent`, saturated."""
-    shift = min(max(exponent - block.exponent, LOWEST_SHIFT), HIGHEST_SHIFT)
-    points = block.points << max(-shift, 0)
-    return saturate(round_half_even(points, max(shift, 0)), DATA_BITS)
 
 
 def _log2(points: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...hw.butterfly_format import COEFFICIENT_BITS, DATA_BITS, Mode, clamped_scales
+from ...hw.butterfly_format import COEFFICIENT_BITS, DATA_BITS, Mode, clamped_scales, given_scales
 from ...hw.butterfly_order import (
     MAXIMUM_LOG_POINTS,
     MAXIMUM_POINTS,
@@ -21,7 +21,7 @@ from ...hw.butterfly_unit import MULTIPLIERS
 from ...hw.config import AcceleratorConfig
 from ...hw.isa import Axis, BlockExponent, ButterflyMode, ErrorCode
 from ...sw.instruction import Instruction
-from .butterfly import Block, Factor, apply_pass, bit_reversal, fourier_factors, to_exponent
+from .butterfly import Block, Factor, apply_pass, bit_reversal, fourier_factors
 from .fault import Fault
 from .operands import Matrix
 from .rounding import saturate
@@ -239,13 +239,16 @@ class Execution:
         if self.is_real:
             numbers = range(part.start, part.stop)
             growths = tuple(signed(self.i["growths"] >> 4 * number, 4) for number in numbers)
-        return apply_pass(block, factors[part], clamped_scales(growths, headroom))
+        scales = clamped_scales(growths, headroom)
+        if each == self.passes[-1] and not self.i["y_blocks"]:
+            scales = given_scales(scales, self.i["y_exponent"] - block.exponent - sum(scales))
+        return apply_pass(block, factors[part], scales)
 
     def _finish(self, block: Block, mode: Mode, turn: int) -> int:
         i = self.i
         real, limit = self.is_real or bool(i["y_real"]), self._limit("y")
         kept = Block(block.points * np.array([1, 0 if real else 1]), block.exponent)
-        values = kept.points if i["y_blocks"] else to_exponent(kept, i["y_exponent"])
+        values = kept.points
         if i["accumulate"]:
             before = self._read(i["y_address"], i["y_pitch"], limit, turn, real)
             values = saturate(values + before, DATA_BITS)
