@@ -241,7 +241,8 @@ class ButterflyChain(wiring.Component):
         results, flags = [], []
         for lane in range(self.config.lanes):
             # What leaves a single stage is as wide as what enters it.
-            unit = ButterflyUnit(DATA_BITS if self.config.stages == 1 else STAGE_BITS)
+            alone = self.config.stages == 1
+            unit = ButterflyUnit(DATA_BITS if alone else STAGE_BITS, can_pass=not alone)
             m.submodules[f"stage_{stage}_lane_{lane}"] = unit
             pair = numbers[PAIR_VALUES * lane : PAIR_VALUES * (lane + 1)]
             m.d.comb += unit.control.eq(control)

@@ -1,6 +1,6 @@
 """Words that wait in front of the butterfly chain, and the pairs that are taken from them."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -84,7 +84,8 @@ class ButterflyGather(wiring.Component):
         for (point, part), numbers in chosen.items():
             value = Signal(width, name=f"point_{point}_part_{part}")
             place = (self.first, self.second)[point][:WORD_BITS]
-            m.d.comb += value.eq(Array(numbers)[place])
+            halves = [Mux(place[0], *reversed(numbers[low : low + 2])) for low in (0, 2)]
+            m.d.comb += value.eq(Mux(place[1], halves[1], halves[0]))
             parts[point, part] = Mux(self.real, 0, value) if part else value
         m.d.comb += self.points.eq(
             Cat(

@@ -3,14 +3,21 @@
 from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .butterfly_format import Mode
 from .butterfly_order import FOLDED, WORD_BITS
-from .butterfly_plan import LOCAL_BITS, VALUE, Reversal, most_factors, plan_layout, turn_layout
+from .butterfly_plan import (
+    COUNT_BITS,
+    LOCAL_BITS,
+    VALUE,
+    Reversal,
+    most_factors,
+    turn_layout,
+)
 from .config import AcceleratorConfig
-from .isa import Axis, ButterflyMode
+from .isa import Axis, Butterfly, ButterflyMode
 
 PASS_MEMBERS = (
     "groups",
@@ -27,6 +34,28 @@ PASS_MEMBERS = (
     "lines",
 )
 """Members of `turn_layout` that are the same in all turns of a pass and follow from its factors."""
+
+_FIELDS = (
+    "mode",
+    "axis",
+    "decreasing",
+    "bit_reversed",
+    "log_points",
+    "log_stride",
+    "stages",
+)
+shape_layout = data.StructLayout(
+    {
+        **{name: Butterfly.as_shape()[name].shape for name in _FIELDS},
+        "words": COUNT_BITS,
+    }
+)
+"""What passes follow from: fields of the instruction, and words of a vector."""
+
+
+def shape_of(plan: data.View) -> Value:
+    """Return the bits of the `shape_layout` of a plan."""
+    return Cat(*(plan.fields[name] for name in _FIELDS), plan.words)
 
 
 def _sum(values: Sequence[Value]) -> Value:
@@ -70,7 +99,7 @@ class ButterflyPass(wiring.Component):
 
     Members
     -------
-    plan : `plan_layout`, in
+    shape : `shape_layout`, in
     first : in; number of the first factor of the pass.
     factors : out; how many it has.
     is_last : out
@@ -83,7 +112,7 @@ class ButterflyPass(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "plan": In(plan_layout(config)),
+                "shape": In(shape_layout),
                 "first": In(4),
                 "factors": Out(2),
                 "is_last": Out(1),
@@ -99,7 +128,7 @@ class ButterflyPass(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Return registers, each cycle's from those of the cycle before."""
         m = Module()
-        fields, turn = self.plan.fields, self.turn
+        fields, turn = self.shape, self.turn
         chained = self.config.butterfly.stages
         tokens = fields.axis == Axis.TOKENS
         is_first = self.first == 0
@@ -117,7 +146,7 @@ class ButterflyPass(wiring.Component):
 
         reversed_here = fields.bit_reversed & is_first
         lanes_bits = (self.config.lanes - 1).bit_length()
-        beats, words = Signal(20), self.plan.words
+        beats, words = Signal(20), fields.words
         m.d.comb += beats.eq((turn.groups + 1) << Mux(turn.wide, 4, 3))
         m.d.sync += [
             turn.reverses.eq(reversed_here),

@@ -16,7 +16,7 @@ from .butterfly_format import (
     SCALE_BITS,
     STAGE_BITS,
 )
-from .butterfly_pass import PASS_MEMBERS, ButterflyPass
+from .butterfly_pass import PASS_MEMBERS, ButterflyPass, shape_of
 from .butterfly_plan import (
     EXPONENT_BITS,
     HEADROOM_BITS,
@@ -133,7 +133,7 @@ class ButterflyTurns(wiring.Component):
             exponents.other.eq(finish.turn),
             exponents.new_headroom.eq(finish.turn_headroom),
             # While idle, what the next instruction needs settles during its check.
-            derive.plan.eq(Mux(idle, self.plan.payload, plan)),
+            derive.shape.eq(Mux(idle, shape_of(self.plan.payload), shape_of(plan))),
             derive.first.eq(first),
             finish.written.eq(self.written),
             finish.headroom_valid.eq(self.headroom_valid),

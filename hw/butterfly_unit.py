@@ -54,6 +54,8 @@ class ButterflyUnit(wiring.Component):
     ----------
     width : int
         Bits of a number, `DATA_BITS` to `STAGE_BITS`.
+    can_pass : bool
+        Whether the mode is ever PASS, which a stage without neighbours has no use for.
 
     Members
     -------
@@ -67,10 +69,11 @@ class ButterflyUnit(wiring.Component):
 
     LATENCY = 5 + RoundingShifter.LATENCY
 
-    def __init__(self, width: int = STAGE_BITS) -> None:
+    def __init__(self, width: int = STAGE_BITS, *, can_pass: bool = True) -> None:
         if not DATA_BITS <= width <= STAGE_BITS:
             raise ConfigError(f"width must be {DATA_BITS} to {STAGE_BITS}, not {width}")
         self._width = width
+        self._can_pass = can_pass
         super().__init__(
             {
                 "control": In(control_layout),
@@ -89,6 +92,11 @@ class ButterflyUnit(wiring.Component):
     def width(self) -> int:
         """Bits of a number."""
         return self._width
+
+    @property
+    def can_pass(self) -> bool:
+        """Whether the mode is ever PASS."""
+        return self._can_pass
 
     def elaborate(self, platform: object) -> Module:
         """Return the stages: operands, products, sums, results, three of rounding, output."""
@@ -146,22 +154,26 @@ class ButterflyUnit(wiring.Component):
             Signal(signed(self._exact_bits), reset_less=True, name=f"exact_{index}")
             for index in range(PAIR_VALUES)
         ]
-        choices = {
-            Mode.REAL: [sums[0], 0, sums[1], 0],
-            Mode.COMPLEX: [
-                wide[0] + sums[0],
-                wide[1] + sums[1],
-                wide[0] - sums[0],
-                wide[1] - sums[1],
-            ],
-            Mode.PASS: wide,
-        }
+        # The lowest bits of a sum need no adder.
+        low = COEFFICIENT_FRACTION
+        added = [
+            Cat(part[:low], value + part[low:].as_signed()).as_signed()
+            for part, value in zip(sums, pair, strict=False)
+        ]
+        choices = {Mode.REAL: [sums[0], 0, sums[1], 0]}
+        if self.can_pass:
+            choices[Mode.PASS] = wide
         with m.Switch(mode):
             for case, values in choices.items():
                 with m.Case(case):
                     m.d.sync += [
                         register.eq(value) for register, value in zip(exact, values, strict=True)
                     ]
+            with m.Default():
+                m.d.sync += [
+                    register.eq(value) for register, value in zip(exact, added, strict=False)
+                ]
+                m.d.sync += [exact[2].eq(wide[0] - sums[0]), exact[3].eq(wide[1] - sums[1])]
         return exact
 
     def _round(self, m: Module, exact, shift) -> None:

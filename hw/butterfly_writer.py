@@ -94,7 +94,7 @@ class ButterflyWriter(wiring.Component):
         )
         m.submodules.entries = entries = SyncFIFOBuffered(width=entry_layout.size, depth=AHEAD)
         width = MEMORY_WORD_BITS * self.config.butterfly.lanes
-        m.submodules.lines = lines = SyncFIFOBuffered(width=width, depth=AHEAD + 2)
+        m.submodules.lines = lines = SyncFIFOBuffered(width=width, depth=AHEAD)
         m.submodules.tags = tags = ResponseTags(1)
         tag = data.View(tag_layout, address.output_tag)
         request = self.addends.request

@@ -78,27 +78,27 @@ class RoundingShifter(wiring.Component):
         return self._shift_width
 
     def _stage(
-        self, m: Module, value: Signal, lost: Value, limited: Value, shift: Value, bits: range
+        self, m: Module, value: Value, lost: Value, limited: Value, shift: Value, bits: range
     ) -> tuple[Signal, Signal, Signal]:
         """Shift by the given bits of `shift`, registered.
 
-        Gather in `lost` what drops out, in `limited` whether the value was too large.
+        Gather in `lost` what drops out, in `limited` whether the value was too large: what does not
+        fit after a bit of the shift does not fit the result after the others either.
         """
         for bit in bits:
-            dropped = value[: 1 << bit].any()
-            shifted = Signal(value.shape(), name=f"shifted_{bit}")
+            shifted = Signal(signed(len(value)), name=f"shifted_{bit}")
             m.d.comb += shifted.eq(Mux(shift[bit], value >> (1 << bit), value))
-            lost = lost | (shift[bit] & dropped)
-            value = shifted
-        width = min(len(value), self.result_width + (1 << bits[-1]))
-        value_register = Signal(signed(width), reset_less=True, name=f"value_{bits[-1]}")
+            width = min(len(value), self.result_width + (1 << bit))
+            lost = lost | (shift[bit] & value[: 1 << bit].any())
+            limited = limited | ~fits(shifted, width)
+            value = shifted[:width].as_signed()
+        value_register = Signal(signed(len(value)), reset_less=True, name=f"value_{bits[-1]}")
         lost_register = Signal(reset_less=True, name=f"lost_{bits[-1]}")
         limited_register = Signal(reset_less=True, name=f"limited_{bits[-1]}")
-        # What does not fit here does not fit the result after the rest of the shift either.
         m.d.sync += [
-            value_register.eq(saturate(value, width)),
+            value_register.eq(value),
             lost_register.eq(lost),
-            limited_register.eq(limited | ~fits(value, width)),
+            limited_register.eq(limited),
         ]
         return value_register, lost_register, limited_register
 
@@ -114,14 +114,23 @@ class RoundingShifter(wiring.Component):
         m.d.sync += shift.eq(self.shift)
         stage = self._stage(m, doubled, Const(0), Const(0), self.shift, coarse)
         value, lost, limited = self._stage(m, *stage, shift, fine)
-        up = Signal()
+        negative = self.value[-1]
+        for _ in range(2):
+            register = Signal(reset_less=True, name="negative")
+            m.d.sync += register.eq(negative)
+            negative = register
+        up, limited_now = Signal(), Signal()
         rounded = Signal(signed(self.result_width + 1))
+        lowest = Const(-1 << (self.result_width - 1), signed(self.result_width))
+        result = Signal(signed(self.result_width), reset_less=True)
         m.d.comb += [
             up.eq(value[0] & (lost | value[1])),
             rounded.eq((value >> 1) + up),
+            limited_now.eq(limited | ~fits(rounded, self.result_width)),
+            self.result.eq(result),
         ]
-        result = Signal(signed(self.result_width), reset_less=True)
-        m.d.sync += result.eq(saturate(rounded, self.result_width))
-        m.d.sync += self.limited.eq(limited | ~fits(rounded, self.result_width))
-        m.d.comb += self.result.eq(result)
+        m.d.sync += [
+            result.eq(Mux(limited_now, Mux(negative, lowest, ~lowest), rounded)),
+            self.limited.eq(limited_now),
+        ]
         return m

@@ -32,10 +32,10 @@ ROLES = {
 WORD_NUMBERS = 4
 """int16 of a word."""
 
-START = 100
+START = 60
 """Cycles of an instruction besides those of its passes: checks, filling and emptying the unit."""
 
-PASS_LATENCY = 65
+PASS_LATENCY = 55
 """Cycles from the last beat of a turn in a pass until the next pass may take it."""
 
 
