@@ -172,12 +172,13 @@ def _fourier(builder: Builder, x: Block) -> tuple[Block, Block]:
 
 
 def _butterfly(builder: Builder, generator: np.random.Generator, x: Block) -> Block:
-    """Append a butterfly product over the rows of X, of two blocks of random factors."""
-    points, log_points, chained = x.rows, 2, builder.config.butterfly.stages
-    blocks = -(-points // 4)
-    y = builder.block(4 * blocks, x.columns, "int16")
+    """Append a butterfly product over the rows of X, of blocks of four or eight points."""
+    points, chained = x.rows, builder.config.butterfly.stages
+    log_points = int(generator.integers(2, 4))
+    blocks = -(-points >> log_points)
+    y = builder.block(blocks << log_points, x.columns, "int16")
     lengths = pass_lengths(log_points, chained)
-    table = generator.integers(-16384, 16385, (log_points, 2 * blocks, 4))
+    table = generator.integers(-16384, 16385, (log_points, blocks << log_points - 1, 4))
     values: dict[str, Value] = {
         "axis": Axis.TOKENS,
         "decreasing": 1,

@@ -33,6 +33,7 @@ ODD = override(
         "axi.outstanding": 2,
         "axi.address_width": 32,
         "controller.queue_depth": 2,
+        "butterfly.stages": 2,
     },
 )
 MEMORY_BYTES = 1 << 20
