@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ..hw.config import AcceleratorConfig, ConfigError, load
+from ..hw.config import AcceleratorConfig, ConfigError
+from ..hw.settings import load
 from ..sw.energy import EnergyError, EnergyTable, read_table
 from ..verif.devices.library import MemorySettings
 from .errors import input_errors

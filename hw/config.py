@@ -3,10 +3,8 @@
 import dataclasses
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 WORD_BYTES = 8
@@ -324,17 +322,18 @@ def _merge(values: dict[str, Any], path: list[str], value: Any, full: str) -> No
         values[head] = value
 
 
-def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Yield the values of nested tables by their dotted names."""
     for key, value in table.items():
         if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
 
 
 def from_dict(values: Mapping[str, Any]) -> AcceleratorConfig:
     """Build a configuration from nested dictionaries, as `AcceleratorConfig.to_dict` gives."""
-    return override(AcceleratorConfig(), dict(_flatten(values)))
+    return override(AcceleratorConfig(), dict(flatten(values)))
 
 
 def override(config: AcceleratorConfig, settings: Mapping[str, Any]) -> AcceleratorConfig:
@@ -386,40 +385,3 @@ def preset(name: str) -> AcceleratorConfig:
     if name not in presets:
         raise ConfigError(f"preset must be one of {', '.join(presets)}, not {name!r}")
     return presets[name]
-
-
-def parse_setting(text: str) -> tuple[str, Any]:
-    """Split ``"array.rows=8"`` in a name and a value.
-
-    Raises
-    ------
-    ConfigError
-        If the text has no ``=``.
-    """
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise ConfigError(f"a setting is NAME=VALUE, such as array.rows=8, not {text!r}")
-    try:
-        return name, int(value, 0)
-    except ValueError:
-        return name, value
-
-
-def load(
-    source: str, settings: Iterable[str] = (), *, toml: Path | None = None
-) -> AcceleratorConfig:
-    """Return preset `source`, changed by a TOML file and then by ``NAME=VALUE`` settings.
-
-    Raises
-    ------
-    ConfigError
-        If the preset, the file or a setting is wrong.
-    """
-    config = preset(source)
-    if toml is not None:
-        try:
-            table = tomllib.loads(toml.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"{toml}: cannot be read as TOML: {error}") from None
-        config = override(config, dict(_flatten(table)))
-    return override(config, dict(parse_setting(text) for text in settings))
