@@ -18,6 +18,7 @@ from .uart_packet import (
     PACKET_WORDS,
     READS,
     REQUEST_SYNC,
+    STATUS_BITS,
     WORD_BYTES,
     WRITES,
     Operation,
@@ -206,7 +207,7 @@ class UartBridge(wiring.Component):
 
     def _send(self, m: Module) -> None:
         answer, transfer = self.answer, self._transfer
-        status = Cat(self._status, Const(0, 7 - Status.as_shape().width), self.interrupt)
+        status = Cat(self._status, Const(0, 7 - STATUS_BITS), self.interrupt)
         has_data = (self._status == Status.OK) & is_one_of(self._operation, READS)
         with m.State("ANSWER"):
             m.d.sync += [

@@ -38,7 +38,10 @@ class Operation(enum.Enum, shape=8):
     WRITE_MEMORY = 4
 
 
-class Status(enum.Enum, shape=3):
+STATUS_BITS = 3
+
+
+class Status(enum.Enum, shape=STATUS_BITS):
     """How a request ended; only after `OK` and `BUS` was any of it carried out."""
 
     OK = 0

@@ -86,7 +86,7 @@ class Bridge:
         size = 1 + HEADER_BYTES + (WORD_BYTES * words if operation in WRITES else 0)
         if len(packet) < size + 2:
             return None
-        if checksum(packet[:size]) != packet[size:]:
+        if checksum(bytes(packet[:size])) != packet[size:]:
             self._failed = Status.CHECKSUM
             return None
         return self._execute(operation, words, bytes(packet[1 + HEADER_BYTES : size]))
