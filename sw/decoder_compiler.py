@@ -304,16 +304,23 @@ def _first_that_fits(
 
 
 def _check_least(shape: DecoderShape, tiling: DecoderTiling, config: AcceleratorConfig) -> None:
-    """Refuse what cannot fit without a schedule: what is there while the last softmax runs."""
+    """Refuse what cannot fit without a schedule: what is there while the first softmax runs."""
     model, step, memory = shape.model, shape.steps[-1], Memory(config)
-    rows = tiling.key_heads * tiling.heads * step.tokens
-    buffers = (
+    heads = tiling.key_heads * tiling.heads
+    rows = heads * step.tokens
+    buffers = [
         memory.results("residual", step.tokens, model.hidden),
         memory.operand("context", model.heads * step.tokens, model.head_width),
         memory.operand("values", step.tail + step.tokens, model.key_width + 1),
         memory.results("scores", rows, step.total),
         memory.operand("probabilities", 2 * rows, step.total),
-    )
+    ]
+    if heads < model.heads:
+        # Other groups of heads follow, whose queries are still to come.
+        buffers += [
+            memory.operand("input", step.tokens, model.hidden),
+            memory.operand("keys", step.tail + step.tokens, model.key_width),
+        ]
     least = sum(buffer.size for buffer in buffers) * WORD
     if least > config.scratchpad.bytes:
         raise NoRoomError(

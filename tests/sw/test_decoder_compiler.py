@@ -1,5 +1,7 @@
 """Compiled decoders on the golden machine and the Verilog: near floats, cached, in any order."""
 
+import random
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,20 @@ def test_prompt_then_token_by_token(name, sizes, prompt, decoded):
         session.advance(1)
     assert session.cache.tokens == prompt + decoded
     assert session.cosines().min() > LEAST_COSINE
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_shapes(seed):
+    """Any numbers of heads, widths and tokens; the seed is in the name of the test."""
+    choose = random.Random(seed).choice
+    key_heads, group, width = choose([1, 2, 3]), choose([1, 2, 3]), choose([8, 16, 24])
+    sizes = choose([8, 24, 40]), key_heads * group, key_heads, choose([8, 24, 72])
+    model = synthetic_llama(*sizes, head_width=width, seed=seed)
+    prompt, name = choose([1, 2, 5, 9, 17]), choose(["tiny", "ecp5", "base"])
+    session = Session(model, preset(name), (0,), prompt + 2)
+    for tokens in (prompt, 1, 1):
+        session.advance(tokens)
+    assert session.cosines().min() > 0.997
 
 
 def test_prompt_equals_its_parts(small):
