@@ -181,7 +181,7 @@ class Vector(wiring.Component):
             scalars.sums_valid.eq(datapath.sum_valid | (datapath.peak_valid & ~softmax)),
             scalars.sums.sum.eq(datapath.sum),
             scalars.sums.value.eq(
-                Mux(quantise, datapath.peak, Mux(softmax, datapath.sum, datapath.squares))
+                Mux(quantise, datapath.largest, Mux(softmax, datapath.sum, datapath.squares))
             ),
             datapath.scalars.eq(scalars.scalars),
             datapath.scalars_valid.eq(Mux(softmax, datapath.peak_valid, scalars.scalars_valid)),

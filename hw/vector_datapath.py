@@ -53,8 +53,8 @@ class VectorDatapath(wiring.Component):
         the caller sees to it that they are.
     scalars_valid, scalars : in
         What pass two needs of the next row.
-    peak_valid, peak : out
-        Maximum of a row in pass one: of |activation|, or of x in SOFTMAX.
+    peak_valid, peak, largest : out
+        Maximum of a row in pass one: of x in SOFTMAX (`peak`), or of |activation| (`largest`).
     sum_valid, sum, squares : out
         Of a row: Σx and Σx² of pass one in NORMALISE, Σp of pass two in SOFTMAX.
     output : out, `output_layout`
@@ -77,6 +77,7 @@ class VectorDatapath(wiring.Component):
                 "scalars": In(scalars_layout),
                 "peak_valid": Out(1),
                 "peak": Out(signed(PEAK_BITS)),
+                "largest": Out(PEAK_BITS),
                 "sum_valid": Out(1),
                 "sum": Out(signed(SUM_BITS)),
                 "squares": Out(SQUARE_SUM_BITS),
@@ -182,10 +183,12 @@ class VectorDatapath(wiring.Component):
         m.d.sync += [present.eq(self.keep), keep_table.eq(late.output[16 * count :])]
         m.d.comb += keep_out.eq(Mux(mode.normalise, self._keep(tags[_NORMALISE - 1]), keep_table))
 
-        offset, ratio_shift = Signal.like(table.values.offset), Signal.like(table.values.shift)
+        values = Signal.like(table.values)
         m.d.comb += [
-            offset.eq(Mux(mode.multiply, 0, table.values.offset)),
-            ratio_shift.eq(Mux(mode.multiply, self.plan.ratio_shift, table.values.shift)),
+            values.maximum.eq(Mux(mode.softmax, table.values.maximum, 0)),
+            values.ratio.eq(Mux(square | mode.multiply, 0, table.values.ratio)),
+            values.offset.eq(Mux(mode.multiply, 0, table.values.offset)),
+            values.shift.eq(Mux(mode.multiply, self.plan.ratio_shift, table.values.shift)),
         ]
 
         lanes = []
@@ -199,13 +202,13 @@ class VectorDatapath(wiring.Component):
             m.d.comb += [
                 lane.mode.eq(mode),
                 lane.x.eq(elements[number]),
-                lane.maximum.eq(table.values.maximum),
+                lane.maximum.eq(values.maximum),
                 lane.square.eq(square),
-                lane.ratio.eq(table.values.ratio),
-                lane.offset.eq(offset),
-                lane.ratio_shift.eq(ratio_shift),
+                lane.ratio.eq(values.ratio),
+                lane.offset.eq(values.offset),
+                lane.ratio_shift.eq(values.shift),
                 lane.gain.eq(Mux(mode.complex, gain[odd], gain[number])),
-                lane.weight.eq(Mux(mode.complex, gain[even], gain[number])),
+                lane.weight.eq(Mux(mode.multiply, Mux(mode.complex, gain[even], gain[number]), 0)),
                 lane.adds.eq(mode.complex & (number == odd)),
                 lane.bias.eq(bias[number]),
                 lane.x_late.eq(late_elements[number]),
@@ -224,12 +227,7 @@ class VectorDatapath(wiring.Component):
             count, unsigned(SQUARE_BITS), SQUARE_SUM_BITS, "sum"
         )
         summed = Signal(tag_layout)
-        softmax_sum = Signal(tag_layout)
-        m.d.sync += [
-            softmax_sum.eq(tags[_TABLE]),
-            softmax_sum.valid.eq(tags[_TABLE].valid & ~self.clear),
-        ]
-        m.d.comb += summed.eq(Mux(mode.softmax, softmax_sum, ratio_tags[2]))
+        m.d.comb += summed.eq(Mux(mode.softmax, tags[_TABLE + 2], ratio_tags[2]))
         peak_tag = ratio_tags[1]
         for reduction, tag, valid in (
             (peaks, peak_tag, peak_tag.valid & ~peak_tag.second & ~mode.normalise),
@@ -248,6 +246,7 @@ class VectorDatapath(wiring.Component):
             squares.values.eq(Cat(lane.product for lane in lanes)),
             self.peak_valid.eq(peaks.result_valid),
             self.peak.eq(peaks.result),
+            self.largest.eq((peaks.result + 1) >> 1),
             self.sum_valid.eq(sums.result_valid),
             self.sum.eq(sums.result),
             self.squares.eq(squares.result),

@@ -4,7 +4,9 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, ResetInserter, Signal, 
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .activation import VALUE_BITS
 from .config import AcceleratorConfig
+from .interpolation import OFFSET_BITS
 from .isa import (
     TABULATED_ACTIVATIONS,
     Activation,
@@ -32,7 +34,6 @@ QUANTISE_FRACTION_LIMIT = 64
 MULTIPLY_SHIFT_LIMIT = 29
 """Most bits that MULTIPLY shifts right by; the least is 0."""
 
-_GELU_VALUE_BITS = 17
 _QUANTISE_NUMERATOR = 127 << 9
 _SOFTMAX_NUMERATOR = 1 << 16
 _STEPS = 6
@@ -186,19 +187,19 @@ class VectorDecode(wiring.Component):
                 m.d.sync += [
                     plan.operation.eq(Operation.MULTIPLY),
                     plan.ratio_shift.eq(_product_shift(multiply) + 2),
-                    plan.result_shift.eq(_GELU_VALUE_BITS - quantise.x_fraction[:4]),
+                    plan.result_shift.eq(OFFSET_BITS + VALUE_BITS - quantise.x_fraction[:4]),
                 ]
             with m.Case(Opcode.QUANTISE):
                 m.d.sync += [
                     plan.operation.eq(Operation.QUANTISE),
                     plan.numerator.eq(_QUANTISE_NUMERATOR),
-                    plan.result_shift.eq(_GELU_VALUE_BITS - quantise.x_fraction[:4]),
+                    plan.result_shift.eq(OFFSET_BITS + VALUE_BITS - quantise.x_fraction[:4]),
                 ]
             with m.Case(Opcode.SOFTMAX):
                 m.d.sync += [
                     plan.operation.eq(Operation.SOFTMAX),
                     plan.numerator.eq(_SOFTMAX_NUMERATOR),
-                    plan.result_shift.eq(Mux(softmax.two_planes, 2, 9)),
+                    plan.result_shift.eq(OFFSET_BITS + Mux(softmax.two_planes, 2, 9)),
                 ]
             with m.Case(Opcode.NORMALISE):
                 m.d.sync += plan.operation.eq(Operation.NORMALISE)

@@ -1,14 +1,14 @@
 """One lane of the vector unit: two multipliers, two rounding shifters and the function tables."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .activation import COARSE_BITS, SILU_FINE_END
 from .exponential import POSITION_BITS
-from .function_tables import INDEX_BITS, FunctionTables
+from .function_tables import ADDRESS_BITS, INDEX_BITS, FunctionTables
 from .interpolation import OFFSET_BITS
-from .rounding import RoundingShifter, saturate
+from .rounding import RoundingShifter
 
 RATIO_BITS = 17
 OFFSET_WIDTH = 37
@@ -64,20 +64,19 @@ class VectorLane(wiring.Component):
     ================== ============ ============ ============ ============
 
     `peak` is one cycle after `square`'s stage; `term` and `product` are two after it, in SOFTMAX
-    `term` is at 12. `x_late` is `x` itself, delayed by the caller.
+    `term` is at 13. `x_late` is `x` itself, delayed by the caller.
 
     Members
     -------
     mode : in, `mode_layout`
     x : in, int16
     maximum : in, int16
-        The row's maximum.
-    square : in
-        Multiply x by itself instead of by `ratio`.
-    ratio, offset, ratio_shift : in
-        The row's ratio, what is subtracted from four times the product, and the shift after.
-    weight : in, int16
-        What MULTIPLY multiplies by.
+        The row's maximum; zero but in SOFTMAX.
+    square, ratio, weight : in, bit, unsigned, int16
+        What the second multiplier multiplies by: x itself, the row's ratio, or the element of W;
+        all but one are zero.
+    offset, ratio_shift : in
+        What is subtracted from four times the product, and the shift after.
     partner, gain, adds : in, int16, int16 and a bit
         The activated element of the other lane of a pair and what a complex product multiplies it
         by; added if `adds`, else subtracted. NORMALISE takes `gain` only.
@@ -85,7 +84,8 @@ class VectorLane(wiring.Component):
     keep : in
         The element is one of the row; others become zero.
     peak : out
-        What QUANTISE and SOFTMAX take the maximum of.
+        What QUANTISE and SOFTMAX take the maximum of: x, or the activated element f as 2 · f or
+        -2 · f - 1, so that (peak + 1) >> 1 is its magnitude.
     term, product : out
         What is summed: x, or the probability; and the square of x.
     activated : out, int16
@@ -147,37 +147,39 @@ class VectorLane(wiring.Component):
         m.d.sync += register.eq(value)
         return register
 
+    def _add(
+        self, m: Module, left: Value, right: Value, subtract: Value, width: int, name: str
+    ) -> Signal:
+        """Return a register of ``left + right``, or of the difference, by one adder."""
+        terms = [Signal(signed(width), name=f"{name}_{side}") for side in ("left", "right")]
+        for term, value in zip(terms, (left, right), strict=True):
+            m.d.comb += term.eq(value)
+        # A difference is the sum with the complement and one more, which is carried from below.
+        sums = Cat(subtract, terms[0]) + Cat(subtract, terms[1] ^ subtract.replicate(width))
+        return self._register(m, signed(width), sums[1 : width + 1], name)
+
     def _ratio_path(self, m: Module, f: Signal, partners: Signal) -> Signal:
         """Return z of NORMALISE, or y of QUANTISE and MULTIPLY before it is limited."""
-        factor = self._register(m, signed(16), Mux(self.mode.activate, f, self.x), "factor")
+        factor = self._register(m, signed(16), Mux(self.mode.normalise, self.x, f), "factor")
         ratio = Cat(self.ratio, Const(0, 1)).as_signed()
-        scale = Mux(self.mode.multiply, self.weight, ratio)
         other = self._register(
-            m, signed(_FACTOR_BITS), Mux(self.square, self.x, scale), "other_factor"
+            m, signed(_FACTOR_BITS), ratio | self.weight | Mux(self.square, self.x, 0), "other"
         )
         product = self._register(m, signed(_VALUE_BITS), factor * other, "ratio_product")
-        # A sum is the difference to the complement less one, which is borrowed below.
-        offset = Signal(signed(OFFSET_WIDTH))
-        subtrahend, difference = Signal(OFFSET_WIDTH + 1), Signal(OFFSET_WIDTH + 1)
-        m.d.comb += [
-            offset.eq(self.offset | Mux(self.mode.complex, partners << 2, 0)),
-            subtrahend.eq(Cat(self.adds, offset ^ self.adds.replicate(OFFSET_WIDTH))),
-            difference.eq((product << 3) - subtrahend),
-        ]
-        centred = self._register(m, signed(OFFSET_WIDTH), difference[1:], "centred")
+        offset = self.offset | Mux(self.mode.complex, partners << 2, 0)
+        centred = self._add(m, product << 2, offset, ~self.adds, OFFSET_WIDTH, "centred")
         m.submodules.ratio_shifter = shifter = RoundingShifter(OFFSET_WIDTH, _FACTOR_BITS)
         m.d.comb += [shifter.value.eq(centred), shifter.shift.eq(self.ratio_shift)]
 
-        term = self._register(m, signed(16), Mux(self.mode.softmax, f, factor), "term_register")
+        term = self._register(m, signed(16), factor, "term_register")
         m.d.comb += [self.product.eq(product), self.term.eq(term)]
         return shifter.result
 
     def _position(self, m: Module):
         """Stages 1 and 2: |x| or maximum - x, aligned to the tables."""
-        negative = self.x < 0
-        magnitude = Mux(self.mode.softmax, self.maximum, Mux(negative, 0, self.x))
-        subtrahend = Mux(self.mode.softmax | negative, self.x, 0)
-        distance = self._register(m, 16, magnitude - subtrahend, "distance")
+        subtract = Signal()
+        m.d.comb += subtract.eq(self.mode.softmax | (self.x < 0))
+        distance = self._add(m, self.maximum, self.x, subtract, 16, "distance").as_unsigned()
         return self._register(m, 31, distance << self.mode.table_shift, "position")
 
     def _lookup(self, m: Module):
@@ -190,29 +192,31 @@ class VectorLane(wiring.Component):
         # The fraction of an exponent has a bit less than what segment and place take.
         exponent = Cat(Const(0, 1), position[:POSITION_BITS], Const(0, 1))
         scaled = Signal(INDEX_BITS + OFFSET_BITS)
-        m.d.comb += [
-            scaled.eq(Mux(mode.softmax, exponent, Mux(coarse, position >> COARSE_BITS, position))),
-            tables.address.eq(
-                Cat(scaled[OFFSET_BITS:], mode.softmax | (mode.silu & ~coarse), mode.silu)
-            ),
-        ]
+        m.d.comb += scaled.eq(
+            Mux(mode.softmax, exponent, Mux(coarse, position >> COARSE_BITS, position))
+        )
         place = self._register(m, OFFSET_BITS, scaled[:OFFSET_BITS], "place")
+        # What no table holds is zero, which the last address does.
         ends = INDEX_BITS + OFFSET_BITS
-        beyond = Mux(mode.silu, position[ends + COARSE_BITS :].any(), position[ends:].any())
-        beyond = self._register(m, 1, ~mode.softmax & beyond, "beyond")
+        outside = Signal()
+        above = Mux(mode.silu, position[ends + COARSE_BITS :].any(), position[ends:].any())
+        segment = Cat(scaled[OFFSET_BITS:], mode.softmax | (mode.silu & ~coarse), mode.silu)
+        m.d.comb += [
+            outside.eq(~mode.softmax & (~mode.curve | above)),
+            tables.address.eq(segment | outside.replicate(ADDRESS_BITS)),
+        ]
         whole = position[POSITION_BITS:]
         shift = Signal(6)
         m.d.comb += shift.eq(Mux(mode.softmax, whole[:5], 0) + mode.result_shift)
         vanishes = shift[5] | (mode.softmax & whole[5:].any())
         shift = self._register(m, 5, shift[:5] | vanishes.replicate(5), "shift_3")
-        return tables.segment, place, beyond, shift
+        return tables.segment, place, shift
 
     def _table_path(self, m: Module, normalised: Signal, product: Signal) -> Signal:
         """Stages 3 to 9: interpolation or the product with the gain, shifted."""
-        segment, place, beyond, shift = self._lookup(m)
+        segment, place, shift = self._lookup(m)
         is_normalise = self.mode.normalise
-        delta = Mux(beyond, 0, segment.delta)
-        left = Mux(is_normalise, normalised, Mux(self.mode.complex, self.partner, delta))
+        left = Mux(is_normalise, normalised, Mux(self.mode.complex, self.partner, segment.delta))
         left = self._register(m, signed(_FACTOR_BITS), left, "slope")
         right = Mux(
             is_normalise | self.mode.complex, self.gain, Cat(place, Const(0, 1)).as_signed()
@@ -220,10 +224,11 @@ class VectorLane(wiring.Component):
         right = self._register(m, signed(16), right, "gain_or_place")
         m.d.sync += product.eq(left * right)
 
-        base = self._register(m, unsigned(17), Mux(beyond, 0, segment.base), "base_4")
+        base = self._register(m, unsigned(17), segment.base, "base_4")
         base = self._register(m, unsigned(17), base, "base_5")
-        whole = Mux(is_normalise, product, product >> OFFSET_BITS)
-        value = whole + Mux(is_normalise, 0, base)
+        # An interpolated value is cut below the place of the base; NORMALISE has a base of zero.
+        below = Mux(is_normalise, product[:OFFSET_BITS], 0)
+        value = Cat(below, product[OFFSET_BITS:].as_signed() + base)
         value = self._register(m, signed(_VALUE_BITS), value, "value")
         for stage in (4, 5, 6):
             shift = self._register(m, 5, shift, f"shift_{stage}")
@@ -234,36 +239,55 @@ class VectorLane(wiring.Component):
     def _finish(self, m: Module, tabulated: Signal, f: Signal) -> None:
         """Stages 10 and 11: activation, bias or limit of the probability."""
         mode = self.mode
-        positive = Mux((mode.curve | mode.relu) & (self.x_late < 0), 0, self.x_late)
-        addend = Mux(mode.normalise, self.bias, Mux(mode.activate, positive, 0))
-        term = Mux(mode.activate & ~mode.curve, 0, tabulated)
-        total = self._register(
-            m,
-            signed(_FACTOR_BITS + 2),
-            Mux(mode.curve, addend - term, addend + term),
-            "total",
-        )
+        passes = mode.activate & ~((mode.curve | mode.relu) & (self.x_late < 0))
+        addend = Mux(mode.normalise, self.bias, Mux(passes, self.x_late, 0))
+        # The first multiplier's product of two numbers of a complex product is none of these.
+        term = Mux(mode.complex, 0, tabulated)
+        total = self._add(m, addend, term, mode.curve, _FACTOR_BITS + 2, "total")
         one_plane = mode.softmax & ~mode.two_planes
-        beyond = mode.softmax & (total[2 * _PLANE_BITS] | (one_plane & total[_PLANE_BITS]))
-        limit = Mux(one_plane, (1 << _PLANE_BITS) - 1, (1 << 2 * _PLANE_BITS) - 1)
-        limited = Mux(beyond, limit, saturate(total, 16))
-        m.d.sync += f.eq(Mux(self.keep, limited, 0))
+        planes = Mux(one_plane, total[_PLANE_BITS], total[2 * _PLANE_BITS])
+        upper = total[15:]
+        within, positive = Signal(), Signal()
+        m.d.comb += [
+            within.eq((upper.all() | ~upper.any()) & ~(mode.softmax & planes)),
+            positive.eq(~total[-1]),
+        ]
+        limit = Cat(
+            positive.replicate(_PLANE_BITS),
+            (positive & ~one_plane).replicate(_PLANE_BITS),
+            positive & ~mode.softmax,
+            total[-1],
+        )
+        m.d.sync += f.eq(Mux(self.keep, Mux(within, total[:16], limit), 0))
 
     def _results(self, m: Module, normalised: Signal, f: Signal) -> None:
         mode = self.mode
-        magnitude = Mux(f < 0, -f, f)
-        peak = self._register(
-            m, signed(PEAK_BITS), Mux(mode.activate, magnitude, self.x), "peak_register"
-        )
-        low = normalised < -127
-        high = normalised > 127
-        byte = Mux(low, -127, Mux(high, 127, normalised))[:8]
-        product = saturate(normalised, 16)
-        scaled = Cat(Mux(mode.multiply, product[:8], byte), product[8:])
-        planes = Cat(f[_PLANE_BITS : 2 * _PLANE_BITS], Const(0, 1), f[:_PLANE_BITS], Const(0, 1))
-        softmax = Mux(mode.two_planes, planes, f[:8])
-        result = Mux(mode.normalise, f, Mux(mode.activate, scaled, softmax))
+        negative = f[-1]
+        folded = Cat(negative, f[:-1] ^ negative.replicate(15), Const(0, 1))
+        peak = Mux(mode.activate, folded, Cat(self.x, self.x[-1]))
+        peak = self._register(m, signed(PEAK_BITS), peak, "peak_register")
+
+        softmax_low = Cat(f[_PLANE_BITS : 2 * _PLANE_BITS], Const(0, 1))
+        low = Mux(mode.softmax & mode.two_planes, softmax_low, f[:8])
+        high = Mux(mode.softmax, Cat(f[:_PLANE_BITS], Const(0, 1)), f[8:])
+        result = Mux(mode.activate, self._limited(m, normalised), Cat(low, high))
         m.d.comb += [
             self.peak.eq(peak),
             self.result.eq(self._register(m, 16, result, "result_register")),
         ]
+
+    def _limited(self, m: Module, normalised: Signal) -> Value:
+        """Return y of QUANTISE, -127 to 127 in the low byte, or of MULTIPLY."""
+        multiply = self.mode.multiply
+        byte, word, positive = normalised[7:], normalised[15:], ~normalised[-1]
+        fits_word, fits, least = Signal(), Signal(), Signal()
+        m.d.comb += [
+            fits_word.eq(word.all() | ~word.any()),
+            fits.eq(Mux(multiply, fits_word, byte.all() | ~byte.any())),
+            # -128, and what is below the range, becomes -127.
+            least.eq(~multiply & (~fits | ~normalised[:7].any())),
+        ]
+        low = Mux(fits, normalised[:7], positive.replicate(7))
+        top = Mux(multiply & fits_word, normalised[7], Mux(multiply, positive, ~positive))
+        high = Mux(fits_word, normalised[8:15], positive.replicate(7))
+        return Cat(low | (least & ~positive), top, high, ~positive)
