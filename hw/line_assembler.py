@@ -21,8 +21,8 @@ def planes_layout(config: AcceleratorConfig) -> data.StructLayout:
 class LineAssembler(wiring.Component):
     """Puts beats of int16, or of one or two planes of int8, side by side in lines.
 
-    What a row leaves of a line is zero. A line appears the cycle after its last beat, for one
-    cycle; there is no back-pressure.
+    What a row leaves of its last word is zero; a slot is half a word at least. A line appears the
+    cycle after its last beat, for one cycle; there is no back-pressure.
 
     Parameters
     ----------
@@ -81,16 +81,19 @@ class LineAssembler(wiring.Component):
         ]
         wide = elements.as_value()
         keep = self.tail | (~tag.last).replicate(lanes)
+        odd = slot[0].replicate(8 * lanes)
+        contents = (
+            (Mux(self.wide, wide[: 8 * lanes], planes[0]), planes[1]),
+            # The rest of a word of which an even slot is the first half is zero.
+            (Mux(self.wide, wide[8 * lanes :], planes[0] & odd), planes[1] & odd),
+        )
         for place in range(SLOTS):
-            half = wide[8 * lanes * (place % 2) :][: 8 * lanes]
             hit = Signal(name=f"hit_{place}")
-            pair = (slot >> 1) == place >> 1
-            m.d.comb += hit.eq(Mux(self.wide, pair, slot == place))
-            contents = (Mux(self.wide, half, planes[0]), planes[1])
-            for line, content in zip(self.output.lines, contents, strict=True):
-                register = line.as_value()[8 * lanes * place :][: 8 * lanes]
-                with m.If(tag.valid & (hit | first)):
-                    m.d.sync += register.eq(Mux(hit, content, 0))
+            even = self.wide | ~slot[0] if place % 2 == 0 else 1
+            m.d.comb += hit.eq(tag.valid & ((slot >> 1) == place >> 1) & even)
+            for line, content in zip(self.output.lines, contents[place % 2], strict=True):
+                with m.If(hit):
+                    m.d.sync += line.as_value()[8 * lanes * place :][: 8 * lanes].eq(content)
         self._mask(m, slot, first, keep)
         return m
 

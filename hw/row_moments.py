@@ -41,8 +41,8 @@ class RowMoments(IterativeStage):
         self._squares = Signal(EPSILON_PRODUCT_BITS + 1)
         self._digits = Signal(MEAN_BITS)
         self._column_digits = Signal(MEAN_BITS)
-        self._plus = Signal(VALUE_BITS)
-        self._minus = Signal(VALUE_BITS)
+        self._value = Signal(VALUE_BITS)
+        self._term = Signal(signed(EPSILON_PRODUCT_BITS + 2))
         self._remainder = Signal(_COLUMN_BITS)
         self._quotient = Signal(MEAN_BITS)
         self._negative = Signal()
@@ -65,13 +65,16 @@ class RowMoments(IterativeStage):
             self._negative.eq(self.centred & (total < 0)),
             self._magnitude.eq(Mux(self.centred & self.enable, total, 0)),
             self._squares.eq(self.input.p.value),
-            self._plus.eq(Mux(self.enable, 0, self.input.p.value)),
-            self._minus.eq(0),
+            self._value.eq(Mux(self.enable, 0, self.input.p.value)),
+            self._term.eq(0),
             self._column_digits.eq(self.columns),
         ]
 
     def step(self, m: Module, number: Value) -> None:
-        """Horner's rule for both products, restoring division for the mean."""
+        """Horner's rule for the difference of both products, restoring division for the mean.
+
+        The term of a step is added in the next one.
+        """
         magnitude = Signal(MEAN_BITS)
         m.d.comb += magnitude.eq(Mux(self._negative, -self._magnitude, self._magnitude))
         low = MEAN_BITS - MEAN_FRACTION
@@ -83,30 +86,32 @@ class RowMoments(IterativeStage):
                 self._remainder.eq(magnitude >> low),
                 self._quotient.eq(magnitude << MEAN_FRACTION),
             ]
-        with m.Elif(number == MEAN_BITS + 1):
-            m.d.sync += self._plus.eq(self._plus - self._minus)
         with m.Else():
             plus = Mux(self._column_digits[-1], self._squares, 0)
             minus = Mux(self._digits[-1], self._magnitude, 0)
             partial = Signal(_COLUMN_BITS + 1)
-            fits = Signal()
+            difference = Signal(_COLUMN_BITS + 2)
             m.d.comb += [
                 partial.eq((self._remainder << 1) | self._quotient[-1]),
-                fits.eq(partial >= self.columns),
+                difference.eq(partial - self.columns),
             ]
+            fits = ~difference[-1]
             m.d.sync += [
-                self._plus.eq((self._plus << 1) + plus),
-                self._minus.eq((self._minus << 1) + minus),
+                self._term.eq(plus - minus),
+                self._value.eq((self._value << 1) + self._term),
                 self._column_digits.eq(self._column_digits << 1),
                 self._digits.eq(self._digits << 1),
-                self._remainder.eq(Mux(fits, partial - self.columns, partial)),
-                self._quotient.eq((self._quotient << 1) | fits),
             ]
+            with m.If(number != MEAN_BITS + 1):
+                m.d.sync += [
+                    self._remainder.eq(Mux(fits, difference, partial)),
+                    self._quotient.eq((self._quotient << 1) | fits),
+                ]
 
     def give(self, m: Module) -> None:
         """Hand on mean and V."""
         m.d.comb += [
             self.output.p.negative.eq(self._negative),
             self.output.p.mean.eq(self._quotient),
-            self.output.p.value.eq(self._plus),
+            self.output.p.value.eq(self._value),
         ]

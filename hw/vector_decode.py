@@ -97,7 +97,8 @@ class VectorDecode(wiring.Component):
         step = Signal(range(_STEPS))
         fault = Signal(fault_layout)
         m.d.comb += self.fault.eq(fault)
-        self._common(m, issue.word)
+        begin = Signal()
+        self._common(m, issue.word, begin)
         kept_legal = self._kept(m, issue.word)
         m.d.sync += legal.eq(self._is_legal(m, issue.word) & kept_legal)
         last, product, used = self._regions(m, issue.word, step)
@@ -110,6 +111,7 @@ class VectorDecode(wiring.Component):
                 with m.If(self.instruction.valid):
                     m.next = "SHAPE"
             with m.State("SHAPE"):
+                m.d.comb += begin.eq(1)
                 m.next = "KEPT_GROUPS"
             with m.State("KEPT_GROUPS"):
                 m.next = "KEPT_SLOTS"
@@ -147,8 +149,11 @@ class VectorDecode(wiring.Component):
                 pass
         return ResetInserter(self.clear)(m)
 
-    def _common(self, m: Module, word: Value) -> None:
-        """Fill the plan, all but `epsilon_product`; correct from two cycles after `word`."""
+    def _common(self, m: Module, word: Value, begin: Signal) -> None:
+        """Fill the plan, all but `epsilon_product`.
+
+        Right from two cycles after `word` on; what depends on the bits of N, 18 after `begin`.
+        """
         plan = self.plan.payload
         quantise, softmax = _view(Quantise, word), _view(Softmax, word)
         normalise, multiply = _view(Normalise, word), _view(Multiply, word)
@@ -203,7 +208,7 @@ class VectorDecode(wiring.Component):
                 ]
             with m.Case(Opcode.NORMALISE):
                 m.d.sync += plan.operation.eq(Operation.NORMALISE)
-                self._normalisation(m, columns, normalise.y_fraction[:4])
+                self._normalisation(m, begin, columns, normalise.y_fraction[:4])
 
     def _kept(self, m: Module, word: Value) -> Value:
         """Fill in what is kept; return, two cycles after `word`, whether that can be."""
@@ -227,17 +232,20 @@ class VectorDecode(wiring.Component):
         ]
         return ~keeps | (kept.legal & ~(is_softmax & softmax.two_planes))
 
-    def _normalisation(self, m: Module, columns: Value, y_fraction: Value) -> None:
-        """The fields that depend on the number of bits of the number of columns."""
+    def _normalisation(self, m: Module, begin: Value, columns: Value, y_fraction: Value) -> None:
+        """The fields that depend on the number of bits of N: shift N up to 17, a bit a cycle."""
         plan = self.plan.payload
-        for bits in range(1, MAXIMUM_NORMALISE_COLUMNS.bit_length() + 1):
-            fraction = 17 - (bits + 1) // 2
-            with m.If(columns[bits - 1]):
-                m.d.sync += [
-                    plan.numerator.eq(columns << (17 - bits)),
-                    plan.ratio_shift.eq(50 - bits - fraction),
-                    plan.result_shift.eq(12 + fraction - y_fraction),
-                ]
+        count = Signal(5)
+        with m.If(begin):
+            m.d.sync += [plan.numerator.eq(columns), count.eq(0)]
+        with m.Elif(~plan.numerator[-1]):
+            m.d.sync += [plan.numerator.eq(plan.numerator << 1), count.eq(count + 1)]
+        # With b = 17 - count bits, z has F = 17 - ceil(b / 2) fraction bits; the shifts are
+        # 50 - b - F and 12 + F - y_fraction.
+        m.d.sync += [
+            plan.ratio_shift.eq(25 + (count >> 1)),
+            plan.result_shift.eq(20 + ((count + 1) >> 1) - y_fraction),
+        ]
 
     def _is_legal(self, m: Module, word: Value) -> Value:
         quantise, normalise = _view(Quantise, word), _view(Normalise, word)
