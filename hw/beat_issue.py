@@ -28,12 +28,18 @@ def elements_layout(config: AcceleratorConfig) -> data.ArrayLayout:
     return data.ArrayLayout(signed(16), config.lanes)
 
 
-def select_quarter(line: data.View, quarter: Signal, config: AcceleratorConfig):
-    """Return the elements of beat `quarter` of a line."""
+def select_half(line: data.View, quarter: Value, config: AcceleratorConfig) -> Value:
+    """Return two beats of a line, of which one is beat `quarter`."""
     flat = line.as_value()
+    width = 32 * config.lanes
+    return Mux(quarter[1], flat[width:], flat[:width])
+
+
+def select_beat(half: Value, quarter: Value, config: AcceleratorConfig) -> data.View:
+    """Return the elements of beat `quarter` of the half of a line that it is in."""
     width = 16 * config.lanes
-    half = Mux(quarter[1], flat[2 * width :], flat[: 2 * width])
-    return Mux(quarter[0], half[width:], half[:width])
+    beat = Mux(quarter[0], half[width:], half[:width])
+    return data.View(elements_layout(config), beat)
 
 
 class BeatIssue(wiring.Component):
@@ -64,8 +70,8 @@ class BeatIssue(wiring.Component):
         A line of output has left.
     tile_written : in
         A tile of kept activations has left.
-    tag, elements : out
-        The beat; `tag.valid` says whether there is one.
+    tag, half : out
+        The beat, and the half of a line that it is in; `tag.valid` says whether there is one.
     keep : out
         Which lanes hold elements that take part.
     """
@@ -84,7 +90,7 @@ class BeatIssue(wiring.Component):
                 "line_written": In(1),
                 "tile_written": In(1),
                 "tag": Out(tag_layout),
-                "elements": Out(elements_layout(config)),
+                "half": Out(32 * config.lanes),
                 "keep": Out(config.lanes),
             }
         )
@@ -126,7 +132,7 @@ class BeatIssue(wiring.Component):
             tag.quarter.eq(beat[:2]),
             finished.eq(issued & last),
             self.lines.ready.eq(issued & ends_line(tag)),
-            self.elements.eq(select_quarter(self.lines.payload, tag.quarter, self.config)),
+            self.half.eq(select_half(self.lines.payload, tag.quarter, self.config)),
         ]
         with m.If(issued):
             m.d.sync += [

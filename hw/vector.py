@@ -105,7 +105,7 @@ class Vector(wiring.Component):
             ),
             issue.line_written.eq(writer.line_written),
             datapath.tag.eq(issue.tag),
-            datapath.elements.eq(issue.elements),
+            datapath.half.eq(issue.half),
             datapath.keep.eq(issue.keep),
             assembler.wide.eq(is_wide(plan)),
             assembler.tail.eq(plan.tail),

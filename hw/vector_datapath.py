@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .beat_issue import elements_layout, select_quarter
+from .beat_issue import elements_layout, select_beat, select_half
 from .config import AcceleratorConfig
 from .delay import DelayLine
 from .isa import Activation
@@ -32,7 +32,7 @@ def output_layout(config: AcceleratorConfig) -> data.StructLayout:
 class VectorDatapath(wiring.Component):
     """A beat of a row in, its results out, with what is reduced over the row beside.
 
-    Throughput one beat a cycle; nothing stalls. `output` follows `elements` by 19 cycles in
+    Throughput one beat a cycle; nothing stalls. `output` follows `half` by 19 cycles in
     QUANTISE and MULTIPLY, 13 in SOFTMAX and 16 in NORMALISE.
 
     Parameters
@@ -46,8 +46,8 @@ class VectorDatapath(wiring.Component):
     start : in
         A new block of rows begins.
     plan : in, `plan_layout`
-    tag, elements, keep : in
-        A beat, and which lanes of it hold elements that take part.
+    tag, half, keep : in
+        A beat, the half of a line that it is in, and which lanes hold elements that take part.
     gain, bias : streams of lines, in
         Of NORMALISE; W of MULTIPLY comes as gain. Taken when the beats that need them are there;
         the caller sees to it that they are.
@@ -69,7 +69,7 @@ class VectorDatapath(wiring.Component):
                 "start": In(1),
                 "plan": In(plan_layout(config)),
                 "tag": In(tag_layout),
-                "elements": In(elements_layout(config)),
+                "half": In(32 * config.lanes),
                 "keep": In(config.lanes),
                 "gain": In(stream.Signature(line_layout(config))),
                 "bias": In(stream.Signature(line_layout(config))),
@@ -160,19 +160,28 @@ class VectorDatapath(wiring.Component):
         return self.plan.tail | (~tag.last).replicate(self.config.lanes)
 
     def _parameter(self, m: Module, line: stream.Interface, tag: data.View, enable):
-        """Take a line as the beats of `tag` go by; return a beat of it."""
+        """Take a line as the beats of `tag` go by; return a beat of it, two cycles later."""
         used = tag.valid & tag.second & enable
+        half = Signal(32 * self.config.lanes, reset_less=True)
+        quarter = Signal.like(tag.quarter, reset_less=True)
+        beat = Signal(elements_layout(self.config), reset_less=True)
         m.d.comb += line.ready.eq(used & ends_line(tag))
-        return data.View(
-            elements_layout(self.config), select_quarter(line.payload, tag.quarter, self.config)
-        )
+        m.d.sync += [
+            half.eq(select_half(line.payload, tag.quarter, self.config)),
+            quarter.eq(tag.quarter),
+            beat.eq(select_beat(half, quarter, self.config)),
+        ]
+        return beat
 
     def _lanes(self, m: Module, mode, tags, table: RowTable, square) -> list[VectorLane]:
         count = self.config.lanes
         gain_tag = Signal(tag_layout)
-        m.d.comb += gain_tag.eq(Mux(mode.multiply, tags[_TABLE], tags[VectorLane.GAIN_STAGE]))
+        m.d.comb += gain_tag.eq(
+            Mux(mode.multiply, tags[_TABLE - 2], tags[VectorLane.GAIN_STAGE - 2])
+        )
         gain = self._parameter(m, self.gain, gain_tag, mode.normalise | mode.multiply)
-        bias = self._parameter(m, self.bias, tags[_NORMALISE - 2], mode.normalise)
+        bias = self._parameter(m, self.bias, tags[_NORMALISE - 4], mode.normalise)
+        given = select_beat(self.half, self.tag.quarter, self.config)
         elements = Signal(elements_layout(self.config), reset_less=True)
         present, keep_table, keep_out = (
             Signal(count, name=name) for name in ("present", "keep_table", "keep_out")
@@ -198,7 +207,7 @@ class VectorDatapath(wiring.Component):
             even, odd = number & ~1, number | 1
             # A lane beyond the row neither adds to a sum nor is the maximum.
             absent = Mux(mode.softmax, -(1 << 15), 0)
-            m.d.sync += elements[number].eq(Mux(self.keep[number], self.elements[number], absent))
+            m.d.sync += elements[number].eq(Mux(self.keep[number], given[number], absent))
             m.d.comb += [
                 lane.mode.eq(mode),
                 lane.x.eq(elements[number]),

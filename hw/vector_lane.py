@@ -147,16 +147,16 @@ class VectorLane(wiring.Component):
         m.d.sync += register.eq(value)
         return register
 
-    def _add(
+    def _sum(
         self, m: Module, left: Value, right: Value, subtract: Value, width: int, name: str
-    ) -> Signal:
-        """Return a register of ``left + right``, or of the difference, by one adder."""
+    ) -> Value:
+        """Return ``left + right``, or the difference, by one adder."""
         terms = [Signal(signed(width), name=f"{name}_{side}") for side in ("left", "right")]
         for term, value in zip(terms, (left, right), strict=True):
             m.d.comb += term.eq(value)
         # A difference is the sum with the complement and one more, which is carried from below.
         sums = Cat(subtract, terms[0]) + Cat(subtract, terms[1] ^ subtract.replicate(width))
-        return self._register(m, signed(width), sums[1 : width + 1], name)
+        return sums[1 : width + 1].as_signed()
 
     def _ratio_path(self, m: Module, f: Signal, partners: Signal) -> Signal:
         """Return z of NORMALISE, or y of QUANTISE and MULTIPLY before it is limited."""
@@ -167,7 +167,8 @@ class VectorLane(wiring.Component):
         )
         product = self._register(m, signed(_VALUE_BITS), factor * other, "ratio_product")
         offset = self.offset | Mux(self.mode.complex, partners << 2, 0)
-        centred = self._add(m, product << 2, offset, ~self.adds, OFFSET_WIDTH, "centred")
+        centred = self._sum(m, product << 2, offset, ~self.adds, OFFSET_WIDTH, "centred")
+        centred = self._register(m, signed(OFFSET_WIDTH), centred, "centred")
         m.submodules.ratio_shifter = shifter = RoundingShifter(OFFSET_WIDTH, _FACTOR_BITS)
         m.d.comb += [shifter.value.eq(centred), shifter.shift.eq(self.ratio_shift)]
 
@@ -179,8 +180,10 @@ class VectorLane(wiring.Component):
         """Stages 1 and 2: |x| or maximum - x, aligned to the tables."""
         subtract = Signal()
         m.d.comb += subtract.eq(self.mode.softmax | (self.x < 0))
-        distance = self._add(m, self.maximum, self.x, subtract, 16, "distance").as_unsigned()
-        return self._register(m, 31, distance << self.mode.table_shift, "position")
+        distance = self._sum(m, self.maximum, self.x, subtract, 16, "distance").as_unsigned()
+        fine, coarse = self.mode.table_shift[:2], self.mode.table_shift[2:]
+        distance = self._register(m, 19, distance << fine, "distance")
+        return self._register(m, 31, distance << Cat(Const(0, 2), coarse), "position")
 
     def _lookup(self, m: Module):
         """Stage 3: segment, place in it, whether the table ends before, shift of the result."""
@@ -243,7 +246,9 @@ class VectorLane(wiring.Component):
         addend = Mux(mode.normalise, self.bias, Mux(passes, self.x_late, 0))
         # The first multiplier's product of two numbers of a complex product is none of these.
         term = Mux(mode.complex, 0, tabulated)
-        total = self._add(m, addend, term, mode.curve, _FACTOR_BITS + 2, "total")
+        width = _FACTOR_BITS + 2
+        total = self._sum(m, addend, term, mode.curve, width, "total")
+        total = self._register(m, signed(width), total, "total")
         one_plane = mode.softmax & ~mode.two_planes
         planes = Mux(one_plane, total[_PLANE_BITS], total[2 * _PLANE_BITS])
         upper = total[15:]
