@@ -14,15 +14,13 @@ root_layout = data.StructLayout(
 )
 """`root` in [2^17, 2^18) of a value shifted left by `leading` in 64 bits; `zero`: there is none."""
 
-_SHIFTS = (16, 16, 16, 4, 4, 4, 2, 1)
-"""By how much each step shifts a value whose upper bits are zero; few distances make a small
-multiplexer."""
+_SHIFTS = (32, 16, 8, 4, 2, 1)
 
 
 class RowRoot(IterativeStage):
     """Shifts a value left until its top bit is set, and takes its first 18 bits or its root.
 
-    28 cycles a row with the root, where the shift is even; 10 without.
+    26 cycles a row with the root, where the shift is even; 8 without.
 
     Members
     -------
@@ -41,7 +39,7 @@ class RowRoot(IterativeStage):
         super().__init__(moments_layout, root_layout, len(_SHIFTS) + ROOT_BITS, {"enable": 1})
 
     def steps(self) -> Value:
-        """Eight for the shift, one for each digit of the root."""
+        """Six for the shift, one for each digit of the root."""
         return Mux(self.enable, len(_SHIFTS) + ROOT_BITS, len(_SHIFTS))
 
     def take(self, m: Module) -> None:
@@ -57,10 +55,10 @@ class RowRoot(IterativeStage):
         ]
 
     def step(self, m: Module, number: Value) -> None:
-        """Approach the top, then two bits of the value a digit of the root."""
+        """Halve the distance to the top, then two bits of the value a digit of the root."""
         with m.Switch(number):
-            for amount in dict.fromkeys(_SHIFTS):
-                with m.Case(*(place for place, shift in enumerate(_SHIFTS) if shift == amount)):
+            for place, amount in enumerate(_SHIFTS):
+                with m.Case(place):
                     odd = self.enable if amount == 1 else Const(0)
                     with m.If(~self._value[-amount:].any() & ~odd):
                         m.d.sync += [
