@@ -143,7 +143,12 @@ async def causal_rows(dut):
     shapes += [(7, 61, bench.random.randint(1, 61)), (5, 3 * lanes, 2), (3, 7, 65535)]
     for rows, columns, first in shapes:
         for two_planes in (0, 1):
-            fields = {"x_fraction": 8, "causal": 1, "first_length": first, "two_planes": two_planes}
+            fields: dict[str, Value] = {
+                "x_fraction": 8,
+                "causal": 1,
+                "first_length": first,
+                "two_planes": two_planes,
+            }
             await bench.run(bench.place([RowOperation(Opcode.SOFTMAX, rows, columns, fields)]))
     await bench.rest()
 
@@ -158,7 +163,7 @@ async def extreme_products(dut):
     for shift in (0, 1, 15, 28, 29):
         for is_complex in (0, 1):
             x, w = bench.numbers.choice(ends, (2, 3, columns))
-            fields = {"complex": is_complex, "x_fraction": shift}
+            fields: dict[str, Value] = {"complex": is_complex, "x_fraction": shift}
             await bench.run(
                 bench.place([RowOperation(Opcode.MULTIPLY, 3, columns, fields, x=x, w=w)])
             )
@@ -174,7 +179,8 @@ async def every_activation(dut):
     x = np.clip(np.concatenate([near.ravel(), -near.ravel()]), -32768, 32767).astype(np.int16)
     for kind in Activation:
         for fraction in range(16):
-            fields = {"activation": kind, "x_fraction": fraction, "y_fraction": fraction}
+            fields: dict[str, Value] = {"activation": kind, "x_fraction": fraction}
+            fields["y_fraction"] = fraction
             rows = np.stack([x, bench.numbers.integers(-32768, 32768, len(x))]).astype(np.int16)
             w = np.ones((1, len(x)), dtype=np.int16)
             operation = RowOperation(Opcode.MULTIPLY, 2, len(x), fields, x=rows, w=w)
@@ -251,7 +257,7 @@ async def refuses(dut):
             RowOperation(Opcode.MULTIPLY, 3, 10, {"complex": 1}),
         ]
     )
-    common = [
+    common: list[dict[str, Value]] = [
         {"rows": 0},
         {"columns": 0},
         {"x_address": words - 1},
@@ -261,7 +267,7 @@ async def refuses(dut):
         {"y_pitch": words // 2},
         {"columns": 65535, "rows": 65535},
     ]
-    changes = {
+    changes: dict[Opcode, list[dict[str, Value]]] = {
         Opcode.QUANTISE: [
             {"x_fraction": -1},
             {"x_fraction": 16},

@@ -102,7 +102,8 @@ def softmax(
         raise ValueError(f"x_fraction of SOFTMAX must be 0 to {FRACTION_LIMIT}, not {x_fraction}")
     bits = 2 * PLANE_BITS if two_planes else PLANE_BITS
     x = np.asarray(x)
-    p = _probabilities(x, x_fraction, bits, _present(*x.shape, first_length))
+    rows, columns = x.shape
+    p = _probabilities(x, x_fraction, bits, _present(rows, columns, first_length))
     scales = _reciprocal(p.sum(axis=1))
     if not two_planes:
         return p.astype(np.int8), None, scales
