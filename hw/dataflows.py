@@ -95,6 +95,7 @@ class Dataflows(wiring.Component):
             m.submodules.stationary = families[Family.STATIONARY] = Stationary(config)
             m.submodules.partial_sums = sources[Family.STATIONARY] = PartialSums(config)
             self._stream(m, families[Family.STATIONARY], grid, sources[Family.STATIONARY])
+            m.d.comb += sources[Family.STATIONARY].in_order.eq(gate.in_order)
         wiring.connect(m, wiring.flipped(self.product), gate.checked)
         wiring.connect(m, reader.read, wiring.flipped(self.operands))
         quiet = [each.idle for each in (*families.values(), *sources.values())]

@@ -13,7 +13,8 @@ class FlowGate(wiring.Component):
     """Holds a product of another family back until the array has given away all sums.
 
     So it does where products begin or cease to gather A, because operand A takes lines or gathered
-    steps, but cannot tell in which order they were asked for.
+    steps, but cannot tell in which order they were asked for; and where they begin or cease to
+    stream only useful rows of A, because the partial sums are then in any order.
 
     Members
     -------
@@ -21,6 +22,7 @@ class FlowGate(wiring.Component):
     products : [stream of `checked_layout`] by `Family`, out
     quiet : in; no family works and no sum is left in the array.
     family : out; the family at work.
+    in_order : out; the last product of a stationary flow streams all rows of A.
     """
 
     def __init__(self) -> None:
@@ -30,6 +32,7 @@ class FlowGate(wiring.Component):
                 "products": Out(stream.Signature(checked_layout)).array(len(Family)),
                 "quiet": In(1),
                 "family": Out(Family),
+                "in_order": Out(1),
             }
         )
 
@@ -38,7 +41,7 @@ class FlowGate(wiring.Component):
         m = Module()
         flow = Value.cast(self.checked.payload.word.flow)
         wanted = Signal(Family)
-        gathers, gathering, same = Signal(), Signal(), Signal()
+        gathers, gathering, ordered, same = Signal(), Signal(), Signal(), Signal()
         m.d.comb += wanted.eq(
             Mux(
                 flow.matches(*(member.value for member in SPARSE_OUTPUT_FLOWS)),
@@ -52,7 +55,14 @@ class FlowGate(wiring.Component):
         )
         m.d.comb += [
             gathers.eq(flow == Flow.SPARSE_WEIGHT_STATIONARY.value),
-            same.eq((wanted == self.family) & (gathers == gathering)),
+            ordered.eq(
+                Mux(
+                    wanted == Family.STATIONARY,
+                    flow != Flow.SPARSE_INPUT_STATIONARY.value,
+                    self.in_order,
+                )
+            ),
+            same.eq((wanted == self.family) & (gathers == gathering) & (ordered == self.in_order)),
         ]
         for family, product in zip(Family, self.products, strict=True):
             chosen = same & (wanted == family)
@@ -63,5 +73,9 @@ class FlowGate(wiring.Component):
             with m.If(chosen):
                 m.d.comb += self.checked.ready.eq(product.ready)
         with m.If(self.checked.valid & self.quiet):
-            m.d.sync += [self.family.eq(wanted), gathering.eq(gathers)]
+            m.d.sync += [
+                self.family.eq(wanted),
+                gathering.eq(gathers),
+                self.in_order.eq(ordered),
+            ]
         return m

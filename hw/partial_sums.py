@@ -9,6 +9,7 @@ from .config import AcceleratorConfig, ConfigError
 from .grid import stream_latency
 
 _HALVES = 2
+_QUEUE = 1  # The memory that rows in order go through.
 # Nothing depends on what a read gives of a row that is written in the same cycle.
 _ATTRIBUTES = {"no_rw_check": 1}
 _UNWRITTEN = 3  # Vectors, one a cycle, whose sums are read before what they give is written.
@@ -17,16 +18,35 @@ _UNWRITTEN = 3  # Vectors, one a cycle, whose sums are read before what they giv
 def tag_layout(config: AcceleratorConfig) -> data.StructLayout:
     """What belongs to a vector: see `PartialSums`."""
     rows = config.array.partial_rows
-    return data.StructLayout({"row": range(rows), "last": 1, "rows": range(rows + 1)})
+    return data.StructLayout(
+        {"row": range(rows), "first": 1, "final": 1, "last": 1, "rows": range(rows + 1)}
+    )
+
+
+class _Output:
+    """Two stages behind the address of a row: what a memory gives, and `PartialSums.row`.
+
+    `fetch`: a row is read now, `asked` says which; `free`: one may be. `valid`: `row` is one;
+    `row_free`: it is none, or is taken. `started`: the drain is inside one of its tiles.
+    """
+
+    def __init__(self) -> None:
+        layout = data.StructLayout({"half": 1, "closing": 1, "last": 1})
+        self.fetch, self.free = Signal(name="fetch"), Signal(name="fetch_free")
+        self.asked, self.fetched = Signal(layout, name="asked"), Signal(layout, name="fetched")
+        self.fetched_valid = Signal(name="fetched_valid")
+        self.valid, self.row_free = Signal(name="row_valid"), Signal(name="row_free")
+        self.started = Signal(name="started")
 
 
 class PartialSums(wiring.Component):
-    """Adds the sums of each vector to a row of a tile of C columns, and gives away whole tiles.
+    """Adds the sums of each vector to a row of a tile of C columns, and gives complete ones away.
 
-    Two memories of `array.partial_rows` rows: one takes sums, in the other a complete tile waits
-    for the drain or is swept, row 0 first, and left zero. Tiles follow each other without a pause
-    if each has at least `stream_latency(config)` + 5 vectors more than rows. With as many vectors
-    as rows, whole tiles of the drain, every second tile waits seven cycles.
+    Two memories of `array.partial_rows` rows. *In order*, each stationary tile is passed by all
+    rows from 0 on. One memory adds up; what the last stationary tile leaves goes through the other
+    one, a queue, so that a tile of the drain follows its last vector. *In any order*, no row is
+    complete before all are: one memory takes sums, in the other a complete tile waits for the
+    drain or is swept, row 0 first, and left zero.
 
     Parameters
     ----------
@@ -34,23 +54,31 @@ class PartialSums(wiring.Component):
 
     Members
     -------
+    in_order : in; vectors come in order. Changes only while `idle`.
     stream : in; a vector is given to the grid in this cycle. `tag.row` is the row that its sums
-        are added to: any row, also that of the vector before. `tag.last`: it is the last vector of
-        a tile, and `tag.rows` rows of that are to be drained.
+        are added to: any row, also that of the vector before, if not in order. `tag.first`: it is
+        the first of its tile that is added to this row; in order all of these are marked.
+        `tag.final`: in order, it is the last one that is added to this row. `tag.last`: it is the
+        last vector of a tile, and, if not in order, `tag.rows` rows of that are to be drained.
     tag : `tag_layout`, in; with `stream`.
     begin : in; with `stream`, the vector is the first of a tile.
-    ready : out; the next tile may begin. Only the first vector of a tile has to ask.
+    ready : out; in order, a vector that is `final` may be given, else the next tile may begin. No
+        other vector has to ask.
     sums : signed(accumulator_width) [columns], in; those of the vector that was given
         `stream_latency(config)` cycles before. What they are added to wraps.
-    full : out; `row` is a row of a complete tile.
+    full : out; `row` is a row of a complete tile of the drain.
     row : signed(accumulator_width) [columns], out
     shift : in; `row` is taken. The rows of a tile of the drain are taken in successive cycles.
     release : in; with `shift`, that was the last row of a tile of the drain.
-    idle : out; neither a tile under way nor one that waits.
+    idle : out; no complete sums wait or are on their way, and no tile in any order is under way.
 
-    Throughput: a vector and a row a cycle. Latency from the last vector of a tile to its first
-    row: `stream_latency(config)` + 5 cycles. After reset `array.partial_rows` cycles go by until
-    both memories are zero and the first tile may begin.
+    Throughput: a vector and a row a cycle. In order, vectors wait only where the drain is
+    `array.partial_rows` rows behind, and the first row of a tile of the drain can be taken
+    `stream_latency(config)` + 3 cycles after its last vector. In any order the first row of a tile
+    can be taken `stream_latency(config)` + 5 cycles after its last vector, and tiles follow each
+    other without a pause if each has so many vectors more than rows; with as many vectors as rows,
+    whole tiles of the drain, every second tile waits seven cycles. Both memories are zero, and the
+    first tile in any order may begin, `array.partial_rows` cycles after reset or the change to it.
 
     Raises
     ------
@@ -66,6 +94,7 @@ class PartialSums(wiring.Component):
         row = data.ArrayLayout(signed(array.accumulator_width), array.columns)
         super().__init__(
             {
+                "in_order": In(1),
                 "stream": In(1),
                 "tag": In(tag_layout(config)),
                 "begin": In(1),
@@ -85,7 +114,7 @@ class PartialSums(wiring.Component):
         return self._config
 
     def elaborate(self, platform: object) -> Module:
-        """Return two memories, the adder in front of them and the sweep behind."""
+        """Return two memories, the adder in front of them, and the sweep and the queue behind."""
         m = Module()
         array = self.config.array
         memories = []
@@ -99,61 +128,81 @@ class PartialSums(wiring.Component):
 
         # The half that takes the sums of the vectors given now.
         current, half = Signal(), Signal(init=1)
-        begun, completed = Signal(), Signal(_HALVES)
-        m.d.comb += [begun.eq(self.stream & self.begin), current.eq(half ^ begun)]
-        m.d.sync += half.eq(current)
+        begun = Signal()
+        m.d.comb += [
+            begun.eq(self.stream & self.begin & ~self.in_order),
+            current.eq((half ^ begun) & ~self.in_order),
+        ]
+        # The first tile in any order goes to the half that is swept first.
+        m.d.sync += half.eq(current | self.in_order)
         last_rows = Signal(data.ArrayLayout(range(array.partial_rows), _HALVES))
         with m.If(self.stream & self.tag.last):
             m.d.sync += last_rows[current].eq(self.tag.rows - 1)
 
         for read in reads:
             m.d.comb += read.en.eq(0)
-        self._add(m, current, reads, writes, completed)
-        clearing, swept, emptying = self._sweep(m, completed, last_rows, reads, writes)
+        output = _Output()
+        valid, tag, total = self._add(m, current, reads)
+        final = Signal()
+        m.d.comb += final.eq(valid & tag.final)
+        completed = self._put_back(m, valid & ~tag.final, tag, total, writes)
+        clearing = self._sweep(m, completed, last_rows, output, reads, writes)
+        room, whole, empty = self._queue(m, final, tag.closing, total, output, reads, writes)
+        swept, emptying = self._show(m, output, whole, reads)
 
         waiting = Signal(range(_HALVES + 2))
         m.d.sync += waiting.eq(waiting + begun - swept)
         # While the drain is inside the last of its tiles, nothing stops the sweep, and all rows
         # are gone before the sums of a vector that is given now arrive.
         soon = (waiting == _HALVES) & emptying
+        may_begin = ~clearing & ((waiting < _HALVES) | soon)
         m.d.comb += [
-            self.ready.eq(~clearing & ((waiting < _HALVES) | soon)),
-            self.idle.eq((waiting == 0) & ~self.full),
+            self.ready.eq(Mux(self.in_order, room, may_begin)),
+            self.idle.eq((waiting == 0) & empty & ~output.valid),
         ]
         return m
 
-    def _add(self, m: Module, current: Signal, reads, writes, completed: Signal) -> None:
-        """Read a sum two cycles before what is added to it comes, and write it one cycle after."""
-        rows = range(self.config.array.partial_rows)
-        layout = data.StructLayout({"row": rows, "half": 1, "last": 1})
+    def _add(self, m: Module, current: Signal, reads) -> tuple:
+        """Read a sum two cycles before what is added to it comes.
+
+        Return whether there is a total, what belongs to its vector, and the total, one cycle after.
+        """
+        row = range(self.config.array.partial_rows)
+        flags = dict.fromkeys(("half", "first", "final", "last", "closing"), 1)
+        layout = data.StructLayout({"row": row, **flags})
         arriving = stream_latency(self.config)
         reading, writing = arriving - 2, arriving + 1
         # Vectors by their age in cycles.
         tags = [Signal(layout, name=f"tag_{age}", reset_less=True) for age in range(writing + 1)]
         valid = [Signal(name=f"valid_{age}") for age in range(writing + 1)]
+        row_bits = (self.config.array.rows - 1).bit_length()
+        m.d.comb += [tags[0][name].eq(self.tag[name]) for name in ("row", "first", "last")]
         m.d.comb += [
             valid[0].eq(self.stream),
-            tags[0].row.eq(self.tag.row),
             tags[0].half.eq(current),
-            tags[0].last.eq(self.tag.last),
+            tags[0].final.eq(self.tag.final & self.in_order),
+            tags[0].closing.eq(self.tag.row[:row_bits].all() | self.tag.last),
         ]
         for age in range(1, writing + 1):
             m.d.sync += [valid[age].eq(valid[age - 1]), tags[age].eq(tags[age - 1])]
 
         # A vector of the same row, 1 to 3 cycles older, is not in the memory yet.
         older = Signal(_UNWRITTEN)
-        adjacent = Signal()
+        adjacent, nothing = Signal(), Signal()
+        now = tags[reading]
         for distance in range(_UNWRITTEN):
             other = tags[reading + 1 + distance]
-            same = (tags[reading].row == other.row) & (tags[reading].half == other.half)
-            m.d.sync += older[distance].eq(valid[reading + 1 + distance] & same)
-        m.d.sync += adjacent.eq(older[0])
+            same = (now.row == other.row) & (now.half == other.half)
+            m.d.sync += older[distance].eq(valid[reading + 1 + distance] & same & ~now.first)
+        m.d.sync += [adjacent.eq(older[0]), nothing.eq(now.first)]
 
         remembered = Signal(self.row.shape(), reset_less=True)
         total = Signal(self.row.shape(), reset_less=True)
         written = Signal(self.row.shape(), reset_less=True)
         m.d.sync += written.eq(total)
-        with m.If(older[1]):
+        with m.If(nothing):
+            m.d.sync += remembered.eq(0)
+        with m.Elif(older[1]):
             m.d.sync += remembered.eq(total)
         with m.Elif(older[2]):
             m.d.sync += remembered.eq(written)
@@ -163,44 +212,42 @@ class PartialSums(wiring.Component):
         for column, sums in enumerate(self.sums):
             before = Mux(adjacent, total[column], remembered[column])
             m.d.sync += total[column].eq(before + sums)
+        for half, read in enumerate(reads):
+            with m.If(valid[reading] & (now.half == half)):
+                m.d.comb += [read.en.eq(1), read.addr.eq(now.row)]
+        return valid[writing], tags[writing], total
 
-        for half, (read, write) in enumerate(zip(reads, writes, strict=True)):
-            takes = valid[writing] & (tags[writing].half == half)
+    def _put_back(self, m: Module, valid: Value, tag, total: Signal, writes) -> Signal:
+        """Write totals that are not final; return of which half a tile is complete."""
+        completed = Signal(_HALVES)
+        for half, write in enumerate(writes):
+            takes = valid & (tag.half == half)
             with m.If(takes):
-                m.d.comb += [
-                    write.en.eq(1),
-                    write.addr.eq(tags[writing].row),
-                    write.data.eq(total),
-                ]
-            m.d.comb += completed[half].eq(takes & tags[writing].last)
-            with m.If(valid[reading] & (tags[reading].half == half)):
-                m.d.comb += [read.en.eq(1), read.addr.eq(tags[reading].row)]
+                m.d.comb += [write.en.eq(1), write.addr.eq(tag.row), write.data.eq(total)]
+            m.d.comb += completed[half].eq(takes & tag.last)
+        return completed
 
-    def _sweep(self, m: Module, completed: Signal, last_rows, reads, writes) -> tuple:
+    def _sweep(self, m: Module, completed: Signal, last_rows, output: _Output, reads, writes):
         """Show the rows of complete tiles one after the other and put zeros in their place.
 
-        Return whether the memories are being cleared, a tile has left its memory, and the drain
-        is inside the last of its tiles of what it takes.
+        Return whether the memories are being cleared.
         """
         rows = range(self.config.array.partial_rows)
         row_bits = (self.config.array.rows - 1).bit_length()
         complete = Signal(_HALVES)
-        clearing, sweeping, sweep_half = Signal(init=1), Signal(), Signal()
+        clean, clearing, sweeping, sweep_half = Signal(), Signal(), Signal(), Signal()
         sweep_row, last_row = Signal(rows), Signal(rows)
-
-        # Two stages behind the address: the output of the memory, and `row`.
-        fetched = Signal(data.StructLayout({"half": 1, "closing": 1, "last": 1}))
-        fetched_valid, fetched_free, row_free = Signal(), Signal(), Signal()
         fetch, finishing = Signal(), Signal()
         m.d.comb += [
-            row_free.eq(~self.full | self.shift),
-            fetched_free.eq(~fetched_valid | row_free),
-            fetch.eq(sweeping & fetched_free),
+            clearing.eq(~clean & ~self.in_order),
+            fetch.eq(sweeping & output.free),
             finishing.eq(fetch & (sweep_row == last_row)),
         ]
         next_half = sweep_half ^ finishing
-        with m.If(clearing):
-            m.d.sync += [sweep_row.eq(sweep_row + 1), clearing.eq(~sweep_row.all())]
+        with m.If(self.in_order):
+            m.d.sync += [clean.eq(0), sweep_row.eq(0), sweep_half.eq(0)]
+        with m.Elif(clearing):
+            m.d.sync += [sweep_row.eq(sweep_row + 1), clean.eq(sweep_row.all())]
         with m.Elif(~sweeping | finishing):
             m.d.sync += [
                 sweeping.eq(complete.bit_select(next_half, 1)),
@@ -223,26 +270,82 @@ class PartialSums(wiring.Component):
             with m.If(zero):
                 m.d.comb += [write.en.eq(1), write.addr.eq(zeroed)]
             with m.If(sweeping & (sweep_half == half)):
-                m.d.comb += [read.en.eq(fetched_free), read.addr.eq(sweep_row)]
+                m.d.comb += [read.en.eq(output.free), read.addr.eq(sweep_row)]
 
         # A tile of the drain is aligned to the rows of the array.
+        with m.If(sweeping):
+            m.d.comb += [
+                output.fetch.eq(fetch),
+                output.asked.half.eq(sweep_half),
+                output.asked.closing.eq(sweep_row[row_bits:] == last_row[row_bits:]),
+                output.asked.last.eq(sweep_row == last_row),
+            ]
+        return clearing
+
+    def _queue(
+        self, m: Module, final: Signal, closing, total: Signal, output: _Output, reads, writes
+    ) -> tuple:
+        """Let rows in order through, a tile of the drain when all of it is there.
+
+        `closing`: the row is the last of such a tile. Return whether a row has room, a whole tile
+        is there, and no row is on its way.
+        """
+        depth = self.config.array.partial_rows
+        read, write = reads[_QUEUE], writes[_QUEUE]
+        head, tail = Signal(range(depth)), Signal(range(depth))
+        present, promised = Signal(range(depth + 1)), Signal(range(depth + 1))
+        fetch, begins, ends, whole = Signal(), Signal(), Signal(), Signal()
+        tiles, tiles_left = Signal(range(depth + 1)), Signal(range(depth + 1))
+        given = self.stream & self.tag.final & self.in_order
+        taken = self.shift & self.in_order
+        m.d.comb += [
+            fetch.eq(present.any() & output.free),
+            begins.eq(taken & ~output.started),
+            tiles_left.eq(tiles + ends - begins),
+        ]
+        m.d.sync += [
+            # One cycle late, so that the second of two rows comes from the memory in time.
+            ends.eq(final & closing),
+            head.eq(head + fetch),
+            tail.eq(tail + final),
+            present.eq(present + final - fetch),
+            promised.eq(promised + given - taken),
+            tiles.eq(tiles_left),
+            whole.eq(tiles_left != 0),
+        ]
+        with m.If(final):
+            m.d.comb += [write.en.eq(1), write.addr.eq(tail), write.data.eq(total)]
+        with m.If(present.any()):
+            m.d.comb += [
+                read.en.eq(output.free),
+                read.addr.eq(head),
+                output.fetch.eq(fetch),
+                output.asked.half.eq(_QUEUE),
+            ]
+        return promised != depth, whole, promised == 0
+
+    def _show(self, m: Module, output: _Output, whole: Signal, reads) -> tuple:
+        """Move rows to `row`.
+
+        Return whether the last row of a tile in any order leaves its memory, and whether the drain
+        is inside the last of its tiles of that.
+        """
         closing = Signal()
-        with m.If(fetched_free):
+        m.d.comb += [
+            output.row_free.eq(~output.valid | self.shift),
+            output.free.eq(~output.fetched_valid | output.row_free),
+            self.full.eq(output.valid & (~self.in_order | output.started | whole)),
+        ]
+        with m.If(output.free):
+            m.d.sync += [output.fetched_valid.eq(output.fetch), output.fetched.eq(output.asked)]
+        with m.If(output.row_free):
+            shown = Mux(output.fetched.half, reads[1].data, reads[0].data)
             m.d.sync += [
-                fetched_valid.eq(sweeping),
-                fetched.half.eq(sweep_half),
-                fetched.closing.eq(sweep_row[row_bits:] == last_row[row_bits:]),
-                fetched.last.eq(sweep_row == last_row),
+                output.valid.eq(output.fetched_valid),
+                Value.cast(self.row).eq(shown),
+                closing.eq(output.fetched.closing & ~output.fetched.last),
             ]
-        with m.If(row_free):
-            output = Mux(fetched.half, reads[1].data, reads[0].data)
-            m.d.sync += [
-                self.full.eq(fetched_valid),
-                Value.cast(self.row).eq(output),
-                closing.eq(fetched.closing & ~fetched.last),
-            ]
-        started = Signal()
         with m.If(self.shift):
-            m.d.sync += started.eq(~self.release)
-        swept = row_free & fetched_valid & fetched.last
-        return clearing, swept, started & closing
+            m.d.sync += output.started.eq(~self.release)
+        swept = output.row_free & output.fetched_valid & output.fetched.last
+        return swept, output.started & closing

@@ -73,11 +73,21 @@ class StationaryStreamer(wiring.Component):
         m.d.comb += [
             beginning.eq(~passing & self.tile.valid),
             tile.eq(Mux(passing, passed, self.tile.payload)),
-            blocked.eq(beginning & tile.first & ~self.ready),
+            # Useful rows come in any order: the sums of none are complete before the last.
+            blocked.eq(
+                Mux(
+                    tile.compressed_a,
+                    beginning & tile.first,
+                    (passing | beginning) & tile.last,
+                )
+                & ~self.ready
+            ),
             self.stream.eq((passing | beginning) & ~blocked & offered),
             self.swap.eq(self.stream & ~passing),
             self.begin.eq(self.swap & tile.first),
             self.tile.ready.eq(self.swap),
+            self.tag.first.eq(tile.first),
+            self.tag.final.eq(tile.last),
             self.tag.last.eq(last & tile.last),
             self.tag.rows.eq(tile.m),
             self.idle.eq(~passing),

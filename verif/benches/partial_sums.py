@@ -31,10 +31,11 @@ class Bench:
         self.patience = 0.0
         self.pause = 0.0
 
-    async def start(self):
+    async def start(self, *, in_order=False):
         """Reset; what the memories held before is forgotten."""
         for name in ("stream", "begin", "shift", "release"):
             getattr(self.dut, name).value = 0
+        self.dut.in_order.value = in_order
         await reset(self.dut)
         await FallingEdge(self.dut.clk)
         self._forget()
@@ -46,22 +47,28 @@ class Bench:
         self.dut.rst.value = 0
         self._forget()
 
+    async def change(self, *, in_order):
+        """Give vectors in order, or in any, from now on."""
+        self.dut.in_order.value = in_order
+        await self.cycle()
+
     def _forget(self):
         self.arriving: deque[NDArray[np.int64] | None] = deque()
         self.arriving.extend([None] * stream_latency(self.config))
         self.expected: deque[NDArray[np.int64]] = deque()
         self.taken = 0
-        self.left_in_tile = 0
 
-    async def cycle(self, sums=None, row=0, *, begin=False, rows=0):
+    async def cycle(self, sums=None, row=0, *, begin=False, rows=0, first=False, final=False):
         """Play one cycle; return whether the vector, if there is one, was accepted.
 
         `rows`: the vector is the last of its tile, and that many rows of this are to be drained.
         """
         dut = self.dut
         self._drain()
-        accepted = sums is not None and not (begin and not int(dut.ready.value))
+        asks = final if int(dut.in_order.value) else begin
+        accepted = sums is not None and not (asks and not int(dut.ready.value))
         fields = {"row": row, "last": int(rows > 0), "rows": rows or self.random.getrandbits(4)}
+        fields |= {"first": int(first), "final": int(final)}
         dut.stream.value = accepted
         dut.begin.value = begin if accepted else self.random.getrandbits(1)
         dut.tag.value = tag_layout(self.config).const(fields).as_bits()
@@ -76,19 +83,17 @@ class Bench:
     def _drain(self):
         """Take a row of each cycle of a tile of the drain, once that has begun."""
         dut = self.dut
-        shift = self.left_in_tile > 0
+        shift = self.taken > 0
         full = bool(int(dut.full.value))
         assert full or not shift, "a row of a tile of the drain is missing"
         if full and not shift and self.random.random() >= self.patience:
             assert self.expected, "a row of a tile that is not complete"
             shift = True
-            self.left_in_tile = min(self.config.array.rows, len(self.expected[0]) - self.taken)
         dut.shift.value = shift
-        dut.release.value = shift and self.left_in_tile == 1
+        dut.release.value = shift and self.taken + 1 == len(self.expected[0])
         if not shift:
             return
         assert int(dut.row.value) == pack(self.expected[0][self.taken], self.width)
-        self.left_in_tile -= 1
         self.taken += 1
         if self.taken == len(self.expected[0]):
             self.expected.popleft()
@@ -102,20 +107,46 @@ class Bench:
     async def tile(self, rows, count):
         """Stream a vector for each of `rows`, of a tile of `count` rows; return cycles of delay."""
         sums = self._random_sums(len(rows))
+        seen: set[int] = set()
         delay = 0
         for index, row in enumerate(rows):
             last = index == len(rows) - 1
-            while self.random.random() < self.pause:
-                await self.cycle()
-            for _ in range(CYCLE_LIMIT):
-                options = {"begin": index == 0, "rows": count if last else 0}
-                if await self.cycle(sums[index], int(row), **options):
-                    break
-                delay += 1
-            else:
-                raise AssertionError("no further tile may begin")
-        self.expected.append(partial_sums(np.array(rows), sums, count, self.width))
+            first = int(row) not in seen and bool(self.random.getrandbits(1))
+            seen.add(int(row))
+            options = {"begin": index == 0, "rows": count if last else 0, "first": first}
+            delay += await self._vector(sums[index], int(row), options)
+        self._expect(partial_sums(np.array(rows), sums, count, self.width))
         return delay
+
+    async def ordered_tile(self, passes, count):
+        """Stream `count` rows `passes` times, in order; return cycles of delay."""
+        sums = self._random_sums(passes * count)
+        rows = np.tile(np.arange(count), passes)
+        total = partial_sums(rows, sums, count, self.width)
+        size, delay = self.config.array.rows, 0
+        for index, row in enumerate(rows):
+            final = index >= (passes - 1) * count
+            last = index == len(rows) - 1
+            options = {"begin": index == 0, "rows": count if last else 0}
+            options |= {"first": index < count, "final": final}
+            delay += await self._vector(sums[index], int(row), options)
+            if final and (last or (row + 1) % size == 0):
+                self._expect(total[row // size * size : row + 1])
+        return delay
+
+    async def _vector(self, sums, row, options):
+        """Stream a vector, after a pause at random; return the cycles that it had to wait."""
+        while self.random.random() < self.pause:
+            await self.cycle()
+        for delay in range(CYCLE_LIMIT):
+            if await self.cycle(sums, row, **options):
+                return delay
+        raise AssertionError("no vector is taken")
+
+    def _expect(self, rows):
+        """Rows are complete: the drain may be given its tiles of them."""
+        size = self.config.array.rows
+        self.expected.extend(rows[first : first + size] for first in range(0, len(rows), size))
 
     async def finish(self):
         """Take what is left."""
@@ -153,6 +184,62 @@ async def adds(dut):
 
 
 @cocotb.test()
+async def adds_in_order(dut):
+    """The same of rows in order, and before and after tiles in any order."""
+    bench = Bench(dut, "adds in order")
+    await bench.start(in_order=True)
+    for _ in range(parameters()["tiles"]):
+        bench.patience = bench.random.choice((0.0, 0.5, 0.95))
+        bench.pause = bench.random.choice((0.0, 0.0, 0.5))
+        if bench.random.random() < 0.1:
+            await bench.finish()
+            await bench.change(in_order=not int(dut.in_order.value))
+        count = bench.random_rows()[1]
+        if int(dut.in_order.value):
+            await bench.ordered_tile(bench.random.randint(1, 4), count)
+            assert not int(dut.idle.value)
+        else:
+            await bench.tile(*bench.random_rows())
+    await bench.finish()
+
+
+@cocotb.test()
+async def follows(dut):
+    """In order, a tile of the drain is there some cycles after its last vector, and none waits."""
+    bench = Bench(dut, "follows")
+    await bench.start(in_order=True)
+    size = bench.config.array.rows
+    for count in (size, 3 * size, 3 * size + 1, bench.config.array.partial_rows):
+        for passes in (1, 2, 3):
+            delays = [await bench.ordered_tile(passes, count) for _ in range(4)]
+            assert delays == [0] * 4
+            # What is left is a tile of the drain, or parts of two, and the latency of the class.
+            for _ in range(stream_latency(bench.config) + 2 + size):
+                assert bench.expected
+                await bench.cycle()
+            assert not bench.expected
+
+
+@cocotb.test()
+async def waits_in_order(dut):
+    """Where the drain does not come, as many rows are taken as there are places, and no more."""
+    bench = Bench(dut, "waits in order")
+    await bench.start(in_order=True)
+    bench.patience = 1.0
+    room = bench.config.array.partial_rows
+    sums = bench._random_sums(room + 1)
+    options = {"first": True, "final": True, "begin": True}
+    for row in range(room):
+        assert await bench.cycle(sums[row], row % 2, rows=1 + row % 2, **options)
+        bench._expect(sums[row : row + 1])
+    for _ in range(20):
+        assert not await bench.cycle(sums[room], 0, rows=1, **options)
+    assert await bench.cycle(sums[room], 0, rows=1, first=True)
+    bench.patience = 0.0
+    await bench.finish()
+
+
+@cocotb.test()
 async def forgets(dut):
     """After a reset at any moment the sums are right."""
     bench = Bench(dut, "forgets")
@@ -161,6 +248,11 @@ async def forgets(dut):
         for _ in range(bench.random.randint(1, 4)):
             await bench.tile(*bench.random_rows())
         await bench.restart()
+        if bench.random.random() < 0.5:
+            await bench.change(in_order=True)
+            await bench.ordered_tile(2, bench.random.randint(1, 12))
+            await bench.finish()
+            await bench.change(in_order=False)
     await bench.tile(*bench.random_rows())
     await bench.finish()
 
