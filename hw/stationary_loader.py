@@ -1,6 +1,6 @@
 """Loads tiles of the operand that stays into the grid, ahead of their use."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -58,7 +58,8 @@ class StationaryLoader(wiring.Component):
     skipped : out; dense steps that vectors without weights saved, a tile a cycle.
     idle : out; no product is worked on.
 
-    Throughput: a row a cycle, a tile in R + 1 cycles.
+    Throughput: a row a cycle. A dense tile may be taken in the cycle after its first row, and the
+    next follows its last row; a packed one may be taken after its last row.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -90,102 +91,103 @@ class StationaryLoader(wiring.Component):
         m = Module()
         array = self.config.array
         product = Signal(stationary_product_layout)
-        working, finished, owing = Signal(), Signal(), Signal()
-        n_left, tiles_left = Signal(16), Signal(16)
-        first, exhausted, loaded, ended = Signal(init=1), Signal(), Signal(), Signal()
+        working, owing = Signal(), Signal()
+        n_left, k_left, tiles_left = Signal(16), Signal(16), Signal(16)
+        first, exhausted, loaded, given = Signal(init=1), Signal(), Signal(), Signal()
         row, used = Signal(range(array.rows)), Signal(range(array.rows + 1))
         useful, last_row, last_n, last_vector = Signal(), Signal(), Signal(), Signal()
+        # What is known of a dense tile before it is loaded, and of a packed one after.
+        dense_rows, dense_ends, ended = Signal.like(used), Signal(), Signal()
+        done = Signal()
         taken = self.tile.valid & self.tile.ready
         tile = self.tile.payload
+        m.d.sync += [dense_rows.eq(limit(k_left, array.rows)), dense_ends.eq(k_left <= array.rows)]
         m.d.comb += [
             self.idle.eq(~working & ~owing),
             self.products.ready.eq(~working & ~owing),
             last_row.eq(row == array.rows - 1),
             self.load_row.eq(row),
-            self.tile.valid.eq(loaded),
+            # A dense tile lies in one chunk: once a row is loaded, one follows in each cycle.
+            self.tile.valid.eq(~given & (loaded | (row.any() & ~product.compressed_b))),
             tile.m.eq(product.m),
             tile.compressed_a.eq(product.compressed_a),
-            tile.rows.eq(used),
+            tile.rows.eq(Mux(product.compressed_b, used, dense_rows)),
             tile.columns.eq(limit(n_left, array.columns)),
             tile.first.eq(first),
-            tile.last.eq(ended),
+            tile.last.eq(Mux(product.compressed_b, ended, dense_ends)),
             last_n.eq(n_left <= array.columns),
-            finished.eq(working & taken & ended & last_n),
+            done.eq((given | taken) & (loaded | (self.load & last_row))),
         ]
         loading = working & ~loaded
-        self._supply(m, product, loading, exhausted, last_row, last_n, useful, last_vector)
+        m.d.comb += [useful.eq(~exhausted), last_vector.eq(~exhausted & (row + 1 == k_left))]
+        self._slice(m, loading, exhausted)
+        with m.If(product.compressed_b):
+            self._pack(m, loading, exhausted, last_row, last_n, useful, last_vector)
+        with m.If(taken):
+            m.d.sync += given.eq(1)
         with m.If(self.load):
             m.d.sync += [row.eq(row + 1), used.eq(used + useful), loaded.eq(last_row)]
             m.d.sync += exhausted.eq(exhausted | last_vector)
             with m.If(last_vector):
                 m.d.sync += ended.eq(1)
-        with m.If(taken):
+        with m.If(done):
             m.d.sync += [loaded.eq(0), row.eq(0), used.eq(0), exhausted.eq(0), ended.eq(0)]
-            m.d.sync += [first.eq(ended), tiles_left.eq(tiles_left - 1)]
-            with m.If(ended):
+            m.d.sync += [given.eq(0), first.eq(tile.last), tiles_left.eq(tiles_left - 1)]
+            m.d.sync += k_left.eq(Mux(dense_ends, product.k, k_left - array.rows))
+            with m.If(tile.last):
                 m.d.sync += n_left.eq(n_left - array.columns)
         strip_ended = taken & ended & product.compressed_b
         self._count_skipped(m, product, strip_ended, tiles_left - used.any(), owing)
         next_product = self.products.payload
         tiles = (next_product.k + array.rows - 1) // array.rows
-        with m.If(taken & ended):
+        with m.If(done & tile.last):
             m.d.sync += tiles_left.eq((product.k + array.rows - 1) // array.rows)
-        with m.If(finished):
+        with m.If(done & tile.last & last_n):
             m.d.sync += working.eq(0)
         with m.If(self.products.ready):
             m.d.sync += [working.eq(self.products.valid), product.eq(next_product)]
             m.d.sync += [n_left.eq(next_product.n), tiles_left.eq(tiles)]
+            m.d.sync += k_left.eq(next_product.k)
         return m
 
-    def _supply(
-        self, m, product, loading, exhausted, last_row, last_n, useful, last_vector
-    ) -> None:
-        """Name the weights of the row: the next of the chunk in use, the next vector, or zero."""
-        config = self.config
-        steps, k_left = Signal(range(config.chunk + 1)), Signal(16)
-        vector = self.vectors.payload
+    def _slice(self, m: Module, loading: Value, exhausted: Signal) -> None:
+        """Load the next place along K of the chunk in use, and zeros beyond the last one."""
+        steps = Signal(range(self.config.chunk + 1))
         over = (steps == 0) | (self.b.step & (steps == 1))
         m.d.comb += [
             self.b.take.eq(over & self.chunks.valid & self.b.available),
             self.b.take_early.eq(self.b.take),
             self.chunks.ready.eq(self.b.take),
+            self.load.eq(loading & (exhausted | steps.any())),
+            self.b.step.eq(self.load & ~exhausted),
         ]
-        with m.If(product.compressed_b):
-            offered = self.vectors.valid & self.places.ready
-            m.d.comb += [
-                useful.eq(~exhausted & ~vector.empty),
-                self.load.eq(loading & (exhausted | offered)),
-                self.vectors.ready.eq(loading & ~exhausted & self.places.ready),
-                self.places.valid.eq(loading & ~exhausted & self.vectors.valid),
-                last_vector.eq(~exhausted & vector.last),
-            ]
-            with m.If(~exhausted):
-                m.d.comb += [
-                    self.weights[column].eq(vector.elements[column])
-                    for column in range(config.array.columns)
-                ]
-        with m.Else():
-            m.d.comb += [
-                useful.eq(~exhausted),
-                self.load.eq(loading & (exhausted | (steps != 0))),
-                self.b.step.eq(self.load & ~exhausted),
-                last_vector.eq(~exhausted & (k_left == 1)),
-            ]
-            with m.If(~exhausted):
-                m.d.comb += self.weights.eq(self.b.elements)
-        m.d.comb += [
-            self.places.payload.k.eq(vector.place),
-            self.places.payload.last.eq(last_row | vector.last),
-            self.places.payload.final.eq(vector.last & last_n),
-        ]
+        with m.If(~exhausted):
+            m.d.comb += self.weights.eq(self.b.elements)
         with m.If(self.b.take):
             m.d.sync += steps.eq(self.chunks.payload)
         with m.Elif(self.b.step):
             m.d.sync += steps.eq(steps - 1)
-        with m.If(self.b.step):
-            m.d.sync += k_left.eq(Mux(k_left == 1, product.k, k_left - 1))
-        with m.If(self.products.ready):
-            m.d.sync += k_left.eq(self.products.payload.k)
+
+    def _pack(self, m, loading, exhausted, last_row, last_n, useful, last_vector) -> None:
+        """Load the next useful vector instead, and zeros where the strip has no more."""
+        vector = self.vectors.payload
+        offered = self.vectors.valid & self.places.ready
+        m.d.comb += [
+            self.b.step.eq(0),
+            useful.eq(~exhausted & ~vector.empty),
+            self.load.eq(loading & (exhausted | offered)),
+            self.vectors.ready.eq(loading & ~exhausted & self.places.ready),
+            self.places.valid.eq(loading & ~exhausted & self.vectors.valid),
+            last_vector.eq(~exhausted & vector.last),
+            self.places.payload.k.eq(vector.place),
+            self.places.payload.last.eq(last_row | vector.last),
+            self.places.payload.final.eq(vector.last & last_n),
+        ]
+        with m.If(~exhausted):
+            m.d.comb += [
+                self.weights[column].eq(vector.elements[column])
+                for column in range(self.config.array.columns)
+            ]
 
     def _count_skipped(self, m, product, strip_ended, saved, owing) -> None:
         """Report the tiles that a strip did without, one a cycle."""
