@@ -2,9 +2,9 @@
 
 The feed-forward weights of all-MiniLM-L6-v2, pruned for a flow, or weights in the shapes of
 BERT-base of which 95 % are zero, on activations of random numbers.
-Each matrix is multiplied twice: tile by tile with resident operands, where the hardware's counter
-`array_busy` holds the cycles of the array and nothing else; and from DRAM with loads and stores
-beside the array, where all cycles count.
+Each matrix is multiplied twice: with resident operands, as many as fit at a time, where the
+hardware's counter `array_busy` holds the cycles of the array and nothing else; and from DRAM with
+loads and stores beside the array, where all cycles count.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ..sw.gemm.compiler import CompiledGemm, compile_gemm
 from ..sw.gemm.flows import DENSE_TWIN, SPARSE_FLOWS
 from ..sw.gemm.matrices import random_activations
 from ..sw.gemm.prune import Pruning, prune
+from ..sw.program import Program
 from ..sw.sparsity.dataflow import Dataflow
 from ..sw.sparsity.order import fullest_first
 from ..sw.sparsity.prune import prune_unstructured
@@ -34,6 +35,7 @@ from ..verif.devices.library import MemorySettings
 from .energy import energy_figures, improvement
 from .execute import Execution, run_golden, run_rtl
 from .measure import mismatches
+from .resident import Resident
 
 COLUMN_SPARSE = Dataflow.COLUMN_SPARSE_OUTPUT
 
@@ -273,21 +275,22 @@ class SparseBench:
 
     def _time(self, weights: NDArray, flow: Dataflow) -> tuple[Timing, CompiledGemm]:
         activations = random_activations(self.tokens, weights.shape[1], SEED)
-        alone = compile_gemm(weights, activations, self.config, flows=[flow], depths=(1,))
         streamed = compile_gemm(weights, activations, self.config, flows=[flow])
-        first, wrong = self._run(alone)
-        second, also_wrong = self._run(streamed)
+        run, wrong = self._run(streamed.program, streamed.inputs)
+        alone = [
+            self._run(program, inputs)
+            for program, inputs in Resident(streamed.gemm, self.config).programs()
+        ]
         timing = Timing(
-            first.counters["array_busy"],
-            second.counters["cycles"],
+            sum(part.counters["array_busy"] for part, _ in alone),
+            run.counters["cycles"],
             streamed.program.metadata["predicted_cycles"],
-            wrong + also_wrong,
-            energy_figures(second.counters, self.config, self.energies),
+            wrong + sum(different for _, different in alone),
+            energy_figures(run.counters, self.config, self.energies),
         )
-        return timing, alone
+        return timing, streamed
 
-    def _run(self, compiled: CompiledGemm) -> tuple[Execution, int]:
-        program, inputs = compiled.program, compiled.inputs
+    def _run(self, program: Program, inputs: Mapping[str, NDArray]) -> tuple[Execution, int]:
         rtl = run_rtl(program, inputs, MemorySettings(), self.library)
         return rtl, mismatches(rtl.outputs, run_golden(program, inputs).outputs)[0]
 
