@@ -76,6 +76,16 @@ def test_heads_follow_each_other(flow, library):
     assert cycles - alone < 1.05 * 5 * 16**3 / 16
 
 
+@pytest.mark.parametrize("flow", [Dataflow.DENSE_WEIGHT, Dataflow.DENSE_INPUT])
+def test_results_follow_the_last_pass(flow, library):
+    case = GemmCase("many rows", 64, 64, 16)
+    flows = (flow, Dataflow.DENSE_OUTPUT)
+    cycles, usual = (
+        measure_gemm(case, each, TINY, library, (1, FORMULA))["cycles"] for each in flows
+    )
+    assert cycles - usual < TINY.array.partial_rows // 4
+
+
 @pytest.mark.parametrize("flow", SPARSE_FLOWS)
 def test_sparse_products(flow, library):
     weights = np.random.default_rng(2).normal(size=(64, 64))
