@@ -18,7 +18,7 @@ from ..sw.gemm.compressed import Compressed, compress
 from ..sw.gemm.flows import INSTRUCTION_FLOW, is_stationary
 from ..sw.gemm.problem import Gemm, Role
 from ..sw.gir import scratchpad_pitch
-from ..sw.instruction import Instruction
+from ..sw.instruction import Instruction, Value
 from ..sw.program import Program
 from ..sw.scale import ScaleVector
 from ..verif.program_builder import Block, Builder
@@ -140,7 +140,7 @@ class Resident:
         gemm, scales, y = self.gemm, blocks["scales"], blocks["y"]
         operands = {self._cut: part, self._other: blocks["other"]}
         sides = {self._cut: rows, self._other: others}
-        values = {
+        values: dict[str, Value] = {
             "flow": INSTRUCTION_FLOW[gemm.flow],
             "m": sides["a"],
             "n": sides["b"],
