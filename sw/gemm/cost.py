@@ -14,8 +14,17 @@ RESULTS_PER_WORD = 4
 GATHER_CHUNKS = 2.6
 """A packed stationary tile takes as long as so many chunks of A, however few rows A has."""
 
-START = {False: 45, True: 70}
-"""Cycles from the issue of an instruction to its first sums, by whether it is stationary."""
+START = 45
+"""Cycles from the issue of an instruction to its first sums, but for the rows that they pass."""
+
+
+def start_cycles(flow: Dataflow, config: AcceleratorConfig) -> int:
+    """Return the cycles of an instruction besides its steps, if none is under way before it.
+
+    In stationary flows a vector meets the first weight of a tile 4 cycles later, and its sums
+    leave behind the last row of elements.
+    """
+    return START + (config.array.rows + 4 if is_stationary(flow) else 0)
 
 
 def array_cycles(
@@ -41,7 +50,7 @@ def array_cycles(
     """
     multiply = _steps(flow, m, n, k, config, steps)
     words = _words(flow, m, n, k, config, steps, compressed_words)
-    return START[is_stationary(flow)] + max(multiply, -(-words // config.lanes))
+    return start_cycles(flow, config) + max(multiply, -(-words // config.lanes))
 
 
 def _steps(

@@ -13,7 +13,7 @@ from ..cost import MEMORY_LATENCY
 from ..errors import CompileError
 from ..gir import scratchpad_pitch, words
 from .compressed import Compressed
-from .cost import START, array_cycles
+from .cost import array_cycles, start_cycles
 from .flows import SPARSE_FLOWS, is_stationary
 from .problem import Gemm, Role
 
@@ -213,7 +213,7 @@ class Planner:
                 times * array_cycles(flow, rows, b, k, config, share, size) for b, times in b_kinds
             )
         steps, size = packed.steps(0, b_total), packed.words(0, b_total)
-        again = (b_tiles - 1) * START[is_stationary(flow)]
+        again = (b_tiles - 1) * start_cycles(flow, config)
         return sum(
             count * (again + array_cycles(flow, a, b_total, k, config, steps, size))
             for a, count in a_kinds
