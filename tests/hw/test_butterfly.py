@@ -72,6 +72,21 @@ def test_fourier_transforms_beat_half_precision(kind, chained):
         assert signal_to_noise(exact, found.to_complex()) >= half + MARGIN, (points, half)
 
 
+@pytest.mark.parametrize("points, distance", [(256, 8), (1024, 3), (4096, 3), (8192, 3)])
+def test_cosines_between_frequencies_are_near_the_bound(points, distance):
+    """No transform can be better than the exact one in 16 bits with one exponent."""
+    for seed in range(2):
+        random = np.random.default_rng(points + seed)
+        frequency = random.integers(1, points // 2, (2, 1)) + 0.5
+        angle = 2 * np.pi * frequency * np.arange(points) / points + random.uniform(0, 6)
+        x = np.cos(angle).astype(complex)
+        exact = np.fft.fft(x)
+        bound = signal_to_noise(exact, Block.from_float(exact).to_complex())
+        found = signal_to_noise(exact, fourier_transform(Block.from_float(x), 2).to_complex())
+        print(points, found, bound, signal_to_noise(exact, half_fourier(x)))
+        assert found >= bound - distance
+
+
 def random_matrices(kind, points):
     random = np.random.default_rng(points)
     matrices = random.uniform(-1, 1, (points.bit_length() - 1, points // 2, 2, 2))
