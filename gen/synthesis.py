@@ -77,7 +77,8 @@ class Target:
     family : str
         For people.
     command : str
-        The command of yosys that synthesises; the top module is added to it.
+        The command of yosys that synthesises without flattening, which only some commands have
+        to be told; the top module is added to it.
     cells : mapping of str to Resources
         What each cell of the netlist takes. Cells that cost nothing beside the look-up tables
         they belong to (wide multiplexers, carry chains, inverters) are among them.
@@ -94,7 +95,7 @@ class Target:
             f"{line}\n"
             for line in (
                 f"read_verilog {DESIGN}",
-                f"{self.command} -noflatten -top {top}",
+                f"{self.command} -top {top}",
                 f"tee -q -o {STATISTICS} stat -json -top {top}",
             )
         )
@@ -150,7 +151,7 @@ _XILINX_COMMAND = "synth_xilinx -noiopad -noclkbuf -family"
 TARGETS: Mapping[str, Target] = {
     target.name: target
     for target in (
-        Target("ecp5", "Lattice ECP5", "synth_ecp5", _ECP5),
+        Target("ecp5", "Lattice ECP5", "synth_ecp5 -noflatten", _ECP5),
         Target("xc7", "Xilinx 7 series", f"{_XILINX_COMMAND} xc7", _XILINX),
         Target("xcup", "Xilinx UltraScale+", f"{_XILINX_COMMAND} xcup", _XILINX),
     )

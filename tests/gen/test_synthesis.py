@@ -8,15 +8,17 @@ import pytest
 from ageha.bench.resources import synthesise_verilog
 from ageha.gen import synthesis
 from ageha.gen.synthesis import (
+    STATISTICS,
     TARGETS,
     Resources,
     SynthesisError,
     find_tool,
     read_statistics,
     run_tool,
+    synthesise,
     target_named,
 )
-from ageha.gen.verilog import emit
+from ageha.gen.verilog import Verilog, emit
 from ageha.hw.config import preset
 from ageha.hw.grid import Grid
 from ageha.hw.panel import Panel
@@ -51,6 +53,27 @@ def test_resources_of_instances_add_up(tmp_path):
     assert parts == [(0, "top", 1), (1, "middle", 2), (2, "leaf", 8), (1, "leaf", 1)]
     assert [part.module for part in found.parts(0)] == ["top"]
     assert list(found.parts(2))[2].resources == leaf * 8
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_family_keeps_the_modules_and_uses_its_multipliers(name, tmp_path):
+    """Two instances of a multiply-add are one module, synthesised once, with one DSP each."""
+    element = """
+module element(input clk, input signed [7:0] a, b, output reg signed [31:0] y);
+  reg signed [7:0] p, q;
+  reg signed [15:0] m;
+  always @(posedge clk) begin p <= a; q <= b; m <= p * q; y <= y + m; end
+endmodule
+module pair(input clk, input [7:0] a, b, c, output [31:0] y, z);
+  element first(clk, a, b, y);
+  element second(clk, b, c, z);
+endmodule
+"""
+    target = TARGETS[name]
+    synthesise(Verilog("pair", ("pair", "element"), element), target, tmp_path)
+    found = read_statistics(tmp_path / STATISTICS, "pair", target)
+    assert found.children == {"pair": {"element": 2}, "element": {}}
+    assert found.total.dsp == 2
 
 
 def test_unknown_cell_is_refused(tmp_path):
