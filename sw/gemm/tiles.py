@@ -20,6 +20,9 @@ from .problem import Gemm, Role
 MOST_PARTS = 12
 """Up to so many tiles of an operand every number is tried, beyond that powers of two."""
 
+LEEWAY = 0.005
+"""Share of the fewest cycles by which a tiling may be slower that loads fewer bytes."""
+
 STORE_HINDRANCE = 2
 """So many beats of a store cost a load that runs beside it one."""
 
@@ -91,6 +94,9 @@ class Planner:
     def candidates(self, depths: tuple[int, ...] = (2, 1)) -> list[Candidate]:
         """Return the tilings that fit, best first.
 
+        Of those that are about as fast as the fastest, the one that loads the fewest bytes is the
+        best: energy is mostly DRAM.
+
         Raises
         ------
         CompileError
@@ -111,7 +117,13 @@ class Planner:
                 f"{self.gemm.flow}: k = {self.gemm.k} needs {smallest} bytes of scratchpad; "
                 f"the limit is {self.config.scratchpad.bytes}"
             )
-        return sorted(found, key=lambda item: (item.cycles, -item.tiling.a * item.tiling.b))
+        near = (1 + LEEWAY) * min(item.cycles for item in found)
+
+        def rank(item: Candidate) -> tuple[int, int, int]:
+            loaded = self.loaded_bytes(item.tiling) if item.cycles <= near else self._most_bytes
+            return loaded, item.cycles, -item.tiling.a * item.tiling.b
+
+        return sorted(found, key=rank)
 
     def _sizes(self, role: Role) -> list[int]:
         """Return rows of a tile: all of them, equal parts, and below one tile of the array."""
@@ -171,11 +183,20 @@ class Planner:
             return tiling.b * scratchpad_pitch(tiling.a, "int16", self.config.lanes)
         return tiling.a * words(tiling.b, "int16")
 
-    def cycles(self, tiling: Tiling) -> int:
-        """Return about how many cycles the whole program takes."""
+    def loaded_bytes(self, tiling: Tiling) -> int:
+        """Return the bytes of operands that are loaded, those that are loaded again included."""
         outer_tiles = -(-self.total[tiling.outer] // tiling.rows(tiling.outer))
         again = 1 if tiling.keep else outer_tiles
-        loaded = self._bytes(tiling.outer) + again * self._bytes(tiling.inner)
+        return self._bytes(tiling.outer) + again * self._bytes(tiling.inner)
+
+    @property
+    def _most_bytes(self) -> int:
+        """More than any tiling loads."""
+        return 1 + sum(self._bytes(role) * max(self.total.values()) for role in self.total)
+
+    def cycles(self, tiling: Tiling) -> int:
+        """Return about how many cycles the whole program takes."""
+        loaded = self.loaded_bytes(tiling)
         first = sum(
             self._bytes(role) * tiling.rows(role) // self.total[role] for role in ("a", "b")
         )
