@@ -22,6 +22,7 @@ from ..hw.accelerator import Accelerator
 from ..hw.butterfly import Butterfly
 from ..hw.config import AcceleratorConfig
 from ..hw.matmul import Matmul
+from ..hw.vector import Vector
 from ..verif.cache import cached, digest
 
 
@@ -31,12 +32,14 @@ class Unit(Enum):
     ACCELERATOR = TOP
     ARRAY = "array"
     BUTTERFLY = "butterfly"
+    VECTOR = "vector"
 
 
 _COMPONENTS = {
     Unit.ACCELERATOR: Accelerator,
     Unit.ARRAY: Matmul,
     Unit.BUTTERFLY: Butterfly,
+    Unit.VECTOR: Vector,
 }
 
 

@@ -1,6 +1,6 @@
 """Division by a power of two, rounded half to even and saturated."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -83,15 +83,17 @@ class RoundingShifter(wiring.Component):
         """Shift by the given bits of `shift`, registered.
 
         Gather in `lost` what drops out, in `limited` whether the value was too large: what does not
-        fit after a bit of the shift does not fit the result after the others either.
+        fit after these bits of the shift does not fit the result after the others either.
         """
         for bit in bits:
             shifted = Signal(signed(len(value)), name=f"shifted_{bit}")
             m.d.comb += shifted.eq(Mux(shift[bit], value >> (1 << bit), value))
-            width = min(len(value), self.result_width + (1 << bit))
             lost = lost | (shift[bit] & value[: 1 << bit].any())
-            limited = limited | ~fits(shifted, width)
-            value = shifted[:width].as_signed()
+            value = shifted
+        width = min(len(value), self.result_width + (1 << bits[-1]))
+        limited = limited | ~fits(value, width)
+        # The sign stays, that it is known what to limit to.
+        value = Cat(value[: width - 1], value[-1]).as_signed()
         value_register = Signal(signed(len(value)), reset_less=True, name=f"value_{bits[-1]}")
         lost_register = Signal(reset_less=True, name=f"lost_{bits[-1]}")
         limited_register = Signal(reset_less=True, name=f"limited_{bits[-1]}")
@@ -114,11 +116,6 @@ class RoundingShifter(wiring.Component):
         m.d.sync += shift.eq(self.shift)
         stage = self._stage(m, doubled, Const(0), Const(0), self.shift, coarse)
         value, lost, limited = self._stage(m, *stage, shift, fine)
-        negative = self.value[-1]
-        for _ in range(2):
-            register = Signal(reset_less=True, name="negative")
-            m.d.sync += register.eq(negative)
-            negative = register
         up, limited_now = Signal(), Signal()
         rounded = Signal(signed(self.result_width + 1))
         lowest = Const(-1 << (self.result_width - 1), signed(self.result_width))
@@ -130,7 +127,7 @@ class RoundingShifter(wiring.Component):
             self.result.eq(result),
         ]
         m.d.sync += [
-            result.eq(Mux(limited_now, Mux(negative, lowest, ~lowest), rounded)),
+            result.eq(Mux(limited_now, Mux(value[-1], lowest, ~lowest), rounded)),
             self.limited.eq(limited_now),
         ]
         return m
