@@ -72,15 +72,16 @@ class RowRoot(IterativeStage):
 
     def _digit(self, m: Module) -> None:
         partial = Signal(ROOT_BITS + 4)
-        difference = Signal(ROOT_BITS + 5)
+        trial = Signal(ROOT_BITS + 2)
+        fits = Signal()
         m.d.comb += [
             partial.eq((self._remainder << 2) | self._value[-2:]),
-            difference.eq(partial - ((self._root << 2) | 1)),
+            trial.eq((self._root << 2) | 1),
+            fits.eq(partial >= trial),
         ]
-        fits = ~difference[-1]
         m.d.sync += [
             self._value.eq(self._value << 2),
-            self._remainder.eq(Mux(fits, difference, partial)),
+            self._remainder.eq(Mux(fits, partial - trial, partial)),
             self._root.eq((self._root << 1) | fits),
         ]
 

@@ -116,7 +116,8 @@ def synth(
         str, typer.Option(help="The FPGA: ecp5-85k, xc7 or xcup.", metavar="NAME")
     ] = "ecp5-85k",
     unit: Annotated[
-        Unit, typer.Option(help="What is synthesised.", metavar="accelerator|array|butterfly|vector")
+        Unit,
+        typer.Option(help="What is synthesised.", metavar="accelerator|array|butterfly|vector"),
     ] = Unit.ACCELERATOR,
     depth: Annotated[
         int, typer.Option(help="Levels of the hierarchy that are shown.", min=0, metavar="N")
