@@ -17,7 +17,7 @@ from .gir_text import to_text
 from .gir_verify import verify
 from .package import package
 from .passes.allocate import allocate
-from .passes.compress import compress, packed_constants
+from .passes.compress import SparseWeights, compress, packed_constants
 from .passes.constants import layer_constants
 from .passes.expand import expand
 from .passes.keep import keep, parse_kept
@@ -99,31 +99,41 @@ def compile_encoder(
         ranges = calibrate(model, layers, calibration_tokens(model))
     quantised = quantise_layers(model, layers, ranges, masked=masked)
     kept = parse_kept(kept_inputs(model, layers), config)
-    if tiling is None:
-        choice = choose_tiling(shape, quantised, config)
-        candidates, ranking = choice.candidates, choice.ranking
-    else:
-        candidates, ranking = 1, (tiling,)
     texts: dict[str, str] = {}
 
     def on_pass(name: str, result: Graph) -> None:
         if name == dump_after:
             texts[name] = to_text(result)
 
-    def run(item: Tiling, compressed: bool = True) -> Graph:
-        return run_passes(
-            shape, quantised, item, config, on_pass=on_pass, compressed=compressed, kept=kept
-        )
+    constants = constants_of(quantised)
+    weights = SparseWeights(constants, config)
+
+    def find(sparse: SparseWeights | None) -> tuple[int, Tiling, Graph]:
+        """Return the number of candidates, and the first tiling with room and its graph."""
+        if tiling is not None:
+            candidates, ranking = 1, (tiling,)
+        else:
+            choice = choose_tiling(shape, quantised, config, sparse)
+            candidates, ranking = choice.candidates, choice.ranking
+
+        def run(item: Tiling) -> Graph:
+            return run_passes(
+                shape, quantised, item, config, on_pass=on_pass, weights=sparse, kept=kept
+            )
+
+        return candidates, *_first_that_fits(ranking, run)
 
     try:
-        tiling, graph = _first_that_fits(ranking, run)
+        candidates, chosen, graph = find(weights or None)
     except CompileError:
+        if not weights:
+            raise
         # Slots of weights with few zeros are larger than the weights.
-        tiling, graph = _first_that_fits(ranking, lambda item: run(item, compressed=False))
+        candidates, chosen, graph = find(None)
     for text in texts.values():
         dump(text)
-    constants = packed_constants(graph, constants_of(quantised), config)
-    metadata = describe(graph, shape, tiling, layers, config) | profile(graph, config)
+    constants = packed_constants(graph, constants, weights)
+    metadata = describe(graph, shape, chosen, layers, config) | profile(graph, config)
     metadata |= {
         "candidates": candidates,
         "seconds": round(time.perf_counter() - started, 3),
@@ -179,22 +189,26 @@ def run_passes(
     config: AcceleratorConfig,
     *,
     on_pass: Callable[[str, Graph], None] | None = None,
-    compressed: bool = True,
+    weights: SparseWeights | None = None,
     kept: Mapping[int, Kept] = MappingProxyType({}),
 ) -> Graph:
     """Return the allocated and synchronised graph; `on_pass` sees name and result of each pass.
 
-    Weights with enough zeros are compressed unless `compressed` is false. Of the inputs of the
-    contractions of the layers in `kept` only some are.
+    Those of `weights` are compressed where that saves cycles. Of the inputs of the contractions of
+    the layers in `kept` only some are.
 
     Raises
     ------
     CompileError
         If the scratchpad or the semaphores do not suffice.
     """
-    constants = constants_of(layers) if compressed else {}
+
+    def straighten(graph: Graph) -> Graph:
+        straight = keep(expand(graph), kept, config)
+        return straight if weights is None else compress(straight, weights, config)
+
     steps: dict[str, Callable[[Graph], Graph]] = {
-        "expand": lambda graph: compress(keep(expand(graph), kept, config), constants, config),
+        "expand": straighten,
         "schedule": lambda graph: schedule(graph, config, tiling.prefetch),
         "allocate": lambda graph: allocate(graph, config),
         "synchronise": lambda graph: synchronise(graph, config),

@@ -208,7 +208,7 @@ class _Judge:
     def figures(self, result: _Result) -> dict[str, Any]:
         """Return what the table shows of a model."""
         model, array = result.model, self._array
-        cost, dense = plan.model_cost(model, array), plan.model_cost(self._model, array)
+        cost, dense = plan.model_cost(model, array), plan.dense_model_cost(model, array)
         with step("Running 100 sentences in the machine's arithmetic"):
             machine = golden_embeddings(model, self._tokens, grouping_of(model.config, array))
         floats = compare_quality(self._embeddings(model), self._expected)

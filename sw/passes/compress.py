@@ -59,29 +59,53 @@ class _Block:
         return values[self.row : self.row + self.rows, self.column : self.column + self.columns]
 
 
-def compress(graph: Graph, constants: Mapping[str, NDArray], config: AcceleratorConfig) -> Graph:
+class SparseWeights:
+    """Compresses blocks of weights, each once however often it is asked for.
+
+    Parameters
+    ----------
+    constants : mapping of str to array
+        What DRAM buffers hold; the int8 ones with enough zeros may be compressed.
+    config : AcceleratorConfig
+    """
+
+    def __init__(self, constants: Mapping[str, NDArray], config: AcceleratorConfig) -> None:
+        self.array = config.array
+        self.matrices = {
+            name: values
+            for name, values in constants.items()
+            if self.array.block > 1
+            and values.dtype == np.int8
+            and np.count_nonzero(values) < MOST_FILLED * values.size
+        }
+        self._forms: dict[_Block, Compressed] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.matrices)
+
+    def form(self, block: _Block) -> Compressed:
+        """Return a block, compressed."""
+        if block not in self._forms:
+            values = block.of(self.matrices[block.matrix])
+            self._forms[block] = compress_matrix(FLOW, values, self.array)
+        return self._forms[block]
+
+
+def compress(graph: Graph, weights: SparseWeights, config: AcceleratorConfig) -> Graph:
     """Return `graph` with compressed weights where they save cycles.
 
     Parameters
     ----------
     graph : Graph
         Without parallel nodes.
-    constants : mapping of str to array
-        What DRAM buffers hold; the int8 ones may be compressed.
+    weights : SparseWeights
     config : AcceleratorConfig
     """
-    sparse = {
-        name: values
-        for name, values in constants.items()
-        if values.dtype == np.int8 and np.count_nonzero(values) < MOST_FILLED * values.size
-    }
-    if config.array.block == 1 or not sparse:
-        return graph
-    return _Compression(graph, sparse, config).run()
+    return _Compression(graph, weights, config).run() if weights else graph
 
 
 def packed_constants(
-    graph: Graph, constants: Mapping[str, NDArray], config: AcceleratorConfig
+    graph: Graph, constants: Mapping[str, NDArray], weights: SparseWeights
 ) -> dict[str, NDArray]:
     """Return what the DRAM buffers of a graph from `compress` hold."""
     found = {}
@@ -89,24 +113,15 @@ def packed_constants(
         match = PACKED_NAME.fullmatch(buffer.name) if buffer.dtype == PACKED else None
         if buffer.level == Level.DRAM and match:
             block = _Block(match[1], *map(int, match.groups()[1:]))
-            words = _compressed(block, constants, config).pack(0, block.rows)
-            found[buffer.name] = words[np.newaxis]
+            found[buffer.name] = weights.form(block).pack(0, block.rows)[np.newaxis]
         elif buffer.name in constants:
             found[buffer.name] = constants[buffer.name]
     return found
 
 
-def _compressed(
-    block: _Block, constants: Mapping[str, NDArray], config: AcceleratorConfig
-) -> Compressed:
-    return compress_matrix(FLOW, block.of(constants[block.matrix]), config.array)
-
-
 class _Compression:
-    def __init__(
-        self, graph: Graph, constants: Mapping[str, NDArray], config: AcceleratorConfig
-    ) -> None:
-        self.graph, self.constants, self.config = graph, constants, config
+    def __init__(self, graph: Graph, weights: SparseWeights, config: AcceleratorConfig) -> None:
+        self.graph, self.weights, self.config = graph, weights, config
         self.operations = list(graph.operations())
         self.buffers = graph.by_name()
         self.memory = Memory(config)
@@ -114,7 +129,6 @@ class _Compression:
         self.removed: set[str] = set()
         self.skewed: set[str] = set()
         self.replaced: dict[int, list[Operation]] = {}
-        self.forms: dict[_Block, Compressed] = {}
 
     def run(self) -> Graph:
         for name, users in self._users().items():
@@ -133,7 +147,7 @@ class _Compression:
             self._skewed(buffer) if buffer.name in self.skewed else buffer
             for buffer in self.graph.buffers
             if buffer.name not in self.removed
-            and (buffer.name not in self.constants or buffer.name in used)
+            and (buffer.name not in self.weights.matrices or buffer.name in used)
         ]
         buffers = (*kept, *self.memory.buffers, *self.copies)
         return replace(self.graph, buffers=buffers, body=tuple(body))
@@ -151,7 +165,7 @@ class _Compression:
         operation = self.operations[number]
         if operation.opcode != Opcode.LOAD or operation.writes["destination"].buffer != name:
             return False
-        return operation.reads["source"].buffer in self.constants
+        return operation.reads["source"].buffer in self.weights.matrices
 
     def _is_product(self, number: int, name: str) -> bool:
         """Return whether an operation reads the buffer as B of a product that may be sparse, or as
@@ -182,7 +196,7 @@ class _Compression:
         """Compress what `products` take of buffer `name`, if that saves cycles."""
         roles = {number: self._weights(number, name) for number in products}
         blocks = {number: self._block(first, number, role) for number, role in roles.items()}
-        forms = {block: self._form(block) for block in blocks.values()}
+        forms = {block: self.weights.form(block) for block in blocks.values()}
         if any(form.words(0, block.rows) > MOST_WORDS for block, form in forms.items()):
             return
         costs = {
@@ -233,11 +247,6 @@ class _Compression:
             index(taken.rows),
             index(taken.columns),
         )
-
-    def _form(self, block: _Block) -> Compressed:
-        if block not in self.forms:
-            self.forms[block] = _compressed(block, self.constants, self.config)
-        return self.forms[block]
 
     def _cycles(self, number: int, role: str, form: Compressed) -> tuple[int, int]:
         """Return the cycles of a product, dense and sparse, in a row of products."""

@@ -8,9 +8,10 @@ from typing import Any
 
 from ...hw.config import AcceleratorConfig
 from ..errors import CompileError
-from ..gir import WORD
+from ..gir import WORD, Graph
 from ..quantise import QuantisedLayer
 from .allocate import allocate, peak
+from .compress import SparseWeights, compress
 from .expand import expand
 from .lower import lower
 from .memory import Memory
@@ -61,12 +62,15 @@ class Choice:
 
 
 def choose_tiling(
-    shape: Shape, layers: Sequence[tuple[int, QuantisedLayer]], config: AcceleratorConfig
+    shape: Shape,
+    layers: Sequence[tuple[int, QuantisedLayer]],
+    config: AcceleratorConfig,
+    weights: SparseWeights | None = None,
 ) -> Choice:
     """Return the best tiling that the search finds for the first two of `layers`.
 
     All layers have one shape, so that two show all that there is, the step from one to the next
-    included.
+    included. Those of `weights` are compressed where that saves cycles.
 
     Raises
     ------
@@ -80,7 +84,7 @@ def choose_tiling(
 
     def cost(tiling: Tiling) -> Cost:
         if tiling not in costs:
-            costs[tiling] = evaluate(shape, layers, tiling, config)
+            costs[tiling] = evaluate(shape, layers, tiling, config, weights)
         return costs[tiling]
 
     first = Tiling(**{name: values[0] for name, values in options.items()})
@@ -90,8 +94,7 @@ def choose_tiling(
         if not cost(best).excess:
             break
     if cost(best).excess:
-        graph = schedule(expand(lower(shape, layers, best, config)), config, best.prefetch)
-        allocate(graph, config)
+        allocate(_scheduled(shape, layers, best, config, weights), config)
     ranking = sorted((item for item in costs if not costs[item].excess), key=costs.__getitem__)
     return Choice(best, cost(best), len(costs), tuple(ranking))
 
@@ -136,9 +139,10 @@ def evaluate(
     layers: Sequence[tuple[int, QuantisedLayer]],
     tiling: Tiling,
     config: AcceleratorConfig,
+    weights: SparseWeights | None = None,
 ) -> Cost:
     """Return the cost of `tiling`."""
-    graph = schedule(expand(lower(shape, layers, tiling, config)), config, tiling.prefetch)
+    graph = _scheduled(shape, layers, tiling, config, weights)
     operations = graph.operations()
     excess = max(0, peak(graph, config)[0] - config.scratchpad.bytes)
     if not excess:
@@ -148,6 +152,19 @@ def evaluate(
             excess = 1
     cycles = max(operation.end for operation in operations)
     return Cost(excess, cycles + INSTRUCTION_CYCLES * len(operations))
+
+
+def _scheduled(
+    shape: Shape,
+    layers: Sequence[tuple[int, QuantisedLayer]],
+    tiling: Tiling,
+    config: AcceleratorConfig,
+    weights: SparseWeights | None,
+) -> Graph:
+    graph = expand(lower(shape, layers, tiling, config))
+    if weights is not None:
+        graph = compress(graph, weights, config)
+    return schedule(graph, config, tiling.prefetch)
 
 
 def _options(shape: Shape, config: AcceleratorConfig) -> dict[str, list[Any]]:

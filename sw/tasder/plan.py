@@ -110,10 +110,16 @@ def check_candidates(candidates: Sequence[Series], array: ArrayConfig) -> None:
         check_block(series, array.block)
 
 
+def dense_model_cost(model: BertModel, array: ArrayConfig) -> LayerCost:
+    """Return slots and bytes of all linear layers, dense."""
+    shapes = (linear_of(model, name).weight.shape for name in linear_names(model))
+    costs = [dense_cost(n, k, array) for n, k in shapes]
+    return LayerCost(sum(cost.slots for cost in costs), sum(cost.bytes for cost in costs))
+
+
 def dense_slots(model: BertModel, array: ArrayConfig) -> int:
     """Return the slots of all linear layers, dense."""
-    shapes = (linear_of(model, name).weight.shape for name in linear_names(model))
-    return sum(dense_cost(n, k, array).slots for n, k in shapes)
+    return dense_model_cost(model, array).slots
 
 
 def model_cost(model: BertModel, array: ArrayConfig) -> LayerCost:

@@ -63,19 +63,26 @@ def measure(
     for index, layer in enumerate(model.layers):
         run = LayerRun(model.config, layer, x, batch.lengths)
         for names, step in STAGES:
-            curvature = Curvature.of(run.rows, method.damping)
-            for name in names:
+            todo = [
+                (name, series)
+                for name in names
+                for series in candidates
+                if format_series(series) not in losses.get(f"{index}.{name}", {})
+            ]
+            done += len(names) * len(candidates) - len(todo)
+            on_progress(done)
+            curvature = (
+                Curvature.of(run.rows, method.damping) if todo and method.compensate else None
+            )
+            for name, series in todo:
+                sparse = _with(model, index, name, series, curvature, method)
+                rows = run_layers(sparse, sentences, index, float_rows[index])
+                embeddings = sentence_embeddings(rows, sentences.lengths)
                 found = losses.setdefault(f"{index}.{name}", {})
-                for series in candidates:
-                    text = format_series(series)
-                    if text not in found:
-                        sparse = _with(model, index, name, series, curvature, method)
-                        rows = run_layers(sparse, sentences, index, float_rows[index])
-                        embeddings = sentence_embeddings(rows, sentences.lengths)
-                        found[text] = _loss(embeddings, expected)
-                        _write(partial, key, losses)
-                    done += 1
-                    on_progress(done)
+                found[format_series(series)] = _loss(embeddings, expected)
+                _write(partial, key, losses)
+                done += 1
+                on_progress(done)
             run.step(step)
         x = run.rows
     return losses
@@ -97,12 +104,13 @@ def _with(
     index: int,
     name: str,
     series: Series,
-    curvature: Curvature,
+    curvature: Curvature | None,
     method: Method,
 ) -> BertModel:
-    """Return `model` with one layer sparse."""
+    """Return `model` with one layer sparse; only a method that compensates needs a curvature."""
     dense = linear_of(model, f"{index}.{name}")
     if method.compensate:
+        assert curvature is not None
         sparse = prune_linear(dense, series, curvature, method)
     else:
         sparse = replace(dense, weight=decompose(dense.weight, series).approximation)

@@ -1,19 +1,28 @@
 """`ageha sparsify` on a small model, and what compiles its result."""
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from safetensors import safe_open
 
+from ageha.bench.execute import run_golden
 from ageha.cli.commands import sparsify as command
 from ageha.cli.main import main
+from ageha.hw.config import override, preset
+from ageha.hw.isa import Flow, Opcode
 from ageha.sw.calibrate import random_tokens
+from ageha.sw.compiler import compile_encoder
 from ageha.sw.frontend import bert
 from ageha.sw.frontend.bert_save import save
 from ageha.sw.frontend.synthetic import synthetic_bert
-from ageha.sw.tasder.plan import SERIES_KEY, Calibration
+from ageha.sw.instruction import decode_all
+from ageha.sw.reference import embed, encoder
+from ageha.sw.sparsity.prune import prune_unstructured
+from ageha.sw.tasder.forward import LINEARS
+from ageha.sw.tasder.plan import SERIES_KEY, Calibration, dense_slots, model_cost
 
 MACHINE = ["--preset", "tiny", "--set", "array.block=8"]
 
@@ -72,6 +81,38 @@ def test_model_of_a_budget_compiles(folder, tmp_path, capsys):
     arguments = ["compile", str(folder), "--weights", str(weights), "-o", str(target), *MACHINE]
     assert main([*arguments, "--sequence", "6"]) == 0
     assert (target / "model.prog").exists()
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.2])
+def test_unstructured_model_goes_the_same_way(folder, tmp_path, kept):
+    weights, record = tmp_path / "sparse.safetensors", tmp_path / "sparse.json"
+    dense = bert.load(folder)
+    layers = []
+    for layer in dense.layers:
+        changes = {}
+        for name in LINEARS:
+            one = getattr(layer, name)
+            changes[name] = replace(one, weight=prune_unstructured(one.weight, kept))
+        layers.append(replace(layer, **changes))
+    pruned = replace(dense, layers=tuple(layers))
+    save(pruned, folder / "model.safetensors", {})
+    options = ["--budget", 0.5, "-o", weights, "--json", record]
+    assert sparsify(folder, *options) == 0
+    (row,) = json.loads(record.read_text())["rows"]
+    array = override(preset("tiny"), {"array.block": 8})
+    # Columns of a block are not equally full, so that half of the weights take more slots.
+    before = model_cost(pruned, array.array).slots / dense_slots(pruned, array.array)
+    assert kept < before and row["share"] <= 0.5
+    assert row["cosine"] > 0.9
+    sparse = bert.load(folder, weights)
+    program = compile_encoder(sparse, array, 9)
+    products = [item for item in decode_all(program.code) if item.opcode == Opcode.MATMUL]
+    assert any(item["flow"] == Flow.COLUMN_SPARSE_OUTPUT_STATIONARY for item in products)
+    x = embed(sparse, random_tokens(sparse, 1)[0][:9])
+    found = run_golden(program, {"input": program.inputs[0].from_float(x)}).outputs["output"]
+    values = program.outputs[0].to_float(found)
+    expected = encoder(sparse, x, [0])
+    assert np.sum(values * expected) > 0.99 * np.linalg.norm(values) * np.linalg.norm(expected)
 
 
 def test_distilled_model_and_its_front(folder, tmp_path):

@@ -8,11 +8,14 @@ import pytest
 from ageha.hw.config import override, preset
 from ageha.hw.isa import Flow, Opcode
 from ageha.sw import compiler
+from ageha.sw.calibrate import calibrate, random_tokens
 from ageha.sw.compiler import compile_encoder
 from ageha.sw.driver import run_program
 from ageha.sw.errors import CompileError
 from ageha.sw.frontend.synthetic import synthetic_bert
 from ageha.sw.instruction import decode_all
+from ageha.sw.passes.compress import SparseWeights
+from ageha.sw.passes.search import evaluate
 from ageha.sw.passes.tiling import Tiling
 from ageha.sw.sparsity.tasd import parse_series
 from ageha.sw.tasder.forward import LINEARS
@@ -36,7 +39,7 @@ def sparse_bert(text, layers=1, **sizes):
 
 def dense_program(monkeypatch, *arguments, **options):
     with monkeypatch.context() as patch:
-        patch.setattr(compiler, "compress", lambda graph, constants, config: graph)
+        patch.setattr(compiler, "SparseWeights", lambda constants, config: {})
         return compile_encoder(*arguments, **options)
 
 
@@ -88,17 +91,21 @@ def test_a_search_compresses_as_well(monkeypatch):
     assert sizes[0] < sizes[1]
 
 
-def test_weights_stay_dense_where_slots_find_no_room(monkeypatch):
-    compress = compiler.compress
-
-    def refuse(graph, constants, config):
-        found = compress(graph, constants, config)
-        if found is not graph:
-            raise CompileError("no room")
-        return found
+@pytest.mark.parametrize("tiling", [TILINGS[0], None])
+def test_weights_stay_dense_where_slots_find_no_room(monkeypatch, tiling):
+    def refuse(graph, weights, config):
+        raise CompileError("no room")
 
     monkeypatch.setattr(compiler, "compress", refuse)
-    assert SPARSE not in flows(compile_encoder(sparse_bert("2:8"), ECP5, 9, tiling=TILINGS[0]))
+    assert SPARSE not in flows(compile_encoder(sparse_bert("2:8"), ECP5, 9, tiling=tiling))
+
+
+def test_the_search_sees_compressed_weights():
+    model = sparse_bert("1:8")
+    quantised = compiler.quantise_layers(model, (0,), calibrate(model, (0,), random_tokens(model)))
+    weights = SparseWeights(compiler.constants_of(quantised), ECP5)
+    arguments = compiler.Shape.of(model.config, 32), quantised, TILINGS[0], ECP5
+    assert evaluate(*arguments, weights).cycles < evaluate(*arguments).cycles
 
 
 def test_dense_weights_stay_dense():
