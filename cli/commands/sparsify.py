@@ -169,6 +169,8 @@ def sparsify_command(
     if target is not None:
         _save(target, result)
     output.print(_table(rows))
+    for name, note in plan.padded_layers(source, candidates).items():
+        output.print(f"note: layer {name}: {note}")
     total = plan.dense_slots(source, array)
     points = [(slots / total, loss) for slots, loss in zip(front.slots, front.losses, strict=True)]
     record = {

@@ -110,6 +110,21 @@ def check_candidates(candidates: Sequence[Series], array: ArrayConfig) -> None:
         check_block(series, array.block)
 
 
+def padded_layers(model: BertModel, candidates: Sequence[Series]) -> dict[str, str]:
+    """Return a note for each layer whose last group of inputs is not a whole one.
+
+    Such a group counts as filled up with zeros; they are not stored and take no slot.
+    """
+    notes = {}
+    for name in linear_names(model):
+        k = linear_of(model, name).weight.shape[1]
+        sizes = sorted({term.m for series in candidates for term in series if k % term.m})
+        if sizes:
+            groups = ", ".join(map(str, sizes))
+            notes[name] = f"{k} inputs are filled up with zeros to groups of {groups}"
+    return notes
+
+
 def dense_model_cost(model: BertModel, array: ArrayConfig) -> LayerCost:
     """Return slots and bytes of all linear layers, dense."""
     shapes = (linear_of(model, name).weight.shape for name in linear_names(model))

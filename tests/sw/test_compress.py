@@ -1,6 +1,7 @@
 """Sparse weights in encoder layers: compressed blocks, equal results, fewer cycles."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,6 +114,21 @@ def test_dense_weights_stay_dense():
     assert SPARSE not in flows(compile_encoder(model, ECP5, 9))
     without = override(ECP5, {"array.block": 1})
     assert SPARSE not in flows(compile_encoder(sparse_bert("1:8"), without, 9))
+
+
+def test_empty_layers_run(monkeypatch):
+    model = sparse_bert("2:8")
+    layer = model.layers[0]
+    gone = {
+        name: replace(getattr(layer, name), weight=np.zeros_like(getattr(layer, name).weight))
+        for name in ("query", "value", "expand")
+    }
+    model = replace(model, layers=(replace(layer, **gone),))
+    program = compile_encoder(model, ECP5, 11, tiling=TILINGS[0])
+    dense = dense_program(monkeypatch, model, ECP5, 11, tiling=TILINGS[0])
+    assert sparse_products(program) == set(LINEARS)
+    x = np.random.default_rng(5).integers(-4000, 4000, (11, 128)).astype(np.int16)
+    np.testing.assert_array_equal(run(program, x), run(dense, x))
 
 
 def test_few_zeros_save_nothing():

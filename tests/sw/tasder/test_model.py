@@ -33,6 +33,7 @@ from ageha.sw.tasder.plan import (
     dense_slots,
     front_of,
     model_cost,
+    padded_layers,
     quality_of,
     save_sparse,
     uniform_choice,
@@ -251,6 +252,25 @@ def test_what_is_refused(model, texts):
         sparsify(model, {}, None)
     with pytest.raises(SparsityError, match="M must divide the block of 4, not 8"):
         front_of(model, {}, CANDIDATES, replace(ARRAY, block=4))
+
+
+def test_shapes_that_groups_do_not_divide_are_noted(model):
+    assert padded_layers(model, CANDIDATES) == {}
+    odd = synthetic_bert(hidden=40, heads=1, intermediate=64)
+    notes = padded_layers(odd, (parse_series("2:8+3:16"),))
+    assert list(notes) == ["0.query", "0.key", "0.value", "0.projection", "0.expand"]
+    assert notes["0.query"] == "40 inputs are filled up with zeros to groups of 16"
+
+
+def test_empty_layer(model, texts):
+    layer = model.layers[0]
+    empty = replace(layer, query=replace(layer.query, weight=np.zeros_like(layer.query.weight)))
+    hollow = replace(model, layers=(empty, *model.layers[1:]))
+    for method in (Method(), GREEDY):
+        sparse = sparsify(hollow, {"0.query": CANDIDATES[0]}, texts.batch, method)
+        assert not np.any(sparse.layers[0].query.weight)
+        assert np.all(np.isfinite(sparse.layers[0].query.bias))
+    assert model_cost(hollow, ARRAY).slots < dense_slots(model, ARRAY)
 
 
 def test_candidates_fit_the_block():
