@@ -54,6 +54,7 @@ class LayerRanges:
 
 
 CHANNEL_RESULTS = (
+    "normed",
     "query",
     "key",
     "value",

@@ -175,7 +175,7 @@ def quantise_layers(
     CompileError
         If a parameter does not fit its format.
     """
-    joined = join_ranges(dict(ranges), layers)
+    joined = join_ranges(model.config, dict(ranges), layers)
     return [
         (index, quantise_layer(model.config, model.layers[index], joined[index], masked=masked))
         for index in layers

@@ -41,6 +41,9 @@ MASKED_ROOM = 4.0
 GAIN_FRACTION = 12
 """Fraction bits of a gain of NORMALISE."""
 
+RESIDUAL = ("input", "attention_sum", "output_sum")
+"""The results that are the residual stream where norms come first."""
+
 INT16_MAXIMUM = (1 << 15) - 1
 MAXIMUM_FRACTION = 15
 WEIGHT_LIMIT = 127
@@ -72,11 +75,13 @@ class NormParameters:
 class Fractions:
     """Fraction bits of each int16 result of a layer.
 
-    `input` holds for the layer's input and the sum after attention, `hidden` for the norm after it
-    and the sum after the feed-forward part.
+    `input` holds for the layer's input and the sum after attention, `summed` for the sum after the
+    feed-forward part. `normed` is what is projected to queries, keys and values, the input itself
+    unless norms come first; `hidden` is what the norm before the feed-forward part gives.
     """
 
     input: int
+    normed: int
     query: int
     key: int
     value: int
@@ -84,6 +89,7 @@ class Fractions:
     context: int
     hidden: int
     expanded: int
+    summed: int
     output: int
 
 
@@ -228,28 +234,42 @@ def quantise_layer(
         raise CompileError(f"equalisation: alpha must be from 0 to 1, not {alpha}")
     if alpha is not None:
         layer, ranges = _equalise_attention(layer, ranges, alpha)
-    fractions = _fractions(ranges)
+    fractions = _fractions(config, ranges)
     if masked:
         room = fraction_bits(ranges.scores * MASKED_ROOM)
         fractions = replace(fractions, scores=min(MASKED_FRACTION, room))
+    norms = (
+        (fractions.normed, fractions.hidden)
+        if config.norm_first
+        else (fractions.hidden, fractions.output)
+    )
     return QuantisedLayer(
         fractions=fractions,
         query=quantise_linear(_exponents(layer.query, config), fractions.query, "query"),
         key=quantise_linear(layer.key, fractions.key, "key"),
         value=quantise_linear(layer.value, fractions.value, "value"),
         projection=quantise_linear(layer.projection, fractions.input, "projection"),
-        attention_norm=quantise_norm(layer.attention_norm, fractions.hidden, "attention norm"),
+        attention_norm=quantise_norm(layer.attention_norm, norms[0], "attention norm"),
         expand=quantise_linear(layer.expand, fractions.expanded, "expand"),
-        contract=quantise_linear(layer.contract, fractions.hidden, "contract"),
-        output_norm=quantise_norm(layer.output_norm, fractions.output, "output norm"),
+        contract=quantise_linear(layer.contract, fractions.summed, "contract"),
+        output_norm=quantise_norm(layer.output_norm, norms[1], "output norm"),
         attention_epsilon=to_epsilon(config.epsilon, fractions.input),
-        output_epsilon=to_epsilon(config.epsilon, fractions.hidden),
+        output_epsilon=to_epsilon(config.epsilon, fractions.summed),
     )
 
 
-def join_ranges(ranges: dict[int, LayerRanges], order: Sequence[int]) -> dict[int, LayerRanges]:
-    """Return `ranges` such that each layer's output has the fraction of the next one's input."""
+def join_ranges(
+    config: BertConfig, ranges: dict[int, LayerRanges], order: Sequence[int]
+) -> dict[int, LayerRanges]:
+    """Return `ranges` such that each layer's output has the fraction of the next one's input.
+
+    Where norms come first, the residual stream is never rescaled, so that all layers share one
+    fraction.
+    """
     joined = dict(ranges)
+    if config.norm_first:
+        largest = max(joined[index].largest(*RESIDUAL) for index in order)
+        return joined | {index: _widen(joined[index], "input", largest) for index in order}
     for index, following in pairwise(order):
         largest = max(
             joined[index].largest("output"), joined[following].largest("input", "attention_sum")
@@ -274,15 +294,27 @@ def to_epsilon(epsilon: float, fraction: int) -> int:
     return round(math.ldexp(epsilon, 2 * fraction))
 
 
-def _fractions(ranges: LayerRanges) -> Fractions:
+def _fractions(config: BertConfig, ranges: LayerRanges) -> Fractions:
+    if config.norm_first:
+        residual = fraction_bits(ranges.largest(*RESIDUAL))
+        stream = {"input": residual, "summed": residual, "output": residual}
+        norms = {
+            "normed": fraction_bits(ranges.largest("normed")),
+            "hidden": fraction_bits(ranges.largest("hidden")),
+        }
+    else:
+        given = fraction_bits(ranges.largest("input", "attention_sum"))
+        hidden = fraction_bits(ranges.largest("hidden", "output_sum"))
+        output = fraction_bits(ranges.largest("output"))
+        stream = {"input": given, "summed": hidden, "output": output}
+        norms = {"normed": given, "hidden": hidden}
     return Fractions(
-        input=fraction_bits(ranges.largest("input", "attention_sum")),
+        **stream,
+        **norms,
         query=fraction_bits(ranges.largest("query")),
         key=fraction_bits(ranges.largest("key")),
         value=fraction_bits(ranges.largest("value")),
         scores=fraction_bits(ranges.scores),
         context=fraction_bits(ranges.largest("context")),
-        hidden=fraction_bits(ranges.largest("hidden", "output_sum")),
         expanded=fraction_bits(max(ranges.largest("expanded"), 4.0)),
-        output=fraction_bits(ranges.largest("output")),
     )

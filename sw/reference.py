@@ -83,18 +83,24 @@ def encoder_layer(model: BertModel, index: int, x: NDArray[np.floating]) -> Valu
         ``scores`` are in exponents of two, [heads, sequence, sequence].
     """
     config, layer = model.config, model.layers[index]
-    values = _attention(layer, config.heads, np.asarray(x, dtype=np.float64))
-    values["attention_sum"] = x + linear(values["context"], layer.projection)
-    hidden = layer_norm(values["attention_sum"], layer.attention_norm, config.epsilon)
-    values["hidden"] = hidden
+    x = np.asarray(x, dtype=np.float64)
+    before, epsilon = config.norm_first, config.epsilon
+    normed = layer_norm(x, layer.attention_norm, epsilon) if before else x
+    values = {"normed": normed} | _attention(layer, config.heads, normed)
+    summed = x + linear(values["context"], layer.projection)
+    norm = layer.output_norm if before else layer.attention_norm
+    hidden = layer_norm(summed, norm, epsilon)
+    values |= {"attention_sum": summed, "hidden": hidden}
     values["expanded"] = linear(hidden, layer.expand)
     values["activated"] = ACTIVATIONS[config.activation](values["expanded"])
-    values["output_sum"] = hidden + linear(values["activated"], layer.contract)
-    values["output"] = layer_norm(values["output_sum"], layer.output_norm, config.epsilon)
+    total = (summed if before else hidden) + linear(values["activated"], layer.contract)
+    values["output_sum"] = total
+    values["output"] = total if before else layer_norm(total, layer.output_norm, epsilon)
     return values
 
 
 def _attention(layer: EncoderLayer, heads: int, x: NDArray[np.float64]) -> Values:
+    """Attend with the projections of `x`, float64 [sequence, hidden]."""
     sequence, hidden = x.shape
     width = hidden // heads
     values = {

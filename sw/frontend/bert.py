@@ -48,6 +48,9 @@ class BertConfig:
         ``gelu`` or ``relu``.
     epsilon : float
         Added to the variance in a layer norm.
+    norm_first : bool
+        Whether norms come before attention and the feed-forward part, as in a ViT, instead of
+        after the sums.
     """
 
     hidden: int
@@ -60,6 +63,7 @@ class BertConfig:
     maximum_tokens: int
     activation: str = "gelu"
     epsilon: float = 1e-12
+    norm_first: bool = False
 
     @property
     def head_width(self) -> int:

@@ -18,6 +18,7 @@ def synthetic_bert(
     vocabulary: int = 100,
     positions: int = 64,
     seed: int = 0,
+    norm_first: bool = False,
 ) -> BertModel:
     """Return a BERT with random weights, whose activations are about as large as in a real one.
 
@@ -29,6 +30,8 @@ def synthetic_bert(
         Rows of the embedding tables.
     seed : int
         The same seed gives the same model.
+    norm_first : bool
+        Whether norms come first, as in a ViT.
     """
     generator = np.random.default_rng(seed)
 
@@ -55,7 +58,15 @@ def synthetic_bert(
         )
 
     config = BertConfig(
-        hidden, heads, intermediate, layers, vocabulary, positions, 1, maximum_tokens=positions
+        hidden,
+        heads,
+        intermediate,
+        layers,
+        vocabulary,
+        positions,
+        1,
+        maximum_tokens=positions,
+        norm_first=norm_first,
     )
     words, places, types = (
         normal(rows, hidden, deviation=1.0) for rows in (vocabulary, positions, 1)

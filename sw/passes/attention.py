@@ -113,7 +113,7 @@ class AttentionLowering:
         ]
         step = self.width
         group = Parallel(name("group"), 0, shape.hidden, step, buffers, tuple(body))
-        return [self._load_scales, group]
+        return [*self._load_scales, group]
 
     def _load_weights(self, kind: str, target: Buffer) -> Node:
         hidden = self.context.shape.hidden
@@ -234,36 +234,42 @@ class AttentionLowering:
         )
         return Parallel(loop, 0, self.width, width, (scores, planes, sums), body)
 
-    def projection(self, residual: Buffer) -> Node:
-        """Return the node that adds the output projection to `residual` in place."""
-        context, shape = self.context, self.context.shape
-        step = context.tiling.projection
-        number, channels = block(context.name("projection_block"))
+    def projection(self, context: LayerContext, residual: Buffer) -> Node:
+        """Return the node that adds the output projection of a pass to `residual` in place.
+
+        Parameters
+        ----------
+        context : LayerContext
+            Of the pass.
+        residual : Buffer
+            int16 [tokens of the pass, hidden].
+        """
+        shape, step = context.shape, context.tiling.projection
+        product = context.product("projection")
+        loop = context.name("projection_block")
+        number, channels = block(loop)
         weights = context.memory.operand(
-            context.name("projection.weights"), step, shape.hidden, context.tiling.depth
+            context.product("projection.weights"), step, shape.hidden, context.tiling.depth
         )
         source = context.constant("projection", "int8", shape.hidden, shape.hidden)
         first, count = context.tokens("projection_rows")
+        token = first + context.span.offset
         y = part(residual, first, number * step, count, channels)
         products: list[Node] = []
         for group in range(self.groups):
             columns = group * self.width
             a = (
-                part(self.merged.values, first, columns, count, self.width),
-                part(self.merged.scales, group, first, 1, count),
+                part(self.merged.values, token, columns, count, self.width),
+                part(self.merged.scales, group, token, 1, count),
             )
             row = PROJECTION if group == 0 else PROJECTION_UNBIASED
             b = (
                 part(weights, 0, columns, channels, self.width),
                 part(self.scales, row, number * step, 1, channels),
             )
-            products.append(matmul(a, b, y, self.fractions.input, context.name("projection"), y))
+            products.append(matmul(a, b, y, self.fractions.input, product, y))
         body: tuple[Node, ...] = (
-            load(
-                part(source, number * step, rows=channels),
-                part(weights, rows=channels),
-                context.name("projection"),
-            ),
+            load(part(source, number * step, rows=channels), part(weights, rows=channels), product),
             context.token_blocks("projection_rows", (), products),
         )
-        return Parallel(context.name("projection_block"), 0, shape.hidden, step, (weights,), body)
+        return Parallel(loop, 0, shape.hidden, step, (weights,), body)

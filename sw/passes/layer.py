@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from ..gir import Affine, Buffer, Node, Operation, Parallel, Slice
 from ..quantise import QuantisedLayer
 from .build import block, load, normalise, part
 from .memory import Memory
-from .tiling import Shape, Tiling
+from .tiling import Shape, Span, Tiling
 
 
 @dataclass(frozen=True)
@@ -37,48 +38,77 @@ class Operand:
 
 @dataclass(frozen=True)
 class LayerContext:
-    """One layer's lowering: sizes, choices, numbers, and a prefix for its names."""
+    """One layer's lowering: sizes, choices, numbers, and the tokens that a pass covers.
+
+    Parameters
+    ----------
+    shape : Shape
+    tiling : Tiling
+    memory : Memory
+    number : int
+        Of the layer; it begins all names.
+    layer : QuantisedLayer
+    span : Span
+        The tokens of this pass, all of them outside `passes`.
+    """
 
     shape: Shape
     tiling: Tiling
     memory: Memory
     number: int
     layer: QuantisedLayer
+    span: Span
+
+    def passes(self) -> Iterator[LayerContext]:
+        """Yield the context of each pass of `Tiling.tokens` tokens."""
+        for span in self.tiling.passes(self.shape):
+            yield replace(self, span=span)
 
     def name(self, name: str) -> str:
-        """Return `name` with the layer's number before it."""
+        """Return the name of what belongs to this pass."""
+        return f"{self.number}.{name}{self.span.name}"
+
+    def product(self, name: str) -> str:
+        """Return the name of what all passes share: products, weights, constants."""
         return f"{self.number}.{name}"
 
     def token_blocks(
         self, loop: str, buffers: tuple[Buffer, ...], body: list[Node], step: int | None = None
     ) -> Parallel:
-        """Return a parallel node over blocks of tokens."""
+        """Return a parallel node over blocks of the tokens of this pass."""
         step = step or self.tiling.rows
-        return Parallel(self.name(loop), 0, self.shape.sequence, step, buffers, tuple(body))
+        return Parallel(self.name(loop), 0, self.span.length, step, buffers, tuple(body))
 
     def tokens(self, loop: str, step: int | None = None) -> tuple[Affine, Affine]:
-        """Return the first token and the number of tokens of an iteration of `loop`."""
+        """Return the first token, counted in this pass, and their number in an iteration."""
         number, extent = block(self.name(loop))
         return number * (step or self.tiling.rows), extent
 
+    def block_rows(self) -> int:
+        """Return the most tokens of a block."""
+        return min(self.tiling.rows, self.span.length)
+
     def constant(self, name: str, dtype: str, rows: int, columns: int) -> Buffer:
         """Declare a matrix of the layer's in DRAM."""
-        return self.memory.dram(self.name(name), dtype, rows, columns)
+        return self.memory.dram(self.product(name), dtype, rows, columns)
 
-    def resident_scales(self, name: str, rows: int, columns: int) -> tuple[Buffer, Operation]:
-        """Return vectors of scale words in the scratchpad, and the node that loads them."""
-        source = self.constant(name, "scale", rows, columns)
-        target = self.memory.declare(self.memory.scales(self.name(f"{name}.copy"), rows, columns))
-        return target, load(part(source), part(target), self.name(name))
+    def resident_scales(self, name: str, rows: int, columns: int) -> tuple[Buffer, list[Node]]:
+        """Return vectors of scale words in the scratchpad, and what loads them once."""
+        target = self.memory.scales(self.product(f"{name}.copy"), rows, columns)
+        return self._resident(name, self.constant(name, "scale", rows, columns), target)
 
-    def norm(self, name: str) -> tuple[Buffer, Operation]:
-        """Return gain and bias of a norm in the scratchpad, and the node that loads them."""
+    def norm(self, name: str) -> tuple[Buffer, list[Node]]:
+        """Return gain and bias of a norm in the scratchpad, and what loads them once."""
         source = self.constant(name, "int16", 2, self.shape.hidden)
-        target = self.memory.results(self.name(f"{name}.copy"), 2, self.shape.hidden)
-        return self.memory.declare(target), load(part(source), part(target), self.name(name))
+        target = self.memory.results(self.product(f"{name}.copy"), 2, self.shape.hidden)
+        return self._resident(name, source, target)
+
+    def _resident(self, name: str, source: Buffer, target: Buffer) -> tuple[Buffer, list[Node]]:
+        copy = load(part(source), part(target), self.product(name))
+        return self.memory.declare(target), [] if self.span.offset else [copy]
 
     def normalise(
-        self, x: Slice, parameter: Buffer, fraction: int, epsilon: int, product: str
+        self, x: Slice, parameter: Buffer, y: Slice, fraction: int, epsilon: int, product: str
     ) -> Operation:
-        """Return the node that normalises `x` in place."""
-        return normalise(x, part(parameter), x, fraction, epsilon, self.name(product))
+        """Return the node that normalises `x` to `y`."""
+        return normalise(x, part(parameter), y, fraction, epsilon, self.product(product))

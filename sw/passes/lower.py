@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...hw.config import AcceleratorConfig
+from ..errors import CompileError
 from ..gir import Buffer, Graph, Node
 from ..quantise import QuantisedLayer
 from .attention import AttentionLowering, mask_buffer
@@ -19,7 +20,7 @@ from .build import load, part, quantise, store
 from .feed_forward import FeedForwardLowering
 from .layer import LayerContext, Operand
 from .memory import INPUT_WINDOW, OUTPUT_WINDOW, Memory
-from .tiling import Shape, Tiling
+from .tiling import Shape, Span, Tiling
 
 
 def lower(
@@ -36,7 +37,17 @@ def lower(
     which is added to the scores of every query with the key of that token. Where the residual
     stream does not stay in the scratchpad during attention, each layer leaves a copy of its output
     in DRAM for the sum after it.
+
+    Raises
+    ------
+    CompileError
+        If several passes over the tokens should share a residual stream in the scratchpad.
     """
+    if tiling.keep_residual and len(tiling.passes(shape)) > 1:
+        raise CompileError(
+            f"tiling: passes of {tiling.tokens} of {shape.sequence} tokens need keep_residual "
+            "to be false"
+        )
     memory = Memory(config)
     source: Buffer | None = memory.dram(
         "input", "int16", shape.sequence, shape.hidden, INPUT_WINDOW
@@ -49,7 +60,8 @@ def lower(
         if is_last or not tiling.keep_residual:
             name = "output" if is_last else f"{number}.spilled"
             target = memory.dram(name, "int16", shape.sequence, shape.hidden, OUTPUT_WINDOW)
-        context = LayerContext(shape, tiling, memory, number, layer)
+        whole = Span("", 0, shape.sequence)
+        context = LayerContext(shape, tiling, memory, number, layer, whole)
         body += _layer(context, source, before, target)
         source, before = target, _residual(context)
     name = "encoder " + " ".join(str(number) for number, _ in layers)
@@ -74,18 +86,29 @@ def _layer(
     context: LayerContext, source: Buffer | None, before: Buffer | None, target: Buffer | None
 ) -> list[Node]:
     """Lower a layer: its input is in DRAM at `source`, or still in `before`, the last residual."""
-    keep = context.tiling.keep_residual
-    residual = _residual(context)
     x = _operand(context, "input")
     attention = AttentionLowering(context, x)
-    norm, load_norm = context.norm("attention_norm")
-    wide = before or (residual if keep else None)
-    nodes = [_input(context, None if before else source, wide, x), *attention.heads()]
-    if not keep and source is not None:
-        nodes.append(_reload(context, source, residual))
-    nodes += [attention.projection(residual), load_norm]
+    wide = before or (_residual(context) if context.tiling.keep_residual else None)
+    nodes = [*_input(context, None if before else source, wide, x), *attention.heads()]
+    for step in context.passes():
+        nodes += _after_attention(step, attention, source, target)
+    return nodes
+
+
+def _after_attention(
+    context: LayerContext,
+    attention: AttentionLowering,
+    source: Buffer | None,
+    target: Buffer | None,
+) -> list[Node]:
+    """Lower what follows attention for the tokens of one pass."""
+    residual = _residual(context)
     hidden = _operand(context, "hidden")
-    nodes.append(_hidden(context, residual, norm, hidden))
+    nodes: list[Node] = []
+    if not context.tiling.keep_residual and source is not None:
+        nodes.append(_reload(context, source, residual))
+    nodes.append(attention.projection(context, residual))
+    nodes += _hidden(context, residual, hidden)
     nodes += FeedForwardLowering(context, hidden, residual).nodes()
     nodes += _output(context, residual, target)
     return nodes
@@ -93,70 +116,91 @@ def _layer(
 
 def _residual(context: LayerContext) -> Buffer:
     name = "residual" if context.tiling.keep_residual else context.name("residual")
-    shape = context.shape
-    return context.memory.declare(context.memory.results(name, shape.sequence, shape.hidden))
+    memory = context.memory
+    return memory.declare(memory.results(name, context.span.length, context.shape.hidden))
 
 
 def _operand(context: LayerContext, name: str) -> Operand:
-    shape, memory, name = context.shape, context.memory, context.name(name)
+    memory, name, tokens = context.memory, context.name(name), context.span.length
     return Operand(
-        memory.declare(memory.operand(name, shape.sequence, shape.hidden)),
-        memory.declare(memory.scales(f"{name}.scales", 1, shape.sequence)),
+        memory.declare(memory.operand(name, tokens, context.shape.hidden)),
+        memory.declare(memory.scales(f"{name}.scales", 1, tokens)),
     )
+
+
+def _staging(context: LayerContext, name: str) -> Buffer:
+    """Return room for the int16 rows of a block of tokens."""
+    rows, depth = context.block_rows(), context.tiling.depth
+    return context.memory.results(context.name(name), rows, context.shape.hidden, depth)
 
 
 def _input(
     context: LayerContext, source: Buffer | None, residual: Buffer | None, x: Operand
-) -> Node:
-    """Load the input, unless it is there, and quantise it."""
-    shape, product = context.shape, context.name("input")
+) -> list[Node]:
+    """Load the input, unless it is there, and quantise it, normalised if norms come first."""
+    layer, product = context.layer, context.product("input")
     first, count = context.tokens("input_rows")
-    buffers: tuple[Buffer, ...] = ()
+    buffers: list[Buffer] = []
     if residual is None:
-        rows = min(context.tiling.rows, shape.sequence)
-        staging = context.memory.results(
-            context.name("input.wide"), rows, shape.hidden, context.tiling.depth
-        )
-        buffers, wide = (staging,), part(staging, rows=count)
+        buffers.append(_staging(context, "input.wide"))
+        wide = part(buffers[0], rows=count)
     else:
         wide = part(residual, first, rows=count)
-    body: list[Node] = (
-        [] if source is None else [load(part(source, first, rows=count), wide, product)]
-    )
-    fraction = context.layer.fractions.input
-    body.append(quantise(wide, x.rows(first, count), fraction, product))
-    return context.token_blocks("input_rows", buffers, body)
+    body: list[Node] = []
+    if source is not None:
+        body.append(load(part(source, first, rows=count), wide, product))
+    before: list[Node] = []
+    if context.shape.norm_first:
+        norm, before = context.norm("attention_norm")
+        if residual is not None:
+            buffers.append(_staging(context, "normed.wide"))
+        normed = part(buffers[-1], rows=count)
+        fraction, epsilon = layer.fractions.normed, layer.attention_epsilon
+        body.append(context.normalise(wide, norm, normed, fraction, epsilon, "attention_norm"))
+        wide = normed
+    body.append(quantise(wide, x.rows(first, count), layer.fractions.normed, product))
+    return [*before, context.token_blocks("input_rows", tuple(buffers), body)]
 
 
 def _reload(context: LayerContext, source: Buffer, residual: Buffer) -> Node:
     first, count = context.tokens("reload_rows")
-    rows = part(source, first, rows=count)
-    node = load(rows, part(residual, first, rows=count), context.name("residual"))
+    rows = part(source, first + context.span.offset, rows=count)
+    node = load(rows, part(residual, first, rows=count), context.product("residual"))
     return context.token_blocks("reload_rows", (), [node])
 
 
-def _hidden(context: LayerContext, residual: Buffer, norm: Buffer, hidden: Operand) -> Node:
-    """Normalise the sum after attention in place, and quantise a copy."""
-    layer, product = context.layer, "attention_norm"
+def _hidden(context: LayerContext, residual: Buffer, hidden: Operand) -> list[Node]:
+    """Normalise the sum after attention, in place unless norms come first, and quantise it."""
+    layer, first_of_all = context.layer, context.shape.norm_first
+    product = "output_norm" if first_of_all else "attention_norm"
+    norm, load_norm = context.norm(product)
     first, count = context.tokens("hidden_rows")
     rows = part(residual, first, rows=count)
+    buffers = (_staging(context, "hidden.wide"),) if first_of_all else ()
+    normed = part(buffers[0], rows=count) if buffers else rows
+    epsilon = layer.output_epsilon if first_of_all else layer.attention_epsilon
     fraction = layer.fractions.hidden
     body: list[Node] = [
-        context.normalise(rows, norm, fraction, layer.attention_epsilon, product),
-        quantise(rows, hidden.rows(first, count), fraction, context.name(product)),
+        context.normalise(rows, norm, normed, fraction, epsilon, product),
+        quantise(normed, hidden.rows(first, count), fraction, context.product(product)),
     ]
-    return context.token_blocks("hidden_rows", (), body)
+    return [*load_norm, context.token_blocks("hidden_rows", buffers, body)]
 
 
 def _output(context: LayerContext, residual: Buffer, target: Buffer | None) -> list[Node]:
-    """Normalise the sum after the feed-forward part in place, and store it."""
+    """Normalise the sum after the feed-forward part in place, if norms come last, and store it."""
     layer, product = context.layer, "output_norm"
-    norm, load_norm = context.norm(product)
     first, count = context.tokens("output_rows")
     rows = part(residual, first, rows=count)
-    body: list[Node] = [
-        context.normalise(rows, norm, layer.fractions.output, layer.output_epsilon, product)
-    ]
+    nodes: list[Node] = []
+    body: list[Node] = []
+    if not context.shape.norm_first:
+        norm, nodes = context.norm(product)
+        fraction, epsilon = layer.fractions.output, layer.output_epsilon
+        body.append(context.normalise(rows, norm, rows, fraction, epsilon, product))
     if target is not None:
-        body.append(store(rows, part(target, first, rows=count), context.name(product)))
-    return [load_norm, context.token_blocks("output_rows", (), body)]
+        place = part(target, first + context.span.offset, rows=count)
+        body.append(store(rows, place, context.product("output")))
+    if body:
+        nodes.append(context.token_blocks("output_rows", (), body))
+    return nodes

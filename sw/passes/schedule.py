@@ -4,6 +4,8 @@ Each unit takes, whenever it is free, the ready operation that stands first in t
 the layer, so that the array turns to the next head, block or weight matrix while the vector unit
 works on the last result. A LOAD becomes ready no earlier than `horizon` cycles of array work before
 its data is needed: early enough to hide the memory, late enough to hold no scratchpad in vain.
+Whatever begins to fill a buffer waits until the buffers in use leave room for it, as long as
+anything else can go on.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from ...hw.isa import UNITS, Opcode, Unit
 from ..cost import ISSUE_CYCLES, cycles, latency
 from ..gir import Buffer, Graph, Operation
 from .dependencies import dependencies
+from .room import Room
 
 PACING = (Unit.ARRAY, Unit.BUTTERFLY)
 """The units whose work tells how far a program has come."""
@@ -47,6 +50,7 @@ class _Scheduler:
         self.missing = [0] * len(self.operations)
         self._add_edges(buffers)
         self.due = self._due()
+        self.room = Room(self.operations, buffers, config)
         self.earliest = [0] * len(self.operations)
         self.free = dict.fromkeys(UNITS, 0)
         self.ready: dict[Unit, list[int]] = {unit: [] for unit in UNITS}
@@ -94,9 +98,11 @@ class _Scheduler:
         for unit, numbers in self.ready.items():
             for number in numbers:
                 start = max(self.free[unit], self.earliest[number])
-                if self.due[number] > self.work_done + self.horizon:
+                room = self.room.earliest(number, start)
+                if room is None or self.due[number] > self.work_done + self.horizon:
                     blocked = min(blocked or (number, start), (number, start))
                     continue
+                start = room
                 if self.due[number]:
                     start = max(start, self.work_start - self.horizon)
                 best = min(best or (start, number), (start, number))
@@ -115,6 +121,7 @@ class _Scheduler:
             self.work_done += self.work[number]
             self.work_start = start
         visible = end + self.latency[unit]
+        self.room.place(number, visible)
         for later in self.followers[number]:
             self.earliest[later] = max(self.earliest[later], visible)
             self.missing[later] -= 1

@@ -88,31 +88,74 @@ def choose_tiling(
         return costs[tiling]
 
     first = Tiling(**{name: values[0] for name, values in options.items()})
-    for keep in (True, False):
-        # Without the residual in the scratchpad more bytes are moved: only where nothing else fits.
-        best = _descend(replace(first, keep_residual=keep), options, cost)
-        if not cost(best).excess:
-            break
+    best = _descend(first, options, cost)
+    if cost(best).excess:
+        best = _search_passes(shape, first, options, cost, config)
     if cost(best).excess:
         allocate(_scheduled(shape, layers, best, config, weights), config)
     ranking = sorted((item for item in costs if not costs[item].excess), key=costs.__getitem__)
     return Choice(best, cost(best), len(costs), tuple(ranking))
 
 
-def _check_least(shape: Shape, config: AcceleratorConfig) -> None:
-    """Refuse what no tiling can fit, without a search.
+def _search_passes(
+    shape: Shape,
+    first: Tiling,
+    options: Mapping[str, list[Any]],
+    cost: Callable[[Tiling], Cost],
+    config: AcceleratorConfig,
+) -> Tiling:
+    """Return the best tiling that does not keep the residual stream, which moves more bytes.
 
-    The feed-forward part holds the residual stream, its int8 copy, and some weights of either
-    product at a time, whatever the tiling.
+    More passes leave more room for weights and load them more often, so that the search ends once
+    another pass makes a layer that fits no faster.
+    """
+    best: Tiling | None = None
+    for tokens in _pass_lengths(shape, config):
+        start = replace(best or first, keep_residual=False, tokens=tokens)
+        found = _descend(start, options, cost)
+        if best and not cost(best).excess and cost(found) >= cost(best):
+            break
+        best = found
+    assert best is not None
+    return best
+
+
+def _pass_lengths(shape: Shape, config: AcceleratorConfig) -> list[int]:
+    """Return the tokens of one pass, of two passes, and so on, if they can fit at all."""
+    rows = config.array.rows
+    most = -(-shape.sequence // rows)
+    lengths = {-(-most // passes) * rows: None for passes in range(1, most + 1)}
+    return [
+        length if length < shape.sequence else 0
+        for length in lengths
+        if _least(shape, length, config) <= config.scratchpad.bytes
+    ]
+
+
+def _least(shape: Shape, tokens: int, config: AcceleratorConfig) -> int:
+    """Return the bytes that the feed-forward part needs with passes of `tokens` tokens.
+
+    It holds the context of all tokens and, for those of a pass, the residual stream, its int8
+    copy, and some weights of either product at a time.
     """
     memory = Memory(config)
-    chunk = min(shape.intermediate, config.axi_bytes)
+    tokens = min(tokens, shape.sequence)
     buffers = (
-        memory.results("residual", shape.sequence, shape.hidden),
-        memory.operand("hidden", shape.sequence, shape.hidden),
-        memory.operand("contract", shape.hidden, chunk),
+        memory.operand("context", shape.sequence, shape.hidden),
+        memory.results("residual", tokens, shape.hidden),
+        memory.operand("hidden", tokens, shape.hidden),
+        memory.operand(
+            "contract",
+            min(shape.hidden, config.array.columns),
+            min(shape.intermediate, config.axi_bytes),
+        ),
     )
-    least = sum(buffer.size for buffer in buffers) * WORD
+    return sum(buffer.size for buffer in buffers) * WORD
+
+
+def _check_least(shape: Shape, config: AcceleratorConfig) -> None:
+    """Refuse what no tiling can fit, without a search."""
+    least = _least(shape, config.array.rows, config)
     if least > config.scratchpad.bytes:
         raise CompileError(
             f"feed-forward: needs at least {least} bytes of scratchpad for {shape.sequence} "
@@ -179,6 +222,7 @@ def _options(shape: Shape, config: AcceleratorConfig) -> dict[str, list[Any]]:
         "prefetch": [1024 * rows, 256 * rows],
         "projection": _nearest(_divisors(shape.hidden, columns), 8 * columns, 3),
         "chunk": _nearest(_divisors(shape.intermediate, beat), 8 * columns, 4),
+        "contract": [0, *_nearest(_divisors(shape.hidden, columns), 8 * columns, 1)],
         "rows": [2 * rows, 4 * rows, 8 * rows, rows],
         "query_rows": [4 * rows, 8 * rows, 2 * rows, rows],
         "heads": _nearest(_divisors(shape.heads, 1), group, 4),

@@ -33,6 +33,11 @@ class Tiling:
     keep_residual : bool
         Whether the layer's input stays in the scratchpad during attention; otherwise it is loaded
         again for the sum after it.
+    tokens : int
+        Tokens that go through the output projection and the feed-forward part at a time, which
+        loads their weights once for each pass; 0: all.
+    contract : int
+        Output channels a block of the feed-forward part's second product; 0: all.
     """
 
     heads: int
@@ -43,16 +48,24 @@ class Tiling:
     depth: int = 2
     prefetch: int = 16384
     keep_residual: bool = True
+    tokens: int = 0
+    contract: int = 0
+
+    def passes(self, shape: Shape) -> list[Span]:
+        """Return the tokens of each pass."""
+        step = self.tokens or shape.sequence
+        starts = range(0, shape.sequence, step)
+        return spans([min(step, shape.sequence - start) for start in starts])
 
 
 @dataclass(frozen=True)
 class Span:
-    """A sentence among the tokens of a batch.
+    """A sentence among the tokens of a batch, or the tokens of a pass.
 
     Parameters
     ----------
     name : str
-        What tells it from the others; empty if there is one sentence only.
+        What tells it from the others; empty if there is one only.
     offset : int
         Its first token.
     length : int
@@ -62,6 +75,17 @@ class Span:
     name: str
     offset: int
     length: int
+
+
+def spans(lengths: Sequence[int]) -> list[Span]:
+    """Return spans of `lengths` tokens, one after the other."""
+    if len(lengths) == 1:
+        return [Span("", 0, lengths[0])]
+    starts = accumulate(lengths, initial=0)
+    return [
+        Span(f"_{number}", start, length)
+        for number, (start, length) in enumerate(zip(starts, lengths, strict=False))
+    ]
 
 
 @dataclass(frozen=True)
@@ -78,6 +102,8 @@ class Shape:
         Tokens of each sentence; one sentence of all tokens if left out.
     masked : bool
         Whether an input tells which keys count.
+    norm_first : bool
+        Whether norms come before attention and the feed-forward part instead of after the sums.
     """
 
     sequence: int
@@ -87,6 +113,7 @@ class Shape:
     activation: Activation
     lengths: tuple[int, ...] = ()
     masked: bool = False
+    norm_first: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lengths", self.lengths or (self.sequence,))
@@ -99,13 +126,7 @@ class Shape:
     @property
     def spans(self) -> list[Span]:
         """The sentences, one after the other."""
-        starts = accumulate(self.lengths, initial=0)
-        if len(self.lengths) == 1:
-            return [Span("", 0, self.sequence)]
-        return [
-            Span(f"_{number}", start, length)
-            for number, (start, length) in enumerate(zip(starts, self.lengths, strict=False))
-        ]
+        return spans(self.lengths)
 
     @property
     def head_width(self) -> int:
@@ -124,4 +145,5 @@ class Shape:
             Activation[config.activation.upper()],
             tokens,
             masked,
+            config.norm_first,
         )

@@ -202,7 +202,7 @@ def test_shapes_that_are_no_words():
 def test_scratchpad_that_holds_no_tile():
     model, config = minilm(), preset("tiny")
     refused(
-        "^feed-forward: needs at least 40184 bytes of .* the limit is 16384$", model, config, 32
+        "^feed-forward: needs at least 17200 bytes of .* the limit is 16384$", model, config, 32
     )
 
 

@@ -96,7 +96,7 @@ def test_ranges_are_those_of_the_reference(model, ranges):
 
 def test_neighbours_agree_on_a_fraction(model, ranges):
     wide = replace(ranges[1], channels=ranges[1].channels | {"attention_sum": np.array([100.0])})
-    joined = join_ranges({0: ranges[0], 1: wide}, (0, 1))
+    joined = join_ranges(model.config, {0: ranges[0], 1: wide}, (0, 1))
     first, second = (
         quantise_layer(model.config, model.layers[index], joined[index]) for index in (0, 1)
     )
