@@ -1,4 +1,4 @@
-"""How well whole encoder layers use the machine: the workload `minilm` at several lengths."""
+"""How well whole encoder layers use the machine, at several lengths."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +8,7 @@ from ..verif.devices.library import MemorySettings
 from .embedding import compare_embeddings
 from .execute import run_golden, run_rtl
 from .measure import measure
-from .minilm import MiniLm
+from .minilm import Job, MiniLm
 from .operators import boundary_gaps
 from .record import Case
 
@@ -35,7 +35,20 @@ def case_name(mini: MiniLm, length: int) -> str:
 def measure_layer(
     mini: MiniLm, length: int, settings: MemorySettings, library: Path
 ) -> tuple[dict[str, Any], Case]:
-    """Run the layers of `mini` on `length` tokens on both devices.
+    """Run the layers of `mini` on `length` tokens on both devices; returns as `measure_job`.
+
+    Raises
+    ------
+    CompileError
+        If the machine cannot run it.
+    """
+    return measure_job(case_name(mini, length), mini.job(TEXT, length=length), settings, library)
+
+
+def measure_job(
+    name: str, job: Job, settings: MemorySettings, library: Path
+) -> tuple[dict[str, Any], Case]:
+    """Run `job` on both devices.
 
     Returns
     -------
@@ -48,11 +61,10 @@ def measure_layer(
     Case
         Everything else that is known of the run.
     """
-    job = mini.job(TEXT, length=length)
     golden = run_golden(job.program, job.inputs)
     rtl = run_rtl(job.program, job.inputs, settings, library)
     case = measure(
-        case_name(mini, length),
+        name,
         job.program,
         rtl,
         golden=golden,
@@ -62,7 +74,7 @@ def measure_layer(
     )
     record = {
         "bench": "attention",
-        "preset": mini.config.name,
+        "preset": job.program.config.name,
         "case": case.name,
         "cycles": case.cycles,
         "ideal_cycles": case.ideal_cycles,

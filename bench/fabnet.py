@@ -60,7 +60,7 @@ def measure_block(
     Returns
     -------
     dict
-        The keys of `bench.attention.measure_layer`, and ``butterfly_busy``. `ideal_cycles` are
+        The keys of `bench.attention.measure_job`, and ``butterfly_busy``. `ideal_cycles` are
         those of the busier of array and butterfly unit if it never rested.
     Case
         Everything else that is known of the run.

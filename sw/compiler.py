@@ -22,7 +22,7 @@ from .passes.constants import layer_constants
 from .passes.expand import expand
 from .passes.keep import keep, parse_kept
 from .passes.lower import lower
-from .passes.schedule import schedule
+from .passes.schedule import schedule_that_fits
 from .passes.search import choose_tiling
 from .passes.synchronise import synchronise
 from .passes.tiling import Shape, Tiling
@@ -209,7 +209,7 @@ def run_passes(
 
     steps: dict[str, Callable[[Graph], Graph]] = {
         "expand": straighten,
-        "schedule": lambda graph: schedule(graph, config, tiling.prefetch),
+        "schedule": lambda graph: schedule_that_fits(graph, config, tiling.prefetch),
         "allocate": lambda graph: allocate(graph, config),
         "synchronise": lambda graph: synchronise(graph, config),
     }

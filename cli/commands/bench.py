@@ -14,7 +14,6 @@ from ...bench.attention import LENGTHS, measure_layer
 from ...bench.decode import LENGTHS as DECODE_LENGTHS
 from ...bench.energy import energy_figures
 from ...bench.execute import build_library
-from ...bench.fabnet import LENGTHS as BLOCK_LENGTHS
 from ...bench.generate import generate_design, measure_resources
 from ...bench.minilm import MiniLm
 from ...bench.record import Case, RunRecord
@@ -53,6 +52,8 @@ class WorkloadChoice(Enum):
     """What `bench attention` runs."""
 
     MINILM = "minilm"
+    BERT_BASE = "bert-base"
+    VIT_BASE = "vit-base"
     FNET = "fnet"
     FABNET_BASE = "fabnet-base"
     DECODE = "decode"
@@ -91,16 +92,16 @@ def attention(
     workload: Annotated[
         WorkloadChoice,
         typer.Option(
-            help="minilm: real sentences; fnet, fabnet-base: blocks with random weights; decode: "
-            "one token through a decoder layer.",
-            metavar="minilm|fnet|fabnet-base|decode",
+            help="minilm: real sentences; decode: one token through a decoder layer; the others: "
+            "a layer or blocks with random weights.",
+            metavar="minilm|bert-base|vit-base|fnet|fabnet-base|decode",
         ),
     ] = WorkloadChoice.MINILM,
     sequence: Annotated[
         list[int] | None,
         typer.Option(
-            help="Tokens, those in the cache for decode. Repeatable; 32, 128, 256 by default, 128 "
-            "for blocks, 128 to 1024 for decode.",
+            help="Tokens, those in the cache for decode. Repeatable; minilm: 32, 128, 256 by "
+            "default, decode: 128 to 1024.",
             metavar="N",
         ),
     ] = None,
@@ -138,8 +139,8 @@ def attention(
         title = "decode, a layer of TinyLlama's sizes, random weights"
         runs = bench_decode(sequence or DECODE_LENGTHS, parameters, memory_settings)
     else:
-        title, lengths = f"{workload.value}, random weights", sequence or BLOCK_LENGTHS
-        runs = bench_blocks(workload.value, lengths, parameters, memory_settings)
+        title = f"{workload.value}, random weights"
+        runs = bench_blocks(workload.value, sequence, parameters, memory_settings)
     records = [record | energy_figures(case.counters, parameters, table) for record, case in runs]
     shown = [name for name, value in records[0].items() if isinstance(value, int | float)]
     print_records(records, "case", shown)

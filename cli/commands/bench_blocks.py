@@ -1,11 +1,15 @@
-"""`ageha bench attention --workload fnet|fabnet-base`: blocks with Fourier mixing."""
+"""`ageha bench attention --workload NAME`: layers and blocks with random weights."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from ...bench.attention import measure_job
 from ...bench.execute import build_library
-from ...bench.fabnet import WORKLOADS, measure_block
+from ...bench.fabnet import LENGTHS, WORKLOADS, measure_block
 from ...bench.record import Case
+from ...bench.shapes import SHAPES, shape_job
 from ...hw.config import AcceleratorConfig
 from ...sw.errors import CompileError
 from ...verif.devices.library import MemorySettings
@@ -15,9 +19,12 @@ from ..errors import input_errors, machine_errors
 
 
 def bench_blocks(
-    workload: str, lengths: Sequence[int], config: AcceleratorConfig, settings: MemorySettings
+    workload: str,
+    lengths: Sequence[int] | None,
+    config: AcceleratorConfig,
+    settings: MemorySettings,
 ) -> list[tuple[dict[str, Any], Case]]:
-    """Run every kind of block of a workload at every length.
+    """Run every kind of block of a workload at every length, or at those it comes with.
 
     Raises
     ------
@@ -28,13 +35,33 @@ def bench_blocks(
     """
     with input_errors(VerilatorError), step(f"Building the simulator of {config.name}"):
         library = build_library(config)
+    if workload in SHAPES:
+        return [
+            _measure_shape(workload, length, config, settings, library)
+            for length in lengths or SHAPES[workload].lengths
+        ]
     runs = []
     for kind in WORKLOADS[workload]:
-        for length in lengths:
-            with (
-                input_errors(CompileError),
-                machine_errors(),
-                step(f"Running {kind.name}, {length} tokens"),
-            ):
+        for length in lengths or LENGTHS:
+            with _errors(), step(f"Running {kind.name}, {length} tokens"):
                 runs.append(measure_block(kind, length, config, settings, library))
     return runs
+
+
+def _measure_shape(
+    workload: str,
+    length: int,
+    config: AcceleratorConfig,
+    settings: MemorySettings,
+    library: Path,
+) -> tuple[dict[str, Any], Case]:
+    with _errors(), step(f"Compiling {workload}, {length} tokens"):
+        job = shape_job(workload, length, config)
+    with _errors(), step(f"Running {workload}, {length} tokens"):
+        return measure_job(f"{workload} S={length}", job, settings, library)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    with input_errors(CompileError), machine_errors():
+        yield

@@ -36,14 +36,16 @@ def lower(
     `sw.passes.constants` fills. With a mask, ``mask`` is int16 [sentences, tokens of the longest],
     which is added to the scores of every query with the key of that token. Where the residual
     stream does not stay in the scratchpad during attention, each layer leaves a copy of its output
-    in DRAM for the sum after it.
+    in DRAM for the sum after it, from which the next layer takes its input as well if there are
+    several passes over the tokens.
 
     Raises
     ------
     CompileError
         If several passes over the tokens should share a residual stream in the scratchpad.
     """
-    if tiling.keep_residual and len(tiling.passes(shape)) > 1:
+    divided = len(tiling.passes(shape)) > 1
+    if tiling.keep_residual and divided:
         raise CompileError(
             f"tiling: passes of {tiling.tokens} of {shape.sequence} tokens need keep_residual "
             "to be false"
@@ -63,7 +65,7 @@ def lower(
         whole = Span("", 0, shape.sequence)
         context = LayerContext(shape, tiling, memory, number, layer, whole)
         body += _layer(context, source, before, target)
-        source, before = target, _residual(context)
+        source, before = target, None if divided else _residual(context)
     name = "encoder " + " ".join(str(number) for number, _ in layers)
     return Graph(name, tuple(memory.buffers), tuple(body))
 

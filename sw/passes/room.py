@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from ...hw.config import AcceleratorConfig
 from ..gir import WORD, Buffer, Level, Operation
 
@@ -12,13 +14,18 @@ from ..gir import WORD, Buffer, Level, Operation
 class Room:
     """The buffers in use after the operations that have been placed so far.
 
-    A buffer is in use from the first operation that touches it to the end of the last one.
+    A buffer is in use from the first operation that touches it to the end of the last one. What
+    runs ahead of the program's order gets no room that the operations it overtakes will need, so
+    that a program which fits in its order never gets stuck.
 
     Parameters
     ----------
     operations : sequence of Operation
+        In the program's order.
     buffers : mapping of str to Buffer
     config : AcceleratorConfig
+    share : float
+        Of the scratchpad, which may be in use at a time; more if the program's order needs more.
     """
 
     def __init__(
@@ -26,15 +33,28 @@ class Room:
         operations: Sequence[Operation],
         buffers: Mapping[str, Buffer],
         config: AcceleratorConfig,
+        share: float,
     ) -> None:
-        self.capacity = config.scratchpad.bytes
         self.touched = [_scratchpad(operation, buffers) for operation in operations]
         self.users: dict[str, int] = {}
-        for names in self.touched:
+        first: dict[str, int] = {}
+        last: dict[str, int] = {}
+        for number, names in enumerate(self.touched):
             for name in names:
                 self.users[name] = self.users.get(name, 0) + 1
+                first.setdefault(name, number)
+                last[name] = number
         grain = config.lanes
         self.sizes = {name: -(-buffers[name].size // grain) * grain * WORD for name in self.users}
+        self.first = first
+        # What each operation will find in use, if those before it run before it: in the program's
+        # order, and what has been begun early besides.
+        self.footprint = np.zeros(len(operations) + 1, dtype=np.int64)
+        for name, size in self.sizes.items():
+            self.footprint[first[name] : last[name] + 1] += size
+        self.capacity = max(share * config.scratchpad.bytes, self.footprint.max())
+        self.placed = [False] * len(operations)
+        self.next = 0
         self.ends: dict[str, int] = {}
         self.held = 0
         self.leaving: list[tuple[int, int]] = []
@@ -47,6 +67,9 @@ class Room:
         wanted = sum(self.sizes[name] for name in self.touched[number] if name not in self.ends)
         if not wanted:
             return start
+        overtaken = self.footprint[self.next : number]
+        if overtaken.size and overtaken.max() + wanted > self.capacity:
+            return None
         leaving = self.leaving[bisect_right(self.leaving, start, key=_end) :]
         missing = self.held + wanted - self.capacity + sum(size for _, size in leaving)
         if missing <= 0:
@@ -62,11 +85,15 @@ class Room:
         for name in self.touched[number]:
             if name not in self.ends:
                 self.held += self.sizes[name]
+                self.footprint[self.next : self.first[name]] += self.sizes[name]
             self.ends[name] = max(self.ends.get(name, 0), end)
             self.users[name] -= 1
             if not self.users[name]:
                 self.held -= self.sizes[name]
                 insort(self.leaving, (self.ends[name], self.sizes[name]))
+        self.placed[number] = True
+        while self.next < len(self.placed) and self.placed[self.next]:
+            self.next += 1
 
 
 def _end(leaving: tuple[int, int]) -> int:

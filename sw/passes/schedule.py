@@ -11,12 +11,15 @@ anything else can go on.
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import replace
 
 from ...hw.config import AcceleratorConfig
 from ...hw.isa import UNITS, Opcode, Unit
 from ..cost import ISSUE_CYCLES, cycles, latency
+from ..errors import NoRoomError
 from ..gir import Buffer, Graph, Operation
+from .allocate import allocate
 from .dependencies import dependencies
 from .room import Room
 
@@ -24,7 +27,26 @@ PACING = (Unit.ARRAY, Unit.BUTTERFLY)
 """The units whose work tells how far a program has come."""
 
 
-def schedule(graph: Graph, config: AcceleratorConfig, horizon: int) -> Graph:
+SHARES = (1.0, 0.85, 0.7)
+"""Shares of the scratchpad that an order may fill: what is left makes up for gaps."""
+
+
+def schedule_that_fits(graph: Graph, config: AcceleratorConfig, horizon: int) -> Graph:
+    """Return the order that fills as much of the scratchpad as `allocate` finds addresses for.
+
+    The last order tried if none does. Parameters are those of `schedule`.
+    """
+    for share in SHARES:
+        scheduled = schedule(graph, config, horizon, share)
+        with suppress(NoRoomError):
+            allocate(scheduled, config)
+            break
+    return scheduled
+
+
+def schedule(
+    graph: Graph, config: AcceleratorConfig, horizon: int, share: float = SHARES[0]
+) -> Graph:
     """Return `graph` in the order of the predicted starts, which the operations then carry.
 
     Parameters
@@ -34,12 +56,14 @@ def schedule(graph: Graph, config: AcceleratorConfig, horizon: int) -> Graph:
     config : AcceleratorConfig
     horizon : int
         Cycles of array work that a LOAD may run ahead.
+    share : float
+        Of the scratchpad, which the buffers in use at a time may fill.
     """
-    return _Scheduler(graph, config, horizon).run()
+    return _Scheduler(graph, config, horizon, share).run()
 
 
 class _Scheduler:
-    def __init__(self, graph: Graph, config: AcceleratorConfig, horizon: int) -> None:
+    def __init__(self, graph: Graph, config: AcceleratorConfig, horizon: int, share: float) -> None:
         self.graph = graph
         self.horizon = horizon
         self.operations = graph.operations()
@@ -50,7 +74,7 @@ class _Scheduler:
         self.missing = [0] * len(self.operations)
         self._add_edges(buffers)
         self.due = self._due()
-        self.room = Room(self.operations, buffers, config)
+        self.room = Room(self.operations, buffers, config, share)
         self.earliest = [0] * len(self.operations)
         self.free = dict.fromkeys(UNITS, 0)
         self.ready: dict[Unit, list[int]] = {unit: [] for unit in UNITS}

@@ -11,11 +11,13 @@ from ..errors import CompileError
 from ..gir import WORD, Graph
 from ..quantise import QuantisedLayer
 from .allocate import allocate, peak
+from .attention import PROJECTION_UNBIASED
 from .compress import SparseWeights, compress
 from .expand import expand
+from .feed_forward import CONTRACT_UNBIASED
 from .lower import lower
 from .memory import Memory
-from .schedule import schedule
+from .schedule import schedule_that_fits
 from .tiling import Shape, Tiling
 
 SWEEPS = 2
@@ -23,6 +25,10 @@ SWEEPS = 2
 
 INSTRUCTION_CYCLES = 16
 """What an instruction more may cost, in fetch and in the margins of the model: few are better."""
+
+
+BLOCKS = ("heads", "projection", "chunk", "contract", "query_rows", "depth", "prefetch")
+"""The fields of a tiling that say how much is in the scratchpad at a time."""
 
 
 @dataclass(frozen=True, order=True)
@@ -106,59 +112,69 @@ def _search_passes(
 ) -> Tiling:
     """Return the best tiling that does not keep the residual stream, which moves more bytes.
 
-    More passes leave more room for weights and load them more often, so that the search ends once
-    another pass makes a layer that fits no faster.
+    More passes leave more room for weights, but load them more often: as few as fit.
     """
-    best: Tiling | None = None
-    for tokens in _pass_lengths(shape, config):
-        start = replace(best or first, keep_residual=False, tokens=tokens)
-        found = _descend(start, options, cost)
-        if best and not cost(best).excess and cost(found) >= cost(best):
-            break
-        best = found
-    assert best is not None
-    return best
+    small = replace(
+        first,
+        keep_residual=False,
+        **{name: min(filter(None, options[name])) for name in BLOCKS},
+    )
+    lengths = _pass_lengths(shape, config)
+    for tokens in lengths:
+        smallest = replace(small, tokens=tokens)
+        if _least(shape, tokens, config) > config.scratchpad.bytes or cost(smallest).excess:
+            continue
+        best = _descend(replace(first, keep_residual=False, tokens=tokens), options, cost)
+        return min(best, smallest, key=cost)
+    return replace(small, tokens=lengths[-1])
 
 
 def _pass_lengths(shape: Shape, config: AcceleratorConfig) -> list[int]:
-    """Return the tokens of one pass, of two passes, and so on, if they can fit at all."""
+    """Return the tokens of one pass, of two passes, and so on; 0 stands for all."""
     rows = config.array.rows
     most = -(-shape.sequence // rows)
     lengths = {-(-most // passes) * rows: None for passes in range(1, most + 1)}
-    return [
-        length if length < shape.sequence else 0
-        for length in lengths
-        if _least(shape, length, config) <= config.scratchpad.bytes
-    ]
+    return [length if length < shape.sequence else 0 for length in lengths]
 
 
 def _least(shape: Shape, tokens: int, config: AcceleratorConfig) -> int:
-    """Return the bytes that the feed-forward part needs with passes of `tokens` tokens.
+    """Return the bytes that no tiling with passes of `tokens` tokens does without.
 
-    It holds the context of all tokens and, for those of a pass, the residual stream, its int8
-    copy, and some weights of either product at a time.
+    The output projection holds the context of all tokens, the residual stream of those of a pass,
+    and some weights; the feed-forward part holds that stream, its int8 copy and some weights of
+    either product, and the context if another pass needs it.
     """
     memory = Memory(config)
-    tokens = min(tokens, shape.sequence)
-    buffers = (
+    tokens = tokens or shape.sequence
+    columns = min(shape.hidden, config.array.columns)
+    chunk = min(shape.intermediate, config.axi_bytes)
+    context = (
         memory.operand("context", shape.sequence, shape.hidden),
-        memory.results("residual", tokens, shape.hidden),
-        memory.operand("hidden", tokens, shape.hidden),
-        memory.operand(
-            "contract",
-            min(shape.hidden, config.array.columns),
-            min(shape.intermediate, config.axi_bytes),
-        ),
+        memory.scales("context.scales", 1, shape.sequence),
+        memory.scales("attention.scales", PROJECTION_UNBIASED + 1, shape.hidden),
     )
-    return sum(buffer.size for buffer in buffers) * WORD
+    residual = memory.results("residual", tokens, shape.hidden)
+    projection = (*context, residual, memory.operand("projection", columns, shape.hidden))
+    feed_forward = (
+        *(context if tokens < shape.sequence else ()),
+        residual,
+        memory.operand("hidden", tokens, shape.hidden),
+        memory.scales("expand.scales", 1, shape.intermediate),
+        memory.scales("contract.scales", CONTRACT_UNBIASED + 1, shape.hidden),
+        memory.operand("expand", chunk, shape.hidden),
+        memory.operand("contract", columns, chunk),
+    )
+    return max(
+        sum(buffer.size for buffer in buffers) * WORD for buffers in (projection, feed_forward)
+    )
 
 
 def _check_least(shape: Shape, config: AcceleratorConfig) -> None:
     """Refuse what no tiling can fit, without a search."""
-    least = _least(shape, config.array.rows, config)
+    least = min(_least(shape, tokens, config) for tokens in _pass_lengths(shape, config))
     if least > config.scratchpad.bytes:
         raise CompileError(
-            f"feed-forward: needs at least {least} bytes of scratchpad for {shape.sequence} "
+            f"after attention: needs at least {least} bytes of scratchpad for {shape.sequence} "
             f"tokens of {shape.hidden} channels; the limit is {config.scratchpad.bytes}"
         )
 
@@ -207,7 +223,7 @@ def _scheduled(
     graph = expand(lower(shape, layers, tiling, config))
     if weights is not None:
         graph = compress(graph, weights, config)
-    return schedule(graph, config, tiling.prefetch)
+    return schedule_that_fits(graph, config, tiling.prefetch)
 
 
 def _options(shape: Shape, config: AcceleratorConfig) -> dict[str, list[Any]]:

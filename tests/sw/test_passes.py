@@ -15,6 +15,7 @@ from ageha.sw.errors import CompileError
 from ageha.sw.frontend.synthetic import synthetic_bert
 from ageha.sw.gir import Affine, Buffer, Graph, Level, Parallel
 from ageha.sw.gir_text import from_text, to_text
+from ageha.sw.passes import search
 from ageha.sw.passes.allocate import allocate, lifetimes, peak
 from ageha.sw.passes.build import load, part, quantise
 from ageha.sw.passes.dependencies import dependencies
@@ -258,7 +259,7 @@ def test_search_names_what_does_not_fit(quantised):
     model, layers = quantised
     small = override(preset("tiny"), {"scratchpad.bytes": 4096})
     with pytest.raises(CompileError, match=r"^\d\.\w+: needs \d+ bytes of scratchpad"):
-        choose_tiling(Shape.of(model.config, 32), layers, small)
+        choose_tiling(Shape.of(model.config, 20), layers, small)
 
 
 def test_search_finds_no_worse_than_it_starts_with(quantised):
@@ -267,3 +268,40 @@ def test_search_finds_no_worse_than_it_starts_with(quantised):
     choice = choose_tiling(shape, layers[:1], ECP5)
     assert choice.candidates > 5
     assert choice.cost.excess == 0
+
+
+@pytest.mark.parametrize(("fits", "best"), [(64, 0), (40, 32), (16, 16)])
+def test_search_takes_as_few_passes_as_fit(monkeypatch, quantised, fits, best):
+    """Cycles grow with the passes, bytes with their tokens."""
+
+    def evaluate(shape, layers, tiling, config):
+        tokens = tiling.tokens or shape.sequence
+        excess = 1 if tiling.keep_residual else max(0, tokens - fits)
+        return search.Cost(excess, 1000 // tokens)
+
+    monkeypatch.setattr(search, "evaluate", evaluate)
+    _, layers = quantised
+    shape = Shape(64, 32, 2, 64, Activation.GELU)
+    choice = choose_tiling(shape, layers, ECP5)
+    assert not choice.tiling.keep_residual
+    assert choice.tiling.tokens == best
+    assert choice.cost.excess == 0
+
+
+def test_schedule_keeps_within_the_scratchpad():
+    """Loads run ahead only where there is room."""
+    config = override(ECP5, {"scratchpad.bytes": 4096})
+    rows = 32
+    source = Buffer("source", Level.DRAM, "int16", 8 * rows, 64, 16)
+    staging = Buffer("staging", Level.SCRATCHPAD, "int16", rows, 16, 4, depth=8)
+    narrow = Buffer("narrow", Level.SCRATCHPAD, "int8", rows, 16, 2, depth=1)
+    scales = Buffer("scales", Level.SCRATCHPAD, "scale", 1, rows, rows, depth=1)
+    first = Affine.variable("i") * rows
+    body = (
+        load(part(source, first, rows=rows, columns=16), part(staging), "x"),
+        quantise(part(staging), (part(narrow), part(scales)), 11, "x"),
+    )
+    loop = Parallel("i", 0, 8 * rows, rows, (staging, narrow, scales), body)
+    graph = expand(Graph("pieces", (source,), (loop,)))
+    assert peak(schedule(graph, ECP5, 1 << 20), config)[0] > 4096
+    assert peak(schedule(graph, config, 1 << 20), config)[0] <= 4096

@@ -1,0 +1,75 @@
+"""The workloads `bert-base` and `vit-base`: one encoder layer in their sizes, random weights."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..hw.config import AcceleratorConfig
+from ..sw.compiler import compile_encoder
+from ..sw.frontend.synthetic import synthetic_bert
+from ..sw.reference import embed, encoder
+from .minilm import Job
+
+SEED = 1
+VOCABULARY = 256
+POSITIONS = 512
+
+
+@dataclass(frozen=True)
+class EncoderShape:
+    """Sizes of an encoder.
+
+    Parameters
+    ----------
+    hidden, heads, intermediate : int
+        As in `BertConfig`.
+    norm_first : bool
+        Whether norms come first.
+    lengths : tuple of int
+        Tokens, unless the user has others in mind.
+    """
+
+    hidden: int
+    heads: int
+    intermediate: int
+    norm_first: bool
+    lengths: tuple[int, ...]
+
+
+SHAPES = {
+    "bert-base": EncoderShape(768, 12, 3072, norm_first=False, lengths=(128,)),
+    "vit-base": EncoderShape(768, 12, 3072, norm_first=True, lengths=(197,)),
+}
+"""The sizes of each workload: Devlin et al., arXiv 1810.04805, and Dosovitskiy et al., arXiv
+2010.11929, with 14 x 14 patches and the class token."""
+
+
+def shape_job(workload: str, length: int, config: AcceleratorConfig) -> Job:
+    """Return what is to be run for `length` random tokens.
+
+    Raises
+    ------
+    CompileError
+        If the machine cannot run the layer.
+    """
+    shape = SHAPES[workload]
+    model = synthetic_bert(
+        shape.hidden,
+        shape.heads,
+        shape.intermediate,
+        vocabulary=VOCABULARY,
+        positions=POSITIONS,
+        seed=SEED,
+        norm_first=shape.norm_first,
+    )
+    program = compile_encoder(model, config, length)
+    x = embed(model, np.random.default_rng(SEED).integers(0, VOCABULARY, length))
+    return Job(
+        name=workload,
+        texts=(),
+        tokens=(tuple(f"token {number}" for number in range(length)),),
+        program=program,
+        inputs={"input": program.inputs[0].from_float(x)},
+        reference=encoder(model, x),
+        is_whole=False,
+    )
