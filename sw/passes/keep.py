@@ -173,7 +173,7 @@ class _Keeping:
             operation,
             reads={**reads, **swapped},
             attributes={**operation.attributes, **fields},
-            work=work - START[False],
+            work=work - START,
         )
 
 
