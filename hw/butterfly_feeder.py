@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .butterfly_address import insert
 from .butterfly_chain import beat_layout
-from .butterfly_format import Mode
+from .butterfly_format import DATA_BITS, Mode
 from .butterfly_gather import ButterflyGather
 from .butterfly_order import WORD_BITS
 from .butterfly_plan import (
@@ -178,7 +178,6 @@ class ButterflyFeeder(wiring.Component):
             gather.imaginary.eq(self.imaginary),
             gather.slot.eq(self.slot),
             gather.words.eq(self.words),
-            gather.real.eq(real),
         ]
         slot = self._step(m, base)
         reversal = self._step(m, turn.reversal.as_value())
@@ -189,7 +188,15 @@ class ButterflyFeeder(wiring.Component):
             for _ in range(self.LATENCY - 2):
                 place = self._step(m, place)
             m.d.comb += port.eq(place)
-        m.d.comb += self.output.payload.pairs.eq(self._step(m, gather.points))
+        # In front of a register, where it is a reset.
+        points = [
+            Mux(real, 0, number) if index % 2 else number
+            for index, number in enumerate(
+                gather.points.word_select(place, DATA_BITS)
+                for place in range(4 * self.config.butterfly.lanes)
+            )
+        ]
+        m.d.comb += self.output.payload.pairs.eq(self._step(m, Cat(points)))
 
     def _place(self, m: Module, local: Value, base: Value, reversal: Value) -> Value:
         """Return slot and number in the word of a point of X, or of what a pass has left."""

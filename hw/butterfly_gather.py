@@ -30,7 +30,6 @@ class ButterflyGather(wiring.Component):
     write, imaginary, slot, words : in
         Write a word of each lane, 64 bits each, lane 0 lowest, of one part.
     first, second : in; slot and number in the word (lowest) of two points.
-    real : in; imaginary parts count as zero.
     points : out, combinational; (re, im) of the first and of the second point of each lane, 16 bits
         each, lane 0 and its first point lowest.
     """
@@ -46,7 +45,6 @@ class ButterflyGather(wiring.Component):
                 "words": In(NUMBERS * DATA_BITS * config.lanes),
                 "first": In(place_bits(config)),
                 "second": In(place_bits(config)),
-                "real": In(1),
                 "points": Out(self._points),
             }
         )
@@ -86,7 +84,7 @@ class ButterflyGather(wiring.Component):
             place = (self.first, self.second)[point][:WORD_BITS]
             halves = [Mux(place[0], *reversed(numbers[low : low + 2])) for low in (0, 2)]
             m.d.comb += value.eq(Mux(place[1], halves[1], halves[0]))
-            parts[point, part] = Mux(self.real, 0, value) if part else value
+            parts[point, part] = value
         m.d.comb += self.points.eq(
             Cat(
                 parts[point, part][DATA_BITS * lane : DATA_BITS * (lane + 1)]
