@@ -10,6 +10,7 @@ from ..hw.config import AcceleratorConfig
 from .constraints import DEFAULT_PERIOD, constraint_files
 from .files import write_json, write_text
 from .header import isa_header
+from .litex import LITEX, litex_module
 from .manifest import manifest
 from .packaging import CORE, VIVADO, fusesoc_core, vivado_script
 from .registers import systemrdl, write_c_header, write_html
@@ -29,8 +30,8 @@ def generate(
 
     ``accelerator.v`` and ``lint.vlt`` (waivers for ``verilator -Wall``), ``registers.rdl`` with
     ``ageha_registers.h`` and ``registers/index.html``, ``ageha_isa.h``, the files of
-    ``constraints/``, ``accelerator.core`` (FuseSoC), ``vivado/package_ip.tcl``, and
-    ``manifest.json``, which names the others and is written last.
+    ``constraints/``, ``accelerator.core`` (FuseSoC), ``vivado/package_ip.tcl``,
+    ``litex/ageha_litex.py``, and ``manifest.json``, which names the others and is written last.
 
     Parameters
     ----------
@@ -57,6 +58,7 @@ def generate(
     """
     texts = {f"constraints/{name}": text for name, text in constraint_files(period).items()}
     texts |= {CORE: fusesoc_core(TOP), VIVADO: vivado_script(TOP)}
+    texts[LITEX] = litex_module(config, TOP)
     verilog = emit(component, TOP)
     write_text(folder / f"{TOP}.v", f"{header(config)}\n{verilog.text}")
     waivers = importlib.resources.files(__package__).joinpath("lint.vlt").read_text("utf-8")
