@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -20,8 +21,7 @@ from ageha.sw.passes.search import evaluate
 from ageha.sw.passes.tiling import Tiling
 from ageha.sw.sparsity.tasd import parse_series
 from ageha.sw.tasder.forward import LINEARS
-from ageha.sw.tasder.plan import uniform_choice
-from ageha.sw.tasder.sparsify import GREEDY, sparsify
+from ageha.sw.tasder.sparsify import GREEDY, linear_names, sparsify
 from ageha.verif.devices.golden import GoldenDevice
 
 ECP5 = preset("ecp5")
@@ -34,8 +34,10 @@ TILINGS = [
 
 
 def sparse_bert(text, layers=1, **sizes):
+    """Return a model whose linear layers take the series of `text` in turn."""
     model = synthetic_bert(hidden=128, heads=4, intermediate=256, layers=layers, **sizes)
-    return sparsify(model, uniform_choice(model, parse_series(text)), None, GREEDY)
+    series = cycle(map(parse_series, text.split()))
+    return sparsify(model, dict(zip(linear_names(model), series, strict=False)), None, GREEDY)
 
 
 def dense_program(monkeypatch, *arguments, **options):
@@ -80,6 +82,17 @@ def test_sparse_layers_are_those_of_dense_products(monkeypatch, tiling, text, le
     for order in (None, seed, seed + 1):
         np.testing.assert_array_equal(run(program, x, order), expected)
     assert program.metadata["predicted_cycles"] < dense.metadata["predicted_cycles"]
+
+
+def test_mixed_series_over_layers(monkeypatch):
+    text = "4:8+1:8 2:4+1:8 2:4+2:8 1:4 2:8"
+    model = sparse_bert(text, layers=2)
+    arguments = (model, ECP5, [5, 8], (0, 1))
+    program = compile_encoder(*arguments, tiling=TILINGS[0])
+    dense = dense_program(monkeypatch, *arguments, tiling=TILINGS[0])
+    assert sparse_products(program) == set(LINEARS)
+    x = np.random.default_rng(6).integers(-4000, 4000, (13, 128)).astype(np.int16)
+    np.testing.assert_array_equal(run(program, x), run(dense, x))
 
 
 def test_a_search_compresses_as_well(monkeypatch):
