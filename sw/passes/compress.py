@@ -257,7 +257,7 @@ class _Compression:
         shape = (m, n) if role == "b" else (n, m)
         dense = array_cycles(Dataflow.DENSE_OUTPUT, *shape, k, self.config, steps, 0)
         sparse = array_cycles(FLOW, m, n, k, self.config, steps, words)
-        return dense - START, sparse - START[False]
+        return dense - START, sparse - START
 
     def _copy(self, name: str, place: int | None, size: int) -> Buffer:
         """Return the packed buffer in place of `name`, whose number of a copy it keeps."""
