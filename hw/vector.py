@@ -28,7 +28,7 @@ class Vector(wiring.Component):
     sums, pass two writes. Pass one runs `vector_plan.ROWS_AHEAD` rows ahead, so that what is
     computed once a row (`RowScalars`) is hidden. A block of r rows of c columns takes
     ``2 · r · ceil(c / L)`` cycles and about 60 more; one row alone takes 100 (NORMALISE 160). Of
-    these, 29 for decoding overlap with the instruction before. Rows of QUANTISE and SOFTMAX take
+    these, 31 for decoding overlap with the instruction before. Rows of QUANTISE and SOFTMAX take
     at least 11 cycles, those of NORMALISE 33. MULTIPLY has pass two only, half the cycles, and at
     least 3 a row.
 
