@@ -43,8 +43,8 @@ STEP_TOKENS = (128, 64, 32, 16, 8)
 WEIGHT_BYTES = (1 << 16, 1 << 15, 1 << 14, 1 << 13, 1 << 12, 1 << 11, 1 << 10)
 """Bytes of a block of weights, at most: as many as the scratchpad allows."""
 
-CACHE_BYTES = 1 << 16
-"""Bytes of a block of the cache, at most."""
+CACHE_BYTES = 1 << 14
+"""Bytes of a block of the cache, at most: the array begins when the first one is there."""
 
 
 def compile_decoder(
