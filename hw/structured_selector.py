@@ -169,6 +169,8 @@ class StructuredSelector(wiring.Component):
         beat = Signal(range(beats))
         with m.If(self.valid):
             m.d.sync += beat.eq(Mux(self.last, 0, beat + 1))
+        with m.If(self.clear):
+            m.d.sync += beat.eq(0)
         elements = []
         width = index_bits(self.config)
         for lane, value in enumerate(self.elements):

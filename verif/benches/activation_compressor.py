@@ -166,8 +166,10 @@ async def keeps_pace(dut: Any) -> None:
     await bench.start()
     bench.before_row = lambda beats: beats
     columns = bench.config.array.columns
+    limit = bench.config.vector.kept_slots
     for term in terms(bench.config):
-        await bench.run(Kept(term, bench.config), 4 * columns, 12 * bench.config.lanes)
+        width = min(12 * bench.config.lanes, limit // term.n * term.m)
+        await bench.run(Kept(term, bench.config), 4 * columns, width)
     assert not bench.stalls
 
 
