@@ -15,7 +15,12 @@ CONFIGS = {
 }
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+QUICK = ("tiny", "blocks of two beats")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(it, marks=() if it in QUICK else pytest.mark.slow) for it in CONFIGS]
+)
 def test_bench(name):
     config = CONFIGS[name]
     values = {"config": config.to_dict(), "rounds": 25}

@@ -50,8 +50,7 @@ def inputs(rows):
     return np.random.default_rng(seed).integers(-4000, 4000, (rows, 128)).astype(np.int16)
 
 
-@pytest.mark.parametrize("tiling", TILINGS)
-@pytest.mark.parametrize("lengths", [[19], [7, 12]])
+@pytest.mark.parametrize(("tiling", "lengths"), [(TILINGS[0], [19]), (TILINGS[1], [7, 12])])
 def test_keeping_all_changes_nothing(tiling, lengths):
     """8:8 is the dense product with swapped operands: every bit is that of the dense program."""
     arguments = (ECP5, lengths, (0, 1))
@@ -68,7 +67,7 @@ def test_keeping_all_changes_nothing(tiling, lengths):
         assert np.array_equal(output(program, x, order), expected)
 
 
-@pytest.mark.parametrize("text", ["2:4", "4:8", "1:8+2:8"])
+@pytest.mark.parametrize("text", ["2:4", "1:8+2:8"])
 def test_fewer_are_near(text):
     tiling = TILINGS[0]
     x = inputs(19)
