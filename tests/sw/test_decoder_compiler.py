@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+from decoders import Session
 
 from ageha.bench.execute import build_library, memory_bytes, run_golden, run_rtl
 from ageha.bench.measure import compulsory_bytes
@@ -18,7 +19,6 @@ from ageha.sw.passes.decoder_tiling import DecoderTiling
 from ageha.verif.devices.golden import GoldenDevice
 from ageha.verif.devices.library import MemorySettings
 from ageha.verif.golden.quantise import quantise
-from tests.support.decoders import Session
 
 LEAST_COSINE = 0.999
 
