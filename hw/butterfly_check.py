@@ -271,7 +271,7 @@ class ButterflyCheck(wiring.Component):
         last_word = Signal(35, reset_less=True)
         used = Signal(2, reset_less=True)
         first = [Signal(address_bits, reset_less=True, name=f"first_{i}") for i in range(2)]
-        number = [Signal(range(REGIONS), reset_less=True, name=f"number_{i}") for i in range(3)]
+        numbers = [Signal(range(REGIONS), reset_less=True, name=f"number_{i}") for i in range(3)]
         busy = Signal(3)
         m.d.sync += [
             busy.eq(Cat(under_way, busy)),
@@ -281,9 +281,9 @@ class ButterflyCheck(wiring.Component):
             used.eq(Cat(chosen.used, used)),
             first[0].eq(chosen.address),
             first[1].eq(first[0]),
-            number[0].eq(region),
-            number[1].eq(number[0]),
-            number[2].eq(number[1]),
+            numbers[0].eq(region),
+            numbers[1].eq(numbers[0]),
+            numbers[2].eq(numbers[1]),
         ]
         in_use = busy[2] & used[1]
         outside = in_use & last_word[address_bits:].any()
@@ -295,7 +295,7 @@ class ButterflyCheck(wiring.Component):
             current.last.eq(last_word),
             current.used.eq(in_use),
         ]
-        return finished, outside, last_word, self._depends(m, current, number[2], busy[2], leaves)
+        return finished, outside, last_word, self._depends(m, current, numbers[2], busy[2], leaves)
 
     def _depends(self, m: Module, current, number: Signal, valid: Value, leaves: Value) -> Value:
         """Return whether `current` must wait for what the instruction before writes.
