@@ -48,7 +48,7 @@ class Distillation:
     """
 
     steps: int
-    rate: float = 3e-4
+    rate: float = 5e-5
     texts: int = 32
     seed: int = 1
 
