@@ -110,9 +110,9 @@ def compile_encoder(
 
     def find(sparse: SparseWeights | None) -> tuple[int, Tiling, Graph]:
         """Return the number of candidates, and the first tiling with room and its graph."""
-        if tiling is not None:
-            candidates, ranking = 1, (tiling,)
-        else:
+        candidates = 1
+        ranking: tuple[Tiling, ...] = () if tiling is None else (tiling,)
+        if tiling is None:
             choice = choose_tiling(shape, quantised, config, sparse)
             candidates, ranking = choice.candidates, choice.ranking
 

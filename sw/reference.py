@@ -83,11 +83,11 @@ def encoder_layer(model: BertModel, index: int, x: NDArray[np.floating]) -> Valu
         ``scores`` are in exponents of two, [heads, sequence, sequence].
     """
     config, layer = model.config, model.layers[index]
-    x = np.asarray(x, dtype=np.float64)
+    given: NDArray[np.float64] = np.asarray(x, dtype=np.float64)
     before, epsilon = config.norm_first, config.epsilon
-    normed = layer_norm(x, layer.attention_norm, epsilon) if before else x
-    values = {"normed": normed} | _attention(layer, config.heads, normed)
-    summed = x + linear(values["context"], layer.projection)
+    normed = layer_norm(given, layer.attention_norm, epsilon) if before else given
+    values: Values = {"normed": normed} | _attention(layer, config.heads, normed)
+    summed = given + linear(values["context"], layer.projection)
     norm = layer.output_norm if before else layer.attention_norm
     hidden = layer_norm(summed, norm, epsilon)
     values |= {"attention_sum": summed, "hidden": hidden}

@@ -143,9 +143,8 @@ def model_cost(model: BertModel, array: ArrayConfig) -> LayerCost:
     for name in linear_names(model):
         weights, series = linear_of(model, name).weight, model.activations.get(name)
         kept = None if series is None else single_term(parse_series(series))
-        costs.append(
-            weights_cost(weights, array) if kept is None else kept_cost(*weights.shape, kept, array)
-        )
+        n, k = weights.shape
+        costs.append(weights_cost(weights, array) if kept is None else kept_cost(n, k, kept, array))
     return LayerCost(sum(cost.slots for cost in costs), sum(cost.bytes for cost in costs))
 
 
