@@ -48,6 +48,12 @@ SPARSE_KEYS = {
     "dense_bytes",
     "relative_error",
     "mismatches",
+    "energy_pj",
+    "edp",
+    "energy_parts",
+    "dense_energy_pj",
+    "dense_edp",
+    "edp_improvement",
 }
 
 
