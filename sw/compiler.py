@@ -20,6 +20,7 @@ from .passes.allocate import allocate
 from .passes.compress import SparseWeights, compress, packed_constants
 from .passes.constants import layer_constants
 from .passes.expand import expand
+from .passes.flows import choose_flows
 from .passes.keep import keep, parse_kept
 from .passes.lower import lower
 from .passes.schedule import schedule_that_fits
@@ -205,7 +206,9 @@ def run_passes(
 
     def straighten(graph: Graph) -> Graph:
         straight = keep(expand(graph), kept, config)
-        return straight if weights is None else compress(straight, weights, config)
+        if weights is not None:
+            straight = compress(straight, weights, config)
+        return choose_flows(straight, config)
 
     steps: dict[str, Callable[[Graph], Graph]] = {
         "expand": straighten,

@@ -15,6 +15,7 @@ from .attention import PROJECTION_UNBIASED
 from .compress import SparseWeights, compress
 from .expand import expand
 from .feed_forward import CONTRACT_UNBIASED
+from .flows import choose_flows
 from .lower import lower
 from .memory import Memory
 from .schedule import schedule_that_fits
@@ -223,7 +224,7 @@ def _scheduled(
     graph = expand(lower(shape, layers, tiling, config))
     if weights is not None:
         graph = compress(graph, weights, config)
-    return schedule_that_fits(graph, config, tiling.prefetch)
+    return schedule_that_fits(choose_flows(graph, config), config, tiling.prefetch)
 
 
 def _options(shape: Shape, config: AcceleratorConfig) -> dict[str, list[Any]]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ageha.hw.config import override, preset
-from ageha.hw.isa import UNITS, Activation, Unit
+from ageha.hw.isa import UNITS, Activation, Flow, Unit
 from ageha.sw.calibrate import calibrate, random_tokens
 from ageha.sw.compiler import quantise_layers, run_passes
 from ageha.sw.cost import predict
@@ -17,9 +17,10 @@ from ageha.sw.gir import Affine, Buffer, Graph, Level, Parallel
 from ageha.sw.gir_text import from_text, to_text
 from ageha.sw.passes import search
 from ageha.sw.passes.allocate import allocate, lifetimes, peak
-from ageha.sw.passes.build import load, part, quantise
+from ageha.sw.passes.build import load, matmul, part, quantise
 from ageha.sw.passes.dependencies import dependencies
 from ageha.sw.passes.expand import expand
+from ageha.sw.passes.flows import choose_flows
 from ageha.sw.passes.lower import lower
 from ageha.sw.passes.schedule import schedule
 from ageha.sw.passes.search import choose_tiling
@@ -305,3 +306,50 @@ def test_schedule_keeps_within_the_scratchpad():
     graph = expand(Graph("pieces", (source,), (loop,)))
     assert peak(schedule(graph, ECP5, 1 << 20), config)[0] > 4096
     assert peak(schedule(graph, config, 1 << 20), config)[0] <= 4096
+
+
+def product(m, n, k, y_pitch):
+    """Return a graph of one product with operands in the scratchpad."""
+    sizes = {"a": (m, k), "b": (n, k)}
+    operands = {
+        name: Buffer(name, Level.SCRATCHPAD, "int8", rows, columns, 65)
+        for name, (rows, columns) in sizes.items()
+    }
+    scales = {
+        name: Buffer(f"{name}.scales", Level.SCRATCHPAD, "scale", 1, rows, rows)
+        for name, (rows, _) in sizes.items()
+    }
+    y = Buffer("y", Level.SCRATCHPAD, "int16", m, n, y_pitch)
+    a, b = ((part(operands[name]), part(scales[name])) for name in "ab")
+    node = matmul(a, b, part(y), 9, "product", part(y))
+    return Graph("product", (*operands.values(), *scales.values(), y), (node,))
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "k", "y_pitch", "flow", "swapped"),
+    [
+        (32, 64, 64, 65, Flow.DENSE_OUTPUT_STATIONARY, False),
+        (33, 64, 64, 64, Flow.DENSE_WEIGHT_STATIONARY, False),
+        (64, 33, 64, 65, Flow.DENSE_WEIGHT_STATIONARY, True),
+        (64, 33, 64, 64, Flow.DENSE_OUTPUT_STATIONARY, False),
+        (64, 64, 33, 65, Flow.DENSE_OUTPUT_STATIONARY, False),
+    ],
+)
+def test_ragged_sizes_stream(m, n, k, y_pitch, flow, swapped):
+    """Rows and columns of an output stationary tile are what the array has; K is any number."""
+    graph = product(m, n, k, y_pitch)
+    chosen = choose_flows(graph, ECP5).operations()[0]
+    assert Flow(chosen.attributes.get("flow", 0)) is flow
+    assert chosen.attributes.get("y_transposed", 0) == swapped
+    names = {role: item.buffer for role, item in chosen.reads.items()}
+    assert names["a"] == ("b" if swapped else "a")
+    assert names["row_scale"] == f"{names['a']}.scales"
+    assert names["residual"] == "y"
+
+
+def test_no_more_rows_stream_than_there_are_sums_for():
+    graph = product(ECP5.array.partial_rows + 1, 64, 64, 64)
+    assert choose_flows(graph, ECP5) == graph
+    without = override(ECP5, {"array.partial_rows": 0})
+    graph = product(33, 64, 64, 64)
+    assert choose_flows(graph, without) == graph

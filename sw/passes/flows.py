@@ -1,0 +1,96 @@
+"""Choose a dense dataflow for each product: tiles that fit its sizes best.
+
+An output stationary tile covers rows and columns of the array, a weight stationary one K and
+columns while any number of rows stream past. So tokens that are no multiple of the array's rows
+stream, if need be as A of a product with swapped operands, which costs nothing. A pass over a graph
+without parallel nodes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ...hw.config import AcceleratorConfig
+from ...hw.isa import Flow, Opcode
+from ..gemm.cost import START, array_cycles
+from ..gir import Buffer, Graph, Operation
+from ..gir_product import is_packed, product_of
+from ..sparsity.dataflow import Dataflow
+
+SWAPPED = {
+    "a": "b",
+    "b": "a",
+    "row_scale": "column_scale",
+    "column_scale": "row_scale",
+    "residual": "residual",
+}
+"""Which operand takes whose place in a product with swapped operands."""
+
+CHOSEN = ("flow", "y_transposed", "a_transposed", "b_transposed")
+"""Attributes of a product that has been decided on."""
+
+NO_STEPS = np.zeros(0, dtype=np.int64)
+
+
+def choose_flows(graph: Graph, config: AcceleratorConfig) -> Graph:
+    """Return `graph` with the dense products in the flow that takes fewest cycles.
+
+    Parameters
+    ----------
+    graph : Graph
+        Without parallel nodes. Products with a flow or an orientation of their own stay as they
+        are.
+    config : AcceleratorConfig
+    """
+    if not config.array.partial_rows:
+        return graph
+    buffers = graph.by_name()
+    body = tuple(_chosen(operation, buffers, config) for operation in graph.operations())
+    return replace(graph, body=body)
+
+
+def _chosen(
+    operation: Operation, buffers: Mapping[str, Buffer], config: AcceleratorConfig
+) -> Operation:
+    if operation.opcode != Opcode.MATMUL or any(map(operation.attributes.get, CHOSEN)):
+        return operation
+    if any(is_packed(operation.reads[role], buffers) for role in ("a", "b")):
+        return operation
+    product = product_of(operation, buffers)
+    m, n, k = product.m, product.n, product.k
+    flow = Dataflow.DENSE_WEIGHT
+    straight, swapped = _cycles(flow, m, n, k, config), _cycles(flow, n, m, k, config)
+    swap = swapped < straight and _is_written_by_column(operation, buffers, config)
+    work = swapped if swap else straight
+    if work >= _cycles(Dataflow.DENSE_OUTPUT, m, n, k, config):
+        return operation
+    reads = operation.reads
+    if swap:
+        reads = {SWAPPED[role]: item for role, item in reads.items()}
+    fields = {"flow": Flow.DENSE_WEIGHT_STATIONARY.value, "y_transposed": int(swap)}
+    return replace(
+        operation,
+        reads=reads,
+        attributes={**operation.attributes, **fields},
+        work=work - START,
+    )
+
+
+def _is_written_by_column(
+    operation: Operation, buffers: Mapping[str, Buffer], config: AcceleratorConfig
+) -> bool:
+    """Return whether the pitch of Y, and of what is added to it, allows a transposed result."""
+    items = (operation.writes["y"], operation.reads.get("residual"))
+    pitches = (buffers[item.buffer].pitch for item in items if item is not None)
+    return all(pitch % config.lanes == 1 for pitch in pitches)
+
+
+def _cycles(flow: Dataflow, m: int, n: int, k: int, config: AcceleratorConfig) -> int:
+    """Return the cycles of a product; endless ones if more rows stream than there are sums for."""
+    if flow is Dataflow.DENSE_WEIGHT and m > config.array.partial_rows:
+        return sys.maxsize
+    return array_cycles(flow, m, n, k, config, NO_STEPS, 0)
