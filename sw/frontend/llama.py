@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FrontendError
+from .bert import model_folder
 from .checkpoint import read_json, read_tensors
 
 Matrix = NDArray[np.floating]
@@ -202,9 +203,9 @@ def is_llama(folder: Path | str) -> bool:
     Raises
     ------
     FrontendError
-        If the file is missing or no JSON object.
+        If there is no such folder, or the file is missing or no JSON object.
     """
-    return read_json(Path(folder) / "config.json").get("model_type") == MODEL_TYPE
+    return read_json(model_folder(folder) / "config.json").get("model_type") == MODEL_TYPE
 
 
 def read_config(path: Path, values: dict[str, Any]) -> LlamaConfig:

@@ -197,7 +197,7 @@ def test_simulate(model, tmp_path, capsys):
         (["--layers", "2"], ["--layers must be from 0 to 1, not 2"]),
         (["--layers", "most"], ["--layers must be numbers such as 0, 0,2 or 0-5, not 'most'"]),
         (["--layers", "1-0"], ["--layers must name at least one layer, not '1-0'"]),
-        (["--set", "scratchpad.bytes=4096"], ["scratchpad", "4096"]),
+        (["--set", "scratchpad.bytes=4096", "--text", "dog " * 60], ["scratchpad", "4096"]),
     ],
 )
 def test_wrong_run_is_refused(options, texts, command, refused):

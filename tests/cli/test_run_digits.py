@@ -37,7 +37,10 @@ def test_golden_run(command, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--images", "361"], "--images must be from 1 to 360, not 361"),
-        (["--text", "five"], "--workload digits takes no PROGRAM, --text, --model or --weights"),
+        (
+            ["--text", "five"],
+            "--workload digits takes no PROGRAM, --text, --model, --weights or --keep",
+        ),
         (["--preset", "tiny"], "bytes of scratchpad; the limit is 16384"),
     ],
 )
