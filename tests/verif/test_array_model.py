@@ -41,9 +41,9 @@ def dense_operand(instruction, name, scratchpad):
 
 
 def result(instruction, scratchpad, name="y"):
-    """Return Y or the residual [m, n]."""
+    """Return Y or the residual, which is stored as Y is, [m, n]."""
     shape = (instruction["m"], instruction["n"])
-    transposed = name == "y" and instruction["y_transposed"]
+    transposed = instruction["y_transposed"]
     place = (instruction[f"{name}_address"], instruction[f"{name}_pitch"])
     values = Matrix(*(shape[::-1] if transposed else shape), "int16", *place).read(scratchpad)
     return values.T if transposed else values

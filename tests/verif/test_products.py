@@ -35,7 +35,7 @@ def drawn(name: str, flow: Flow, seed: int) -> list[Product]:
 @pytest.mark.parametrize("name", ["tiny", "ecp5", "base"])
 def test_shapes_and_options(name: str) -> None:
     products = [
-        product for flow in Flow for seed in range(2) for product in drawn(name, flow, seed)
+        product for flow in Flow for seed in range(4) for product in drawn(name, flow, seed)
     ]
     for side in "mnk":
         lengths = {getattr(product, side) for product in products}

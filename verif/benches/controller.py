@@ -190,7 +190,7 @@ async def refuses_what_is_no_instruction(dut):
     """Illegal opcodes, semaphores that do not exist and a missing END."""
     bench = await Bench.create(dut, "illegal")
     count = bench.config.controller.semaphores
-    cases = [[word(LOAD), word(opcode), END] for opcode in (0, 0x02, 0xFF, 0x33)]
+    cases = [[word(LOAD), word(opcode), END] for opcode in (0, 0x02, 0xFF, 0x34)]
     cases += [[word(LOAD), word(SOFTMAX)], [word(MATMUL)]]
     if count < 32:
         cases += [[word(LOAD, wait=1 << count), END], [word(LOAD), word(MATMUL, signal=3 << 30)]]
