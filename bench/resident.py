@@ -29,6 +29,9 @@ FRACTION = -6
 RESULT_SHARE = 4
 """The result of a part may take the scratchpad divided by this."""
 
+PART_SHARE = 3
+"""So may a part itself."""
+
 OTHER_SHARE = 2
 """So may what is loaded of the operand that is not cut in parts."""
 
@@ -75,8 +78,17 @@ class Resident:
         for other in self._parts(self._other, limit):
             results = self.config.scratchpad_words // RESULT_SHARE
             shorts = WORD_BYTES // 2
-            limit = self._limit(self._cut, results * shorts // (other.rows + 4 * shorts))
+            rows = results * shorts // (other.rows + 4 * shorts)
+            rows = min(rows, self.config.scratchpad_words // (PART_SHARE * self._row_words(pitch)))
+            limit = self._limit(self._cut, rows)
             yield from self._groups(other, self._parts(self._cut, limit))
+
+    def _row_words(self, pitch: int) -> int:
+        """Return about how many words a row of the operand that is cut takes."""
+        if self._compressed is None:
+            return pitch
+        rows = len(self.gemm.operand(self._cut))
+        return -(-self._compressed.words(0, rows) // rows)
 
     def _limit(self, role: Role, rows: int) -> int:
         """Return the rows of a part: whole tiles, at most `rows` and what the flow takes."""
