@@ -258,20 +258,43 @@ def _shape(config: BertConfig, sequence_length: int | Sequence[int], masked: boo
 def _check(config: BertConfig, layers: Sequence[int], dump_after: str | None) -> None:
     if dump_after is not None and dump_after not in PASSES:
         raise CompileError(f"dump_after must be one of {', '.join(PASSES)}, not {dump_after!r}")
+    sizes = {
+        "attention: channels of a head": config.head_width,
+        "feed-forward: intermediate_size": config.intermediate,
+    }
+    check_layers(layers, config.layers, sizes)
+    check_hidden("layer norm", config.hidden)
+
+
+def check_layers(layers: Sequence[int], available: int, sizes: Mapping[str, int]) -> None:
+    """Check that `layers` are some of those `available`, and that `sizes`, by name, are words.
+
+    Raises
+    ------
+    CompileError
+        If not.
+    """
     if not layers:
         raise CompileError("layers must name at least 1 layer, not 0")
-    for index in layers:
-        if not 0 <= index < config.layers:
-            raise CompileError(f"layers must be from 0 to {config.layers - 1}, not {index}")
+    for number in layers:
+        if not 0 <= number < available:
+            raise CompileError(f"layers must be from 0 to {available - 1}, not {number}")
     if len(set(layers)) < len(layers):
         raise CompileError(f"layers must be different, not {list(layers)}")
-    for operator, figure in (
-        ("attention: channels of a head", config.head_width),
-        ("feed-forward: intermediate_size", config.intermediate),
-    ):
+    for operator, figure in sizes.items():
         if figure % WORD_ELEMENTS:
             raise CompileError(f"{operator} must be a multiple of {WORD_ELEMENTS}, not {figure}")
-    if config.hidden > MAXIMUM_HIDDEN:
+
+
+def check_hidden(operator: str, hidden: int) -> None:
+    """Check that the norm `operator` takes `hidden` channels.
+
+    Raises
+    ------
+    CompileError
+        If not.
+    """
+    if hidden > MAXIMUM_HIDDEN:
         raise CompileError(
-            f"layer norm: hidden_size must be at most {MAXIMUM_HIDDEN}, not {config.hidden}"
+            f"{operator}: hidden_size must be at most {MAXIMUM_HIDDEN}, not {hidden}"
         )

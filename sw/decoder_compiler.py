@@ -9,7 +9,7 @@ from typing import Any
 
 from ..hw.config import AcceleratorConfig
 from ..hw.isa import Opcode
-from .compiler import MAXIMUM_HIDDEN, PASSES, WORD_ELEMENTS
+from .compiler import PASSES, WORD_ELEMENTS, check_hidden, check_layers
 from .cost import cycles
 from .decoder_cache import cache_tensors
 from .decoder_quantise import (
@@ -189,24 +189,13 @@ def check_model(config: LlamaConfig, layers: Sequence[int]) -> None:
     CompileError
         If a layer is not there, or a size is not supported.
     """
-    if not layers:
-        raise CompileError("layers must name at least 1 layer, not 0")
-    for number in layers:
-        if not 0 <= number < config.layers:
-            raise CompileError(f"layers must be from 0 to {config.layers - 1}, not {number}")
-    if len(set(layers)) < len(layers):
-        raise CompileError(f"layers must be different, not {list(layers)}")
-    for operator, figure in (
-        ("residual stream: hidden_size", config.hidden),
-        ("attention: channels of a head", config.head_width),
-        ("feed-forward: intermediate_size", config.intermediate),
-    ):
-        if figure % WORD_ELEMENTS:
-            raise CompileError(f"{operator} must be a multiple of {WORD_ELEMENTS}, not {figure}")
-    if config.hidden > MAXIMUM_HIDDEN:
-        raise CompileError(
-            f"norm: hidden_size must be at most {MAXIMUM_HIDDEN}, not {config.hidden}"
-        )
+    sizes = {
+        "residual stream: hidden_size": config.hidden,
+        "attention: channels of a head": config.head_width,
+        "feed-forward: intermediate_size": config.intermediate,
+    }
+    check_layers(layers, config.layers, sizes)
+    check_hidden("norm", config.hidden)
 
 
 def _check_tokens(config: LlamaConfig, tokens: int, past: int, capacity: int | None) -> int:

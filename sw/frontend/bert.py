@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FrontendError
-from .checkpoint import minilm_folder, read_json, read_metadata, read_tensors
+from .checkpoint import minilm_folder, read_json, read_metadata, read_tensors, size_field
 
 Matrix = NDArray[np.floating]
 
@@ -231,7 +231,7 @@ def read_config(folder: Path) -> BertConfig:
     """
     path = folder / "config.json"
     values = read_json(path)
-    sizes = {name: _size(values, name, limit, path) for name, limit in SIZE_LIMITS.items()}
+    sizes = {name: size_field(values, name, limit, path) for name, limit in SIZE_LIMITS.items()}
     _require(values, "model_type", ("bert",), path)
     _require(values, "position_embedding_type", ("absolute",), path)
     _require(values, "hidden_act", ACTIVATIONS, path)
@@ -261,14 +261,7 @@ def _maximum_tokens(folder: Path, positions: int) -> int:
     path = folder / "sentence_bert_config.json"
     if not path.exists():
         return positions
-    return min(positions, _size(read_json(path), "max_seq_length", positions, path))
-
-
-def _size(values: dict[str, Any], name: str, limit: int, path: Path) -> int:
-    value = values.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= limit:
-        raise FrontendError(f"{path}: {name} must be an integer from 1 to {limit}, not {value!r}")
-    return value
+    return min(positions, size_field(read_json(path), "max_seq_length", positions, path))
 
 
 def _require(values: dict[str, Any], name: str, allowed: tuple[str, ...], path: Path) -> None:

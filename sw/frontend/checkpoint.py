@@ -58,6 +58,20 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
+def size_field(values: Mapping[str, Any], name: str, limit: int, path: Path) -> int:
+    """Return the size `name` among `values` of the configuration at `path`.
+
+    Raises
+    ------
+    FrontendError
+        If it is no integer from 1 to `limit`.
+    """
+    value = values.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= limit:
+        raise FrontendError(f"{path}: {name} must be an integer from 1 to {limit}, not {value!r}")
+    return value
+
+
 def read_tensors(
     path: Path, shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, NDArray[np.float32]]:

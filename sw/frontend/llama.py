@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import FrontendError
 from .bert import model_folder
-from .checkpoint import read_json, read_tensors
+from .checkpoint import read_json, read_tensors, size_field
 
 Matrix = NDArray[np.floating]
 
@@ -223,7 +223,7 @@ def read_config(path: Path, values: dict[str, Any]) -> LlamaConfig:
     if values.get("rope_scaling") is not None:
         raise FrontendError(f"{path}: rope_scaling must be null, not {values['rope_scaling']!r}")
     values = _defaults(values)
-    sizes = {name: _size(values, name, limit, path) for name, limit in SIZE_LIMITS.items()}
+    sizes = {name: size_field(values, name, limit, path) for name, limit in SIZE_LIMITS.items()}
     heads, key_heads = sizes["num_attention_heads"], sizes["num_key_value_heads"]
     if heads % key_heads:
         raise FrontendError(
@@ -258,13 +258,6 @@ def _require(values: dict[str, Any], name: str, wanted: str | bool, path: Path) 
     value = values.get(name, wanted)
     if value != wanted:
         raise FrontendError(f"{path}: {name} must be {wanted}, not {value!r}")
-
-
-def _size(values: dict[str, Any], name: str, limit: int, path: Path) -> int:
-    value = values.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= limit:
-        raise FrontendError(f"{path}: {name} must be an integer from 1 to {limit}, not {value!r}")
-    return value
 
 
 def _number(
