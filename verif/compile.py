@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .cache import cached, digest
-from .verilator import VerilatorError, run_verilator, verilator_root
+from .verilator import VerilatorError, run_verilator, verilator_key, verilator_root
 
 COLD_PIECE_BYTES = 600_000
 """Size of generated source from which cold code is split for parallel compilation."""
@@ -74,7 +74,7 @@ class Model:
     @property
     def key(self) -> str:
         """Digest of everything the result depends on."""
-        return digest(self, compiler_version(), verilator_root().name)
+        return digest(self, compiler_version(), verilator_key())
 
 
 def compiler_version() -> str:
@@ -158,7 +158,7 @@ def _runtime(model: Model, names: Sequence[str]) -> list[Path]:
         ]
         compile_all(jobs, folder)
 
-    key = digest(options, sorted(names), compiler_version())
+    key = digest(model.defines, sorted(names), compiler_version(), verilator_key())
     folder = cached("runtime", key, build)
     return [folder / f"{name}.o" for name in names]
 

