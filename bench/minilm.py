@@ -78,6 +78,8 @@ class MiniLm:
         A checkpoint to take the place of the model's, such as a sparse one.
     keep : sequence of str
         Activations to be kept, as `sw.frontend.bert.keep_activations` takes them.
+    model : BertModel, optional
+        The model itself, where it has been read from `source` already.
 
     Raises
     ------
@@ -92,12 +94,14 @@ class MiniLm:
         layers: Sequence[int] = (0,),
         weights: Path | None = None,
         keep: Sequence[str] = (),
+        model: BertModel | None = None,
     ) -> None:
         self.config = config
         self.layers = tuple(layers)
         self.name = NAME if source is None else source.resolve().name
-        self.model: BertModel = keep_activations(load(source, weights), keep)
-        self.tokenizer = Tokenizer(source)
+        found: BertModel = load(source, weights) if model is None else model
+        self.model = keep_activations(found, keep)
+        self.tokenizer = Tokenizer(self.model.folder, self.model.config)
         self._programs: dict[tuple[int, ...], Program] = {}
 
     @property

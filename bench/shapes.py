@@ -2,15 +2,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..hw.config import AcceleratorConfig
-from ..sw.compiler import compile_encoder
 from ..sw.frontend.synthetic import synthetic_bert
-from ..sw.reference import embed, encoder
 from .minilm import Job
+from .sample import SEED, sample_job
 
-SEED = 1
 VOCABULARY = 256
 POSITIONS = 512
 
@@ -62,14 +58,4 @@ def shape_job(workload: str, length: int, config: AcceleratorConfig) -> Job:
         seed=SEED,
         norm_first=shape.norm_first,
     )
-    program = compile_encoder(model, config, length)
-    x = embed(model, np.random.default_rng(SEED).integers(0, VOCABULARY, length))
-    return Job(
-        name=workload,
-        texts=(),
-        tokens=(tuple(f"token {number}" for number in range(length)),),
-        program=program,
-        inputs={"input": program.inputs[0].from_float(x)},
-        reference=encoder(model, x),
-        is_whole=False,
-    )
+    return sample_job(model, workload, config, (0,), length)

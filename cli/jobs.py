@@ -39,9 +39,9 @@ Device = Annotated[
 ModelFolder = Annotated[
     Path | None,
     typer.Option(
-        help="Another model of the family: a folder with config.json, model.safetensors and "
-        "tokenizer.json.",
-        metavar="FOLDER",
+        help="Another encoder: a folder with config.json, model.safetensors and, for sentences, "
+        "tokenizer.json; or an .onnx file.",
+        metavar="PATH",
     ),
 ]
 

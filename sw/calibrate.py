@@ -1,4 +1,4 @@
-"""Ranges of a float model's intermediate results, from sentences that it runs on."""
+"""Ranges of a float model's intermediate results, from inputs that it runs on."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .frontend.bert import BertModel
-from .frontend.tokenizer import Tokenizer
-from .reference import embed, encoder_layer
+from .frontend.bert import BertModel, EncoderModel
+from .frontend.tokenizer import TOKENIZER, Tokenizer
+from .frontend.vit import VitModel
+from .reference import embed, embed_image, encoder_layer
+
+Inputs = NDArray[np.float64]
 
 SENTENCES = (
     "The train to the coast leaves at a quarter past seven.",
@@ -70,10 +73,10 @@ CHANNEL_RESULTS = (
 
 def calibration_tokens(model: BertModel) -> list[NDArray[np.int64]]:
     """Return token ids to calibrate with: `SENTENCES`, or random ones without a tokenizer."""
-    if model.folder is None or not (model.folder / "tokenizer.json").is_file():
+    if model.folder is None or not (model.folder / TOKENIZER).is_file():
         return random_tokens(model)
     limit = model.config.maximum_tokens
-    tokenizer = Tokenizer(model.folder)
+    tokenizer = Tokenizer(model.folder, model.config)
     texts = [tokenizer.encode(text)[:limit] for text in SENTENCES]
     length = min(limit, sum(len(text) for text in texts))
     return [*texts, tokenizer.encode(" ".join(SENTENCES), length)]
@@ -90,10 +93,56 @@ def calibrate(
     model: BertModel, layers: Sequence[int], tokens: Iterable[NDArray[np.integer]]
 ) -> dict[int, LayerRanges]:
     """Return the ranges of `layers` over the sequences `tokens`, by layer."""
+    return calibrate_inputs(model, layers, (embed(model, sequence) for sequence in tokens))
+
+
+def calibration_inputs(model: EncoderModel) -> list[Inputs]:
+    """Return inputs of the first layer to calibrate with, float64 [tokens, hidden].
+
+    Embeddings of `calibration_tokens` where the input is words, of `random_images` where it is an
+    image, and else `random_vectors`.
+    """
+    if isinstance(model, BertModel):
+        return [embed(model, tokens) for tokens in calibration_tokens(model)]
+    if isinstance(model, VitModel):
+        return [embed_image(model, pixels) for pixels in random_images(model)]
+    return random_vectors(model)
+
+
+def random_vectors(
+    model: EncoderModel, count: int = 8, seed: int = 0, length: int = 64
+) -> list[Inputs]:
+    """Return `count` sequences of vectors with normal elements, as a layer norm would give them.
+
+    A sequence has `length` tokens, or the model's limit if that is less.
+    """
+    generator = np.random.default_rng(seed)
+    shape = min(model.config.maximum_tokens, length), model.config.hidden
+    return [generator.normal(size=shape) for _ in range(count)]
+
+
+def random_images(model: VitModel, count: int = 4, seed: int = 0) -> list[Inputs]:
+    """Return `count` images, [channels, rows, columns] from -1 to 1: areas of colours and noise."""
+    generator = np.random.default_rng(seed)
+    patches = model.patches
+    size = patches.image
+    images = []
+    for place in range(count):
+        cells = min(size, 2 << place)
+        coarse = generator.uniform(-1, 1, (patches.channels, cells, cells))
+        places = np.arange(size) * cells // size
+        noise = generator.uniform(-1, 1, (patches.channels, size, size))
+        images.append(0.75 * coarse[:, places][:, :, places] + 0.25 * noise)
+    return images
+
+
+def calibrate_inputs(
+    model: EncoderModel, layers: Sequence[int], inputs: Iterable[Inputs]
+) -> dict[int, LayerRanges]:
+    """Return the ranges of `layers` over `inputs` of the first layer, by layer."""
     maxima: dict[int, dict[str, NDArray[np.float64]]] = {index: {} for index in layers}
     scores = dict.fromkeys(layers, 0.0)
-    for sequence in tokens:
-        x = embed(model, sequence)
+    for x in inputs:
         for index in range(max(layers) + 1):
             values = encoder_layer(model, index, x)
             if index in maxima:

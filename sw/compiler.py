@@ -9,9 +9,9 @@ from types import MappingProxyType
 from numpy.typing import NDArray
 
 from ..hw.config import AcceleratorConfig
-from .calibrate import LayerRanges, calibrate, calibration_tokens
+from .calibrate import LayerRanges, calibrate_inputs, calibration_inputs
 from .errors import CompileError
-from .frontend.bert import BertConfig, BertModel
+from .frontend.bert import BertConfig, EncoderModel
 from .gir import Graph
 from .gir_text import to_text
 from .gir_verify import verify
@@ -45,7 +45,7 @@ MAXIMUM_HIDDEN = 8192
 
 
 def compile_encoder(
-    model: BertModel,
+    model: EncoderModel,
     config: AcceleratorConfig,
     sequence_length: int | Sequence[int],
     layers: Sequence[int] = (0,),
@@ -60,7 +60,7 @@ def compile_encoder(
 
     Parameters
     ----------
-    model : BertModel
+    model : EncoderModel
         Of the layers in its `activations` the vector unit keeps some inputs only.
     config : AcceleratorConfig
     sequence_length : int or sequence of int
@@ -71,8 +71,8 @@ def compile_encoder(
     masked : bool
         Whether the program takes a mask, so that it can run shorter sentences as well.
     ranges : mapping of int to LayerRanges, optional
-        What calibration saw in each of `layers`; the model's calibration sentences are run if left
-        out.
+        What calibration saw in each of `layers`; the model's `calibration_inputs` are run if
+        left out.
     tiling : Tiling, optional
         How to cut the layers; searched for if left out.
     dump_after : str, optional
@@ -97,7 +97,7 @@ def compile_encoder(
     shape = _shape(model.config, sequence_length, masked)
     _check(model.config, layers, dump_after)
     if ranges is None:
-        ranges = calibrate(model, layers, calibration_tokens(model))
+        ranges = calibrate_inputs(model, layers, calibration_inputs(model))
     quantised = quantise_layers(model, layers, ranges, masked=masked)
     kept = parse_kept(kept_inputs(model, layers), config)
     texts: dict[str, str] = {}
@@ -143,7 +143,7 @@ def compile_encoder(
     return package(graph, constants, fractions, metadata, config)
 
 
-def kept_inputs(model: BertModel, layers: Sequence[int] | None = None) -> dict[int, str]:
+def kept_inputs(model: EncoderModel, layers: Sequence[int] | None = None) -> dict[int, str]:
     """Return the series of the activations that are kept of each of `layers` that keeps some.
 
     All layers count if `layers` is left out.
@@ -163,7 +163,7 @@ def constants_of(layers: Sequence[tuple[int, QuantisedLayer]]) -> dict[str, NDAr
 
 
 def quantise_layers(
-    model: BertModel,
+    model: EncoderModel,
     layers: Sequence[int],
     ranges: Mapping[int, LayerRanges],
     *,

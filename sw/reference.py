@@ -1,4 +1,4 @@
-"""The float reference: embeddings and encoder layers of a BERT model, in NumPy."""
+"""The float reference: embeddings and layers of encoders, in NumPy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import CompileError
-from .frontend.bert import BertModel, EncoderLayer, LayerNorm, Linear
+from .frontend.bert import BertModel, EncoderLayer, EncoderModel, LayerNorm, Linear
+from .frontend.vit import VitModel
 
 Values = dict[str, NDArray[np.float64]]
 
@@ -73,7 +74,34 @@ def embed(model: BertModel, tokens: NDArray[np.integer]) -> NDArray[np.float64]:
     return layer_norm(summed.astype(np.float64), table.norm, model.config.epsilon)
 
 
-def encoder_layer(model: BertModel, index: int, x: NDArray[np.floating]) -> Values:
+def embed_image(model: VitModel, pixels: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the input of the first layer.
+
+    Parameters
+    ----------
+    model : VitModel
+    pixels : float [channels, rows, columns]
+
+    Returns
+    -------
+    float64 [tokens, hidden]
+
+    Raises
+    ------
+    CompileError
+        If the image has another shape than the model takes.
+    """
+    patches = model.patches
+    shape = (patches.channels, patches.image, patches.image)
+    if pixels.shape != shape:
+        raise CompileError(f"embeddings: an image must be {list(shape)}, not {list(pixels.shape)}")
+    count, size = patches.image // patches.size, patches.size
+    cut = pixels.reshape(patches.channels, count, size, count, size)
+    rows = linear(cut.transpose(1, 3, 0, 2, 4).reshape(count * count, -1), patches.projection)
+    return np.concatenate([patches.prefix, rows]) + patches.positions
+
+
+def encoder_layer(model: EncoderModel, index: int, x: NDArray[np.floating]) -> Values:
     """Run layer `index` on `x`, float [sequence, hidden].
 
     Returns
@@ -120,7 +148,7 @@ def _attention(layer: EncoderLayer, heads: int, x: NDArray[np.float64]) -> Value
 
 
 def encoder(
-    model: BertModel, x: NDArray[np.floating], layers: list[int] | None = None
+    model: EncoderModel, x: NDArray[np.floating], layers: list[int] | None = None
 ) -> NDArray[np.float64]:
     """Run several `layers` (all if left out) on `x`; returns float64 [sequence, hidden]."""
     for index in range(model.config.layers) if layers is None else layers:

@@ -13,9 +13,12 @@ from ...hw.config import AcceleratorConfig
 from ...sw.compiler import compile_encoder
 from ...sw.decoder_compiler import compile_decoder
 from ...sw.errors import CompileError, FrontendError
-from ...sw.frontend.bert import keep_activations, load
+from ...sw.frontend.bert import EncoderModel, keep_activations
 from ...sw.frontend.llama import is_llama
 from ...sw.frontend.llama import load as load_llama
+from ...sw.frontend.load import load_encoder
+from ...sw.frontend.onnx.load import is_onnx
+from ...sw.frontend.vit import VitModel
 from ...sw.program import Program
 from ..console import output, step
 from ..errors import InputError, input_errors
@@ -58,7 +61,7 @@ def compile_model(
             return compile_digits(config, dump_after)
     folder = None if source == MINILM else Path(source)
     with input_errors(FrontendError):
-        if folder is not None and is_llama(folder):
+        if folder is not None and not is_onnx(folder) and is_llama(folder):
             if len(sequence) > 1 or masked or weights or keep:
                 raise InputError(
                     "a decoder takes one --sequence, and neither --masked, --weights nor --keep"
@@ -69,17 +72,23 @@ def compile_model(
         raise InputError("--past goes with a decoder only")
     with input_errors(FrontendError, CompileError):
         with step("Reading the model"):
-            model = keep_activations(load(folder, weights), keep)
+            model = keep_activations(load_encoder(folder, weights), keep)
         chosen = parse_layers(layers, model.config.layers)
         with step("Compiling"):
             return compile_encoder(
                 model,
                 config,
-                sequence or [DEFAULT_TOKENS],
+                sequence or [default_tokens(model)],
                 chosen,
                 masked=masked,
                 dump_after=dump_after,
             )
+
+
+def default_tokens(model: EncoderModel) -> int:
+    """Return how many tokens `model` is compiled for unless the user says: those of an image."""
+    limit = model.config.maximum_tokens
+    return limit if isinstance(model, VitModel) else min(limit, DEFAULT_TOKENS)
 
 
 def _compile_decoder(
@@ -103,8 +112,8 @@ def compile_command(
     model: Annotated[
         str,
         typer.Argument(
-            help=f"`{MINILM}`, `{DIGITS}` (a butterfly network), or a folder with config.json and "
-            "model.safetensors.",
+            help=f"`{MINILM}`, `{DIGITS}` (a butterfly network), a folder with config.json and "
+            "model.safetensors (BERT, ViT or LLaMA), or an encoder as .onnx file.",
             metavar="MODEL",
         ),
     ],
@@ -113,7 +122,10 @@ def compile_command(
     ],
     sequence: Annotated[
         list[int] | None,
-        typer.Option(help="Tokens of a sentence; repeated: a batch. 32 by default.", metavar="N"),
+        typer.Option(
+            help="Tokens of a sentence; repeated: a batch. 32 by default, or those of an image.",
+            metavar="N",
+        ),
     ] = None,
     layers: Annotated[
         str, typer.Option(help="Layers: 0, 0,2, 0-5 or all.", metavar="LAYERS")
@@ -159,21 +171,26 @@ def compile_command(
         past,
         keep or (),
     )
-    name = model if model in (MINILM, DIGITS) else Path(model).resolve().name
+    name = model if model in (MINILM, DIGITS) else _name(Path(model).resolve())
     with staged_folder("--output", target) as folder:
         write_program(folder, name, program)
     output.print(_table(program, program_paths(target, name)))
     metadata = program.metadata
+    lengths = metadata.get("lengths", sequence or [DEFAULT_TOKENS])
     record = {
         "bench": "compile",
         "preset": parameters.name,
-        "case": name if name == DIGITS else _case(name, layers, sequence or [DEFAULT_TOKENS], past),
+        "case": name if name == DIGITS else _case(name, layers, lengths, past),
         "seconds": metadata["seconds"],
         "instructions": program.instructions,
         "candidates": metadata["candidates"],
         "predicted_cycles": metadata["predicted_cycles"],
     }
     write_json("--json", json_file, [record])
+
+
+def _name(path: Path) -> str:
+    return path.stem if is_onnx(path) else path.name
 
 
 def _case(name: str, layers: str, lengths: list[int], past: int) -> str:

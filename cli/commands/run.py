@@ -12,10 +12,14 @@ from ...bench.chrome_trace import chrome_trace
 from ...bench.decode import LENGTHS as DECODE_LENGTHS
 from ...bench.minilm import SENTENCES, Job, MiniLm
 from ...bench.record import Case, RunRecord
+from ...bench.sample import sample_job
 from ...hw.config import AcceleratorConfig
 from ...sw.errors import CompileError, FrontendError
-from ...sw.frontend.bert import model_folder, read_config
+from ...sw.frontend.bert import BertModel, EncoderModel, keep_activations
 from ...sw.frontend.digits import TEST_IMAGES
+from ...sw.frontend.load import load_encoder
+from ...sw.frontend.onnx.load import is_onnx
+from ...sw.frontend.tokenizer import TOKENIZER
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors
 from ..jobs import Device, DeviceChoice, Devices, Keep, ModelFolder, Weights
@@ -41,6 +45,7 @@ from ..output import (
 )
 from ..page.page import render_page
 from ..tables import case_table, embedding_table
+from .compile import default_tokens
 from .run_decode import run_decode_workload
 from .run_digits import run_digits
 from .run_program import run_program_file
@@ -143,12 +148,19 @@ def run(
         run_program_file(program, used, memory_settings, target, json_file)
         return
     with step("Reading the model"):
-        mini = read_minilm(parameters, model, layers, weights, keep or ())
-    jobs = compile_jobs(mini, text or SENTENCES, batch)
+        encoder = read_encoder(model, weights, keep or ())
+    mini = sentence_model(parameters, model, encoder, layers)
+    if mini is not None:
+        jobs, title = compile_jobs(mini, text or SENTENCES, batch), mini.title
+    elif text or batch:
+        raise InputError(f"{model}: takes no sentences, so that --text and --batch have no meaning")
+    else:
+        jobs = [sample(parameters, model, encoder, layers)]
+        title = jobs[0].name
     devices = Devices.prepare(device, parameters, memory_settings)
     cases = [devices.run(job)[1] for job in jobs]
     record = RunRecord(
-        title=mini.title,
+        title=title,
         device=device.value,
         preset=parameters.name,
         parameters=parameters.to_dict(),
@@ -159,7 +171,7 @@ def run(
         (folder / "run.json").write_text(record.to_json(), encoding="utf-8")
         (folder / "report.html").write_text(render_page(record), encoding="utf-8")
     output.print(case_table(cases))
-    if mini.is_whole:
+    if mini is not None and mini.is_whole:
         output.print(embedding_table(cases))
     output.print(f"report: {target / 'report.html'}", markup=False)
     write_json("--json", json_file, [summary(record, case) for case in cases])
@@ -169,25 +181,74 @@ def run(
         raise ResultError("the Verilog differs from the golden model")
 
 
-def read_minilm(
-    config: AcceleratorConfig,
-    folder: Path | None,
-    layers: str,
-    weights: Path | None = None,
-    keep: Sequence[str] = (),
-) -> MiniLm:
-    """Return the model with the `layers` that the user wants, and `weights` of another file.
-
-    `keep` says which activations are kept.
+def read_encoder(
+    source: Path | None, weights: Path | None = None, keep: Sequence[str] = ()
+) -> EncoderModel:
+    """Return the model at `source` with `weights` of another file; `keep` as in `MiniLm`.
 
     Raises
     ------
     InputError
-        If the model cannot be read, or a layer is not there.
+        If the model cannot be read.
     """
     with input_errors(FrontendError):
-        available = read_config(model_folder(folder)).layers
-        return MiniLm(config, folder, parse_layers(layers, available), weights, keep)
+        return keep_activations(load_encoder(source, weights), keep)
+
+
+def sentence_model(
+    config: AcceleratorConfig, source: Path | None, model: EncoderModel, layers: str
+) -> MiniLm | None:
+    """Return `model` with the `layers` that the user wants, if it takes sentences.
+
+    An image has no words, and an exported graph may have no tokenizer beside it.
+
+    Raises
+    ------
+    InputError
+        If the tokenizer cannot be read, or a layer is not there.
+    """
+    if not isinstance(model, BertModel) or model.folder is None:
+        return None
+    if is_onnx(source or "") and not (model.folder / TOKENIZER).is_file():
+        return None
+    with input_errors(FrontendError):
+        return MiniLm(config, source, parse_layers(layers, model.config.layers), model=model)
+
+
+def sample(config: AcceleratorConfig, source: Path | None, model: EncoderModel, layers: str) -> Job:
+    """Return what is to be run of a `model` that takes no sentences.
+
+    Raises
+    ------
+    InputError
+        If a layer is not there, or the machine cannot run it.
+    """
+    chosen = parse_layers(layers, model.config.layers)
+    name = f"{Path(source or '').resolve().stem}, encoder layers {layers}"
+    with input_errors(CompileError), step("Compiling"):
+        return sample_job(model, name, config, chosen, default_tokens(model))
+
+
+def read_minilm(
+    config: AcceleratorConfig,
+    source: Path | None,
+    layers: str,
+    weights: Path | None = None,
+    keep: Sequence[str] = (),
+) -> MiniLm:
+    """Return a model that takes sentences, with the `layers` that the user wants.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be read or takes none, or a layer is not there.
+    """
+    mini = sentence_model(config, source, read_encoder(source, weights, keep), layers)
+    if mini is None:
+        raise InputError(
+            f"{source}: sentences take a model of the BERT family with {TOKENIZER} beside it"
+        )
+    return mini
 
 
 def compile_jobs(mini: MiniLm, texts: list[str] | tuple[str, ...], batch: bool) -> list[Job]:

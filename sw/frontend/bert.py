@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,11 @@ from .checkpoint import minilm_folder, read_json, read_metadata, read_tensors, s
 
 Matrix = NDArray[np.floating]
 
+MODEL_TYPE = "bert"
+
 ACTIVATIONS = ("gelu", "relu")
+
+DEFAULT_EPSILON = 1e-12
 
 ACTIVATIONS_KEY = "ageha.activations"
 """Metadata of a checkpoint: `BertModel.activations` as JSON."""
@@ -112,8 +116,8 @@ class Embeddings:
 
 
 @dataclass(frozen=True)
-class BertModel:
-    """A float model.
+class EncoderModel:
+    """A float model whose input is vectors: encoder layers without embeddings of their own.
 
     `folder` is where it was read from, and where its tokenizer lies; None for one made in memory.
     `activations` says of which linear layers the machine keeps only some inputs: a series such as
@@ -121,10 +125,19 @@ class BertModel:
     """
 
     config: BertConfig
-    embeddings: Embeddings
     layers: tuple[EncoderLayer, ...]
     folder: Path | None = None
     activations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BertModel(EncoderModel):
+    """A float model whose input is words."""
+
+    embeddings: Embeddings = field(kw_only=True)
+
+
+AnyEncoder = TypeVar("AnyEncoder", bound=EncoderModel)
 
 
 def load(source: Path | str | None = None, weights: Path | None = None) -> BertModel:
@@ -149,24 +162,24 @@ def load(source: Path | str | None = None, weights: Path | None = None) -> BertM
     tensors = read_tensors(path, _shapes(config))
     return BertModel(
         config,
-        Embeddings(
+        tuple(_layer(tensors, index) for index in range(config.layers)),
+        folder,
+        read_activations(path, config),
+        embeddings=Embeddings(
             tensors["embeddings.word_embeddings.weight"],
             tensors["embeddings.position_embeddings.weight"],
             tensors["embeddings.token_type_embeddings.weight"],
-            _norm(tensors, "embeddings.LayerNorm"),
+            norm_of(tensors, "embeddings.LayerNorm"),
         ),
-        tuple(_layer(tensors, index) for index in range(config.layers)),
-        folder,
-        _activations(path, config),
     )
 
 
-def keep_activations(model: BertModel, texts: Iterable[str]) -> BertModel:
+def keep_activations(model: AnyEncoder, texts: Iterable[str]) -> AnyEncoder:
     """Return `model` with other `activations` beside what it says itself.
 
     Parameters
     ----------
-    model : BertModel
+    model : EncoderModel
     texts : iterable of str
         A series such as ``8:16`` for the inputs of all feed-forward contractions, or one with
         a layer such as ``3.contract=8:16``; later ones win.
@@ -188,8 +201,14 @@ def keep_activations(model: BertModel, texts: Iterable[str]) -> BertModel:
     return replace(model, activations=activations)
 
 
-def _activations(path: Path, config: BertConfig) -> dict[str, str]:
-    """Return what the checkpoint says of kept activations, checked but for the series."""
+def read_activations(path: Path, config: BertConfig) -> dict[str, str]:
+    """Return what the checkpoint says of kept activations, checked but for the series.
+
+    Raises
+    ------
+    FrontendError
+        If that is no object of texts, or names a layer that is not there.
+    """
     text = read_metadata(path).get(ACTIVATIONS_KEY, "{}")
     try:
         values = json.loads(text)
@@ -232,20 +251,12 @@ def read_config(folder: Path) -> BertConfig:
     path = folder / "config.json"
     values = read_json(path)
     sizes = {name: size_field(values, name, limit, path) for name, limit in SIZE_LIMITS.items()}
-    _require(values, "model_type", ("bert",), path)
-    _require(values, "position_embedding_type", ("absolute",), path)
-    _require(values, "hidden_act", ACTIVATIONS, path)
-    hidden, heads = sizes["hidden_size"], sizes["num_attention_heads"]
-    if hidden % heads:
-        raise FrontendError(
-            f"{path}: hidden_size {hidden} must be a multiple of num_attention_heads {heads}"
-        )
-    epsilon = values.get("layer_norm_eps", 1e-12)
-    if not isinstance(epsilon, float) or not 0 <= epsilon < 1:
-        raise FrontendError(f"{path}: layer_norm_eps must be from 0 to below 1, not {epsilon!r}")
+    require(values, "model_type", (MODEL_TYPE,), path)
+    require(values, "position_embedding_type", ("absolute",), path)
+    check_encoder(values, path)
     return BertConfig(
-        hidden=hidden,
-        heads=heads,
+        hidden=sizes["hidden_size"],
+        heads=sizes["num_attention_heads"],
         intermediate=sizes["intermediate_size"],
         layers=sizes["num_hidden_layers"],
         vocabulary=sizes["vocab_size"],
@@ -253,8 +264,28 @@ def read_config(folder: Path) -> BertConfig:
         types=sizes["type_vocab_size"],
         maximum_tokens=_maximum_tokens(folder, sizes["max_position_embeddings"]),
         activation=values.get("hidden_act", "gelu"),
-        epsilon=epsilon,
+        epsilon=values.get("layer_norm_eps", DEFAULT_EPSILON),
     )
+
+
+def check_encoder(values: Mapping[str, Any], path: Path) -> None:
+    """Check what all encoders have in the configuration at `path`, but for the sizes' ranges.
+
+    Raises
+    ------
+    FrontendError
+        If the heads do not divide the channels, the activation is not supported, or the epsilon is
+        out of range.
+    """
+    require(values, "hidden_act", ACTIVATIONS, path)
+    hidden, heads = values["hidden_size"], values["num_attention_heads"]
+    if hidden % heads:
+        raise FrontendError(
+            f"{path}: hidden_size {hidden} must be a multiple of num_attention_heads {heads}"
+        )
+    epsilon = values.get("layer_norm_eps", DEFAULT_EPSILON)
+    if not isinstance(epsilon, float) or not 0 <= epsilon < 1:
+        raise FrontendError(f"{path}: layer_norm_eps must be from 0 to below 1, not {epsilon!r}")
 
 
 def _maximum_tokens(folder: Path, positions: int) -> int:
@@ -264,13 +295,25 @@ def _maximum_tokens(folder: Path, positions: int) -> int:
     return min(positions, size_field(read_json(path), "max_seq_length", positions, path))
 
 
-def _require(values: dict[str, Any], name: str, allowed: tuple[str, ...], path: Path) -> None:
+def require(
+    values: Mapping[str, Any], name: str, allowed: tuple[str | bool, ...], path: Path
+) -> None:
+    """Check that the field `name` is one of those `allowed`, the first of which is the default.
+
+    Raises
+    ------
+    FrontendError
+        If not.
+    """
     value = values.get(name, allowed[0])
     if value not in allowed:
-        raise FrontendError(f"{path}: {name} must be {' or '.join(allowed)}, not {value!r}")
+        raise FrontendError(
+            f"{path}: {name} must be {' or '.join(map(str, allowed))}, not {value!r}"
+        )
 
 
-def _linear_shapes(name: str, outputs: int, inputs: int) -> dict[str, tuple[int, ...]]:
+def linear_shapes(name: str, outputs: int, inputs: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors of linear layer `name`."""
     return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
 
 
@@ -286,32 +329,34 @@ def _shapes(config: BertConfig) -> dict[str, tuple[int, ...]]:
     for index in range(config.layers):
         layer = f"encoder.layer.{index}"
         for name in ("self.query", "self.key", "self.value", "output.dense"):
-            shapes |= _linear_shapes(f"{layer}.attention.{name}", hidden, hidden)
-        shapes |= _linear_shapes(f"{layer}.intermediate.dense", intermediate, hidden)
-        shapes |= _linear_shapes(f"{layer}.output.dense", hidden, intermediate)
+            shapes |= linear_shapes(f"{layer}.attention.{name}", hidden, hidden)
+        shapes |= linear_shapes(f"{layer}.intermediate.dense", intermediate, hidden)
+        shapes |= linear_shapes(f"{layer}.output.dense", hidden, intermediate)
         for name in ("attention.output.LayerNorm", "output.LayerNorm"):
             shapes[f"{layer}.{name}.weight"] = (hidden,)
             shapes[f"{layer}.{name}.bias"] = (hidden,)
     return shapes
 
 
-def _linear(tensors: dict[str, Matrix], name: str) -> Linear:
+def linear_of(tensors: Mapping[str, Matrix], name: str) -> Linear:
+    """Return linear layer `name`."""
     return Linear(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
 
 
-def _norm(tensors: dict[str, Matrix], name: str) -> LayerNorm:
+def norm_of(tensors: Mapping[str, Matrix], name: str) -> LayerNorm:
+    """Return layer norm `name`."""
     return LayerNorm(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
 
 
 def _layer(tensors: dict[str, Matrix], index: int) -> EncoderLayer:
     layer = f"encoder.layer.{index}"
     return EncoderLayer(
-        query=_linear(tensors, f"{layer}.attention.self.query"),
-        key=_linear(tensors, f"{layer}.attention.self.key"),
-        value=_linear(tensors, f"{layer}.attention.self.value"),
-        projection=_linear(tensors, f"{layer}.attention.output.dense"),
-        attention_norm=_norm(tensors, f"{layer}.attention.output.LayerNorm"),
-        expand=_linear(tensors, f"{layer}.intermediate.dense"),
-        contract=_linear(tensors, f"{layer}.output.dense"),
-        output_norm=_norm(tensors, f"{layer}.output.LayerNorm"),
+        query=linear_of(tensors, f"{layer}.attention.self.query"),
+        key=linear_of(tensors, f"{layer}.attention.self.key"),
+        value=linear_of(tensors, f"{layer}.attention.self.value"),
+        projection=linear_of(tensors, f"{layer}.attention.output.dense"),
+        attention_norm=norm_of(tensors, f"{layer}.attention.output.LayerNorm"),
+        expand=linear_of(tensors, f"{layer}.intermediate.dense"),
+        contract=linear_of(tensors, f"{layer}.output.dense"),
+        output_norm=norm_of(tensors, f"{layer}.output.LayerNorm"),
     )

@@ -72,4 +72,4 @@ def synthetic_bert(
         normal(rows, hidden, deviation=1.0) for rows in (vocabulary, positions, 1)
     )
     embeddings = Embeddings(words, places, types, norm())
-    return BertModel(config, embeddings, tuple(layer() for _ in range(layers)))
+    return BertModel(config, tuple(layer() for _ in range(layers)), embeddings=embeddings)

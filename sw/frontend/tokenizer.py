@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer as FastTokenizer
 
 from ..errors import FrontendError
-from .bert import model_folder, read_config
+from .bert import BertConfig, model_folder, read_config
+
+TOKENIZER = "tokenizer.json"
 
 
 class Tokenizer:
@@ -19,6 +21,8 @@ class Tokenizer:
     ----------
     source : path, optional
         Folder with ``tokenizer.json`` and ``config.json``; all-MiniLM-L6-v2 if left out.
+    config : BertConfig, optional
+        Of the model, in place of what ``config.json`` says.
 
     Raises
     ------
@@ -26,10 +30,10 @@ class Tokenizer:
         If a file is missing or damaged.
     """
 
-    def __init__(self, source: Path | str | None = None) -> None:
+    def __init__(self, source: Path | str | None = None, config: BertConfig | None = None) -> None:
         folder = model_folder(source)
-        path = folder / "tokenizer.json"
-        self.config = read_config(folder)
+        path = folder / TOKENIZER
+        self.config = config or read_config(folder)
         self.maximum_tokens = self.config.maximum_tokens
         if not path.is_file():
             raise FrontendError(f"{path}: no such file")
