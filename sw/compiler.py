@@ -114,7 +114,7 @@ def compile_encoder(
         candidates = 1
         ranking: tuple[Tiling, ...] = () if tiling is None else (tiling,)
         if tiling is None:
-            choice = choose_tiling(shape, quantised, config, sparse)
+            choice = choose_tiling(shape, quantised, config, sparse, kept)
             candidates, ranking = choice.candidates, choice.ranking
 
         def run(item: Tiling) -> Graph:

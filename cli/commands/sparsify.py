@@ -13,25 +13,26 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from ...bench.embedding import golden_embeddings, grouping_of
-from ...hw.config import ArrayConfig
-from ...sw.compiler import kept_inputs
+from ...hw.config import AcceleratorConfig, ArrayConfig
 from ...sw.errors import CompileError, FrontendError
 from ...sw.frontend.bert import BertModel, keep_activations, load
 from ...sw.frontend.tokenizer import Tokenizer
-from ...sw.passes.keep import parse_kept
 from ...sw.sparsity.errors import SparsityError
-from ...sw.sparsity.tasd import Series, Term, parse_series
+from ...sw.sparsity.kept import single_term
+from ...sw.sparsity.tasd import Term, parse_series
 from ...sw.tasder import plan
+from ...sw.tasder.choice import Choice, KeptInputs, kept_inputs_of
 from ...sw.tasder.distil import Distillation, distil
 from ...sw.tasder.forward import Batch, run_layers, sentence_embeddings
 from ...sw.tasder.quality import compare as compare_quality
 from ...sw.tasder.search import Front
-from ...sw.tasder.sensitivity import measure
+from ...sw.tasder.sensitivity import Candidates, Losses, measure
 from ...sw.tasder.sentences import evaluation_sentences, tokenise
-from ...sw.tasder.sparsify import GREEDY, Choice, Method, linear_names, sparsify
+from ...sw.tasder.sparsify import GREEDY, Method, linear_names, sparsify
 from ..console import output, step
 from ..errors import InputError, input_errors
 from ..jobs import Keep
+from ..layers import ALL
 from ..options import ConfigFile, JsonFile, Preset, Seed, Settings, machine
 from ..output import require_writable, write_file, write_json
 from ..page.front import Mark, front_chart
@@ -86,6 +87,14 @@ def sparsify_command(
         list[str] | None,
         typer.Option(help="A layer that stays dense, such as 0.query. Repeatable.", metavar="NAME"),
     ] = None,
+    activations: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also choose among inputs of the feed-forward contractions that are kept so, "
+            f"such as 8:16; `{ALL}`: six of them. Repeatable.",
+            metavar=f"N:M|{ALL}",
+        ),
+    ] = None,
     keep: Keep = None,
     magnitude: Annotated[
         bool, typer.Option("--magnitude", help="Keep the largest weights, as they are.")
@@ -124,11 +133,12 @@ def sparsify_command(
     settings: Settings = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Choose a series of N:M terms for each linear layer, and make the weights sparse.
+    """Choose a series of N:M terms for each linear layer, of its weights or of its inputs.
 
     Layers are measured one by one on calibration sentences; the search then finds the choice of
-    least loss for every cost. Weights that are dropped are made up for by those that stay; where
-    activations are kept (--keep) all weights stay, and the budget counts the layer as dense. The
+    least loss for every cost. What is dropped is made up for by the weights that stay. A layer
+    takes a series of its weights or of its inputs, not both: of its inputs where --keep says so,
+    and where --activations lets the search find that better. The
     quality shown is that of the embeddings of 100 other sentences against the model as it was: in
     floats, and in the machine's arithmetic, bit for bit.
     """
@@ -145,26 +155,24 @@ def sparsify_command(
     method = GREEDY if magnitude else Method()
     how = Distillation(steps, seed=seed)
     with input_errors(FrontendError, SparsityError, CompileError):
-        candidates = [parse_series(text) for text in series or ()] or list(
-            plan.default_candidates(array)
-        )
+        terms = [parse_series(text) for text in series or ()] or list(plan.default_series(array))
+        inputs = _kept_candidates(activations or (), parameters)
         with step("Reading the model"):
-            source = load(None if model == MINILM else Path(model))
-            kept = keep_activations(source, keep or ()).activations
-            parse_kept(kept_inputs(replace(source, activations=kept)), parameters)
+            given = keep_activations(load(None if model == MINILM else Path(model)), keep or ())
+            plan.check_kept(kept_inputs_of(given).values(), parameters)
+            source = replace(given, activations={})
             sentences = _sentences(file)
             texts = plan.calibration(source, seed, sentences)
             tokens = tokenise(Tokenizer(source.folder), evaluation_sentences())
             judge = _Judge(source, tokens, array)
-        # csOS compresses one operand: the weights beside kept activations stay dense.
-        whole = [*(dense or ()), *kept]
-        front = _front(source, candidates, array, texts, method, partial, whole)
+        _check_dense(linear_names(source), dense or ())
+        candidates = plan.candidates_of(given, terms, array, kept=inputs, dense=dense or ())
+        losses = _losses(source, candidates, texts, method, partial)
+        front = plan.front_of(given, losses, candidates, array)
         rows: list[dict[str, Any]] = []
         for share in budgets:
             found = _results(source, front, share, quality, texts, array, method, compare)
             for result in _distilled(found, source, texts, how, compare):
-                if not kept.keys() & result.choice.keys():
-                    result = replace(result, model=replace(result.model, activations=kept))
                 rows.append(judge.figures(result))
     if target is not None:
         _save(target, result)
@@ -251,23 +259,34 @@ def _sentences(file: Path | None) -> list[str]:
     return found
 
 
-def _front(
-    model: BertModel,
-    candidates: list[Series],
-    array: ArrayConfig,
-    texts: plan.Calibration,
-    method: Method,
-    partial: Path | None,
-    dense: list[str],
-) -> Front:
-    names = linear_names(model)
+def _kept_candidates(texts: Sequence[str], config: AcceleratorConfig) -> list[KeptInputs]:
+    """Return what `--activations` names, each once."""
+    found: list[KeptInputs] = []
+    for text in texts:
+        if text == ALL:
+            found += plan.default_kept(config)
+        else:
+            found.append(KeptInputs(single_term(parse_series(text))))
+    plan.check_kept(found, config)
+    return list(dict.fromkeys(found))
+
+
+def _check_dense(names: list[str], dense: Sequence[str]) -> None:
     for name in dense:
         if name not in names:
             raise InputError(f"--dense must be one of {names[0]} to {names[-1]}, not {name!r}")
-    plan.check_candidates(candidates, array)
-    count = len(names) * len(candidates)
-    with step(f"Measuring {len(names)} layers, {len(candidates)} series each", count) as show:
-        losses = measure(
+
+
+def _losses(
+    model: BertModel,
+    candidates: Candidates,
+    texts: plan.Calibration,
+    method: Method,
+    partial: Path | None,
+) -> Losses:
+    count = sum(map(len, candidates.values()))
+    with step(f"Measuring {count} choices of {len(candidates)} layers", count) as show:
+        return measure(
             model,
             candidates,
             texts.batch,
@@ -276,7 +295,6 @@ def _front(
             partial=partial,
             on_progress=show,
         )
-    return plan.front_of(model, losses, candidates, array, dense)
 
 
 def _results(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def named_tensors(model: BertModel) -> dict[str, NDArray[np.float32]]:
 def save(model: BertModel, path: Path, metadata: Mapping[str, str]) -> None:
     """Write `model` as safetensors with `metadata`, and with what it says of activations.
 
+    Equal arguments give equal files.
+
     Raises
     ------
     OSError
@@ -55,6 +58,18 @@ def save(model: BertModel, path: Path, metadata: Mapping[str, str]) -> None:
         {ACTIVATIONS_KEY: json.dumps(dict(model.activations))} if model.activations else {}
     )
     save_file(named_tensors(model), path, {**metadata, **activations})
+    _sort_header(path)
+
+
+def _sort_header(path: Path) -> None:
+    """Write the header again with metadata in order, which safetensors writes in a random one."""
+    with path.open("r+b") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        file.seek(8)
+        file.write(text.ljust(size))
 
 
 def _layer(prefix: str, layer: EncoderLayer) -> Iterator[tuple[str, NDArray]]:

@@ -33,6 +33,10 @@ MOST_WORDS = (1 << 16) - 1
 """Of a compressed operand: its pitch is a field of an instruction."""
 
 
+class KeepError(CompileError):
+    """The blocks of a tiling are not such as the compressed form takes."""
+
+
 def parse_kept(texts: Mapping[int, str], config: AcceleratorConfig) -> dict[int, Kept]:
     """Return what is kept in front of the contraction of each layer.
 
@@ -61,7 +65,7 @@ def keep(graph: Graph, kept: Mapping[int, Kept], config: AcceleratorConfig) -> G
 
     Raises
     ------
-    CompileError
+    KeepError
         If the blocks of tokens or channels are not such as the compressed form takes.
     """
     return _Keeping(graph, kept, config).run() if kept else graph
@@ -88,13 +92,13 @@ class _Activations:
 
         Raises
         ------
-        CompileError
+        KeepError
             If these are not whole tiles from the first one on.
         """
         columns = self.kept.config.array.columns
         first, channels = index(item.row), index(item.columns)
         if first % columns or channels != self.channels:
-            raise CompileError(
+            raise KeepError(
                 f"buffer {self.buffer.name}: a block of tokens must begin at a multiple of "
                 f"array.columns = {columns}, not {first}"
             )
@@ -182,22 +186,22 @@ def _compressed(dense: Buffer, kept: Kept, channels: int) -> _Activations:
 
     Raises
     ------
-    CompileError
+    KeepError
         If there are more channels than the machine takes at a time.
     """
     array = kept.config.array
     try:
         kept.check(channels)
     except SparsityError as error:
-        raise CompileError(f"buffer {dense.name}: {error}") from None
+        raise KeepError(f"buffer {dense.name}: {error}") from None
     if channels > array.block * array.panel_blocks:
-        raise CompileError(
+        raise KeepError(
             f"buffer {dense.name}: {channels} channels; csOS takes at most "
             f"array.block · array.panel_blocks = {array.block * array.panel_blocks}"
         )
     size = kept.words(dense.rows, channels)
     if size > MOST_WORDS:
-        raise CompileError(
+        raise KeepError(
             f"buffer {dense.name}: {size} words of kept activations; the limit is {MOST_WORDS}"
         )
     words = replace(dense, dtype=PACKED, rows=1, columns=size, pitch=size)

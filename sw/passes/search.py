@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from ...hw.config import AcceleratorConfig
 from ..errors import CompileError
 from ..gir import WORD, Graph
 from ..quantise import QuantisedLayer
+from ..sparsity.kept import Kept
 from .allocate import allocate, peak
 from .attention import PROJECTION_UNBIASED
 from .compress import SparseWeights, compress
 from .expand import expand
 from .feed_forward import CONTRACT_UNBIASED
 from .flows import choose_flows
+from .keep import KeepError, keep
 from .lower import lower
 from .memory import Memory
 from .schedule import schedule_that_fits
@@ -48,6 +51,10 @@ class Cost:
     cycles: int
 
 
+REFUSED = Cost(1 << 62, 0)
+"""Of a tiling whose blocks are not such as activations can be kept in."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """The best tiling found.
@@ -73,11 +80,13 @@ def choose_tiling(
     layers: Sequence[tuple[int, QuantisedLayer]],
     config: AcceleratorConfig,
     weights: SparseWeights | None = None,
+    kept: Mapping[int, Kept] = MappingProxyType({}),
 ) -> Choice:
-    """Return the best tiling that the search finds for the first two of `layers`.
+    """Return the best tiling that the search finds for two of `layers`.
 
     All layers have one shape, so that two show all that there is, the step from one to the next
-    included. Those of `weights` are compressed where that saves cycles.
+    included: the first two, or one of each kind if some are in `kept`, which keep activations, and
+    some are not. Weights of `weights` are compressed where that saves cycles.
 
     Raises
     ------
@@ -85,13 +94,13 @@ def choose_tiling(
         If none fits the scratchpad.
     """
     _check_least(shape, config)
-    layers = layers[:2]
+    layers = _samples(layers, kept)
     options = _options(shape, config)
     costs: dict[Tiling, Cost] = {}
 
     def cost(tiling: Tiling) -> Cost:
         if tiling not in costs:
-            costs[tiling] = evaluate(shape, layers, tiling, config, weights)
+            costs[tiling] = evaluate(shape, layers, tiling, config, weights, kept)
         return costs[tiling]
 
     first = Tiling(**{name: values[0] for name, values in options.items()})
@@ -99,9 +108,21 @@ def choose_tiling(
     if cost(best).excess:
         best = _search_passes(shape, first, options, cost, config)
     if cost(best).excess:
-        allocate(_scheduled(shape, layers, best, config, weights), config)
+        allocate(_scheduled(shape, layers, best, config, weights, kept), config)
     ranking = sorted((item for item in costs if not costs[item].excess), key=costs.__getitem__)
     return Choice(best, cost(best), len(costs), tuple(ranking))
+
+
+def _samples(
+    layers: Sequence[tuple[int, QuantisedLayer]], kept: Mapping[int, Kept]
+) -> Sequence[tuple[int, QuantisedLayer]]:
+    """Return two layers that show all kinds there are; of layers that keep some, the fullest."""
+    dense = [layer for layer in layers if layer[0] not in kept]
+    keeping = [layer for layer in layers if layer[0] in kept]
+    if not dense or not keeping:
+        return layers[:2]
+    fullest = max(keeping, key=lambda layer: kept[layer[0]].term.share)
+    return sorted((dense[0], fullest), key=layers.index)
 
 
 def _search_passes(
@@ -200,9 +221,13 @@ def evaluate(
     tiling: Tiling,
     config: AcceleratorConfig,
     weights: SparseWeights | None = None,
+    kept: Mapping[int, Kept] = MappingProxyType({}),
 ) -> Cost:
     """Return the cost of `tiling`."""
-    graph = _scheduled(shape, layers, tiling, config, weights)
+    try:
+        graph = _scheduled(shape, layers, tiling, config, weights, kept)
+    except KeepError:
+        return REFUSED
     operations = graph.operations()
     excess = max(0, peak(graph, config)[0] - config.scratchpad.bytes)
     if not excess:
@@ -220,8 +245,9 @@ def _scheduled(
     tiling: Tiling,
     config: AcceleratorConfig,
     weights: SparseWeights | None,
+    kept: Mapping[int, Kept],
 ) -> Graph:
-    graph = expand(lower(shape, layers, tiling, config))
+    graph = keep(expand(lower(shape, layers, tiling, config)), kept, config)
     if weights is not None:
         graph = compress(graph, weights, config)
     return schedule_that_fits(choose_flows(graph, config), config, tiling.prefetch)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..frontend.bert import BertConfig, EncoderLayer, LayerNorm, Linear
-from .forward import LINEARS, Rows, linear
+from ..sparsity.tasd import Term
+from .forward import LINEARS, Rows, keep_largest, linear
 
 NORMS = ("attention_norm", "output_norm")
 """The norms of an encoder layer."""
@@ -51,10 +52,17 @@ class LayerTrace:
     x : float32 [tokens, hidden]
     lengths : sequence of int
         Tokens of each sentence.
+    kept : Term, optional
+        What is kept of the inputs of the contraction; what is dropped has no slope.
     """
 
     def __init__(
-        self, config: BertConfig, layer: EncoderLayer, x: Rows, lengths: Sequence[int]
+        self,
+        config: BertConfig,
+        layer: EncoderLayer,
+        x: Rows,
+        lengths: Sequence[int],
+        kept: Term | None = None,
     ) -> None:
         self.layer, self.x = layer, x
         self._activation = _Gelu if config.activation == "gelu" else _Relu
@@ -66,8 +74,10 @@ class LayerTrace:
             config.epsilon,
         )
         self._wide = self._activation(linear(self._hidden.output, layer.expand))
+        wide = self._wide.output
+        self._inputs = wide if kept is None else keep_largest(wide, kept)
         self._result = _Norm(
-            self._hidden.output + linear(self._wide.output, layer.contract),
+            self._hidden.output + linear(self._inputs, layer.contract),
             layer.output_norm,
             config.epsilon,
         )
@@ -93,7 +103,8 @@ class LayerTrace:
             return norm.back(slope)
 
         total = norm_back("output_norm", self._result, slope)
-        wide = self._wide.back(linear_back("contract", self._wide.output, total))
+        contracted = linear_back("contract", self._inputs, total)
+        wide = self._wide.back(contracted * (self._inputs == self._wide.output))
         total = total + linear_back("expand", self._hidden.output, wide)
         total = norm_back("attention_norm", self._hidden, total)
         context = linear_back("projection", self._attention.output, total)

@@ -156,6 +156,42 @@ def refit(
     return weights
 
 
+def refit_to_kept(
+    weights: NDArray[np.floating],
+    inputs: NDArray[np.floating],
+    kept: NDArray[np.floating],
+    damping: float = DAMPING,
+) -> NDArray[np.float32]:
+    """Move weights so that the inputs that are kept stand for all: a ridge regression.
+
+    Parameters
+    ----------
+    weights : float [n, k]
+    inputs : float [tokens, k]
+    kept : float [tokens, k]
+        `inputs` with zeros for what is dropped.
+    damping : float
+        How strongly the weights are held where they are, over the mean power of what is kept.
+
+    Returns
+    -------
+    float32 [n, k]
+        The weights that on `kept` come nearest to what `weights` make of `inputs`, but for a bias.
+
+    Raises
+    ------
+    SparsityError
+        If the inputs are no finite matrices, or `damping` is not above 0.
+    """
+    curvature = Curvature.of(kept, damping)
+    dropped = (inputs - kept).astype(np.float32)
+    centred = (kept - curvature.mean).astype(np.float32)
+    # Of all inputs, the kept ones need no change of weights.
+    shared = ((dropped - dropped.mean(axis=0)).T @ centred).astype(np.float64) / len(inputs)
+    change = np.linalg.solve(curvature.hessian, shared.T).T
+    return (weights + weights @ change).astype(np.float32)
+
+
 def squared_error(
     pruned: NDArray[np.floating],
     wanted: NDArray[np.floating],

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..frontend.bert import BertModel
 from ..sparsity.errors import SparsityError
 from .backward import LayerTrace, Slopes, layer_of, parameters
+from .choice import kept_term
 from .forward import Batch, Rows, run_layers, sentence_embeddings
 from .sentences import RandomTexts
 
@@ -79,7 +80,7 @@ def distil(
     Parameters
     ----------
     sparse, model : BertModel
-        Of one shape, with the same embeddings.
+        Of one shape, with the same embeddings; `sparse` may keep some activations only.
     tokens : sequence of int [tokens]
         Sentences to make texts of.
     words : int [words]
@@ -95,13 +96,14 @@ def distil(
     """
     texts = RandomTexts(tokens, words, model.config.maximum_tokens, how.seed)
     layers = [_Learner(parameters(layer)) for layer in sparse.layers]
+    kept = [kept_term(sparse, index) for index in range(len(sparse.layers))]
     for step in range(how.steps):
         batch = Batch.of(model, [texts.draw() for _ in range(how.texts)])
         expected = run_layers(model, batch)
         traces: list[LayerTrace] = []
         x = batch.x
-        for layer in layers:
-            traces.append(LayerTrace(model.config, layer_of(layer.values), x, batch.lengths))
+        for layer, term in zip(layers, kept, strict=True):
+            traces.append(LayerTrace(model.config, layer_of(layer.values), x, batch.lengths, term))
             x = traces[-1].output
         slope = loss_slope(x, expected, batch.lengths)
         for layer, trace in zip(reversed(layers), reversed(traces), strict=True):

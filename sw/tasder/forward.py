@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from ..frontend.bert import BertConfig, BertModel, EncoderLayer, LayerNorm, Linear
 from ..reference import embed
+from ..sparsity.prune import largest_of_groups
+from ..sparsity.tasd import Term
+from .choice import kept_term
 
 Rows = NDArray[np.float32]
 """Activations of all tokens of a batch, sentence after sentence, float32 [tokens, channels]."""
@@ -67,12 +70,19 @@ class LayerRun:
     x : float32 [tokens, hidden]
     lengths : sequence of int
         Tokens of each sentence.
+    kept : Term, optional
+        What is kept of the inputs of the contraction.
     """
 
     def __init__(
-        self, config: BertConfig, layer: EncoderLayer, x: Rows, lengths: Sequence[int]
+        self,
+        config: BertConfig,
+        layer: EncoderLayer,
+        x: Rows,
+        lengths: Sequence[int],
+        kept: Term | None = None,
     ) -> None:
-        self.config, self.layer, self.lengths = config, layer, lengths
+        self.config, self.layer, self.lengths, self.kept = config, layer, lengths, kept
         self.residual = x
         """What the next projection or contraction is added to."""
         self.rows = x
@@ -94,7 +104,9 @@ class LayerRun:
         self.rows = gelu(wide) if self.config.activation == "gelu" else np.maximum(wide, 0)
 
     def output(self) -> None:
-        """Contract, add and normalise."""
+        """Contract what is kept, add and normalise."""
+        if self.kept is not None:
+            self.rows = keep_largest(self.rows, self.kept)
         self._add(self.layer.contract, self.layer.output_norm)
 
     def step(self, name: str) -> None:
@@ -109,12 +121,17 @@ class LayerRun:
 def run_layers(model: BertModel, batch: Batch, first: int = 0, x: Rows | None = None) -> Rows:
     """Return the output of the last layer, from layer `first` with input `x` on."""
     rows = batch.x if x is None else x
-    for layer in model.layers[first:]:
-        run = LayerRun(model.config, layer, rows, batch.lengths)
-        for _, step in STAGES:
-            run.step(step)
-        rows = run.rows
+    for index in range(first, len(model.layers)):
+        rows = run_layer(model, index, rows, batch.lengths)
     return rows
+
+
+def run_layer(model: BertModel, index: int, x: Rows, lengths: Sequence[int]) -> Rows:
+    """Return the output of one layer with input `x`."""
+    run = LayerRun(model.config, model.layers[index], x, lengths, kept_term(model, index))
+    for _, step in STAGES:
+        run.step(step)
+    return run.rows
 
 
 def sentence_embeddings(rows: Rows, lengths: Sequence[int]) -> Rows:
@@ -129,6 +146,11 @@ def linear(x: Rows, layer: Linear) -> Rows:
     """Return ``x weightᵀ + bias``."""
     weight = layer.weight.astype(np.float32, copy=False)
     return np.asarray(x @ weight.T + layer.bias, dtype=np.float32)
+
+
+def keep_largest(x: Rows, term: Term) -> Rows:
+    """Return `x` with zeros for all but the N largest magnitudes of every M of a row."""
+    return np.where(largest_of_groups(x, term.n, term.m), x, np.float32(0))
 
 
 def layer_norm(x: Rows, norm: LayerNorm, epsilon: float) -> Rows:

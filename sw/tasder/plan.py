@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...hw.config import ArrayConfig
+from ...hw.config import AcceleratorConfig, ArrayConfig
 from ..frontend.bert import BertModel
 from ..frontend.bert_save import save
 from ..frontend.tokenizer import Tokenizer
 from ..sparsity.errors import SparsityError
-from ..sparsity.kept import single_term
-from ..sparsity.tasd import Series, Term, check_block, format_series, parse_series
+from ..sparsity.kept import Kept
+from ..sparsity.tasd import Series, Term, check_block
+from .choice import (
+    KEEPING,
+    Choice,
+    KeptInputs,
+    Sparsity,
+    format_sparsity,
+    kept_inputs_of,
+    parse_sparsity,
+)
 from .cost import LayerCost, dense_cost, kept_cost, series_cost, weights_cost
 from .errors import BudgetError
 from .forward import Batch, run_layers, sentence_embeddings
 from .quality import Quality, compare
 from .search import DENSE, Front, Option, Point
-from .sensitivity import Losses
+from .sensitivity import Candidates, Losses
 from .sentences import RandomTexts, calibration_sentences, tokenise
-from .sparsify import Choice, Method, linear_names, linear_of, sparsify
+from .sparsify import Method, linear_names, linear_of, sparsify
 
 SERIES_KEY = "ageha.series"
-"""Metadata of a sparse checkpoint: the series of each layer, as JSON."""
+"""Metadata of a sparse checkpoint: the series of each layer's weights, as JSON."""
 
 MEASURED_SENTENCES = 40
 """Sentences on which the loss of each layer is measured."""
@@ -88,37 +97,96 @@ def calibration(model: BertModel, seed: int, texts: Sequence[str] = ()) -> Calib
     return replace(some, batch=batch, words=words)
 
 
-def default_candidates(array: ArrayConfig) -> tuple[Series, ...]:
-    """Return the series that a search tries unless it is told others.
+def default_series(array: ArrayConfig) -> tuple[Series, ...]:
+    """Return the series of weights that a search tries unless it is told others.
 
     A term whose M is the block can keep whatever any series of the same cost keeps, so there is no
     need for sums.
     """
-    counts = sorted({max(1, eighths * array.block // 8) for eighths in range(2, 8)})
-    return tuple((Term(count, array.block),) for count in counts)
+    return tuple((term,) for term in _eighths(array.block))
 
 
-def check_candidates(candidates: Sequence[Series], array: ArrayConfig) -> None:
-    """Refuse series that the array's blocks do not hold.
+def default_kept(config: AcceleratorConfig) -> tuple[KeptInputs, ...]:
+    """Return what is tried of activations: terms of the largest M that the machine selects from.
+
+    Raises
+    ------
+    SparsityError
+        If the machine keeps all activations.
+    """
+    terms = _eighths(config.largest_kept_group or config.array.block)
+    check_kept(map(KeptInputs, terms), config)
+    return tuple(map(KeptInputs, terms))
+
+
+def _eighths(group: int) -> list[Term]:
+    """Return the terms of a group from a quarter to seven eighths of it."""
+    counts = sorted({max(1, eighths * group // 8) for eighths in range(2, 8)})
+    return [Term(count, group) for count in counts]
+
+
+def check_kept(kept: Iterable[KeptInputs], config: AcceleratorConfig) -> None:
+    """Refuse what the machine cannot keep.
 
     Raises
     ------
     SparsityError
         With the first term that does not fit.
     """
-    for series in candidates:
-        check_block(series, array.block)
+    for inputs in kept:
+        Kept(inputs.term, config)
 
 
-def padded_layers(model: BertModel, candidates: Sequence[Series]) -> dict[str, str]:
+def candidates_of(
+    model: BertModel,
+    series: Sequence[Series],
+    array: ArrayConfig,
+    *,
+    kept: Sequence[KeptInputs] = (),
+    dense: Sequence[str] = (),
+) -> Candidates:
+    """Return what each layer may take: all of `series`, or some of its inputs.
+
+    Parameters
+    ----------
+    model : BertModel
+        Layers whose inputs it keeps already go on doing that, and nothing else.
+    series : sequence of Series
+    array : ArrayConfig
+    kept : sequence of KeptInputs
+        Of the layers that can keep inputs.
+    dense : sequence of str
+        Layers that stay dense.
+
+    Raises
+    ------
+    SparsityError
+        If the array's blocks do not hold a series.
+    """
+    for terms in series:
+        check_block(terms, array.block)
+    found: dict[str, Sequence[Sparsity]] = {}
+    fixed = kept_inputs_of(model)
+    for name in linear_names(model):
+        if name in fixed:
+            found[name] = [fixed[name]]
+        elif name in dense:
+            found[name] = []
+        else:
+            found[name] = [*series, *(kept if name.partition(".")[2] in KEEPING else ())]
+    return found
+
+
+def padded_layers(model: BertModel, candidates: Candidates) -> dict[str, str]:
     """Return a note for each layer whose last group of inputs is not a whole one.
 
     Such a group counts as filled up with zeros; they are not stored and take no slot.
     """
     notes = {}
-    for name in linear_names(model):
+    for name, items in candidates.items():
         k = linear_of(model, name).weight.shape[1]
-        sizes = sorted({term.m for series in candidates for term in series if k % term.m})
+        terms = (it for item in items if not isinstance(item, KeptInputs) for it in item)
+        sizes = sorted({term.m for term in terms if k % term.m})
         if sizes:
             groups = ", ".join(map(str, sizes))
             notes[name] = f"{k} inputs are filled up with zeros to groups of {groups}"
@@ -140,52 +208,46 @@ def dense_slots(model: BertModel, array: ArrayConfig) -> int:
 def model_cost(model: BertModel, array: ArrayConfig) -> LayerCost:
     """Return slots and bytes of all linear layers as they are, with the inputs that are kept."""
     costs = []
+    kept = kept_inputs_of(model)
     for name in linear_names(model):
-        weights, series = linear_of(model, name).weight, model.activations.get(name)
-        kept = None if series is None else single_term(parse_series(series))
-        n, k = weights.shape
-        costs.append(weights_cost(weights, array) if kept is None else kept_cost(n, k, kept, array))
+        weight = linear_of(model, name).weight
+        costs.append(
+            _cost(weight, kept[name], array) if name in kept else weights_cost(weight, array)
+        )
     return LayerCost(sum(cost.slots for cost in costs), sum(cost.bytes for cost in costs))
 
 
-def front_of(
-    model: BertModel,
-    losses: Losses,
-    candidates: Sequence[Series],
-    array: ArrayConfig,
-    dense: Sequence[str] = (),
-) -> Front:
+def _cost(weight: NDArray, sparsity: Sparsity, array: ArrayConfig) -> LayerCost:
+    """Return what a layer costs with `sparsity`, at most."""
+    n, k = weight.shape
+    if isinstance(sparsity, KeptInputs):
+        return kept_cost(n, k, sparsity.term, array)
+    return series_cost(n, k, sparsity, array)
+
+
+def front_of(model: BertModel, losses: Losses, candidates: Candidates, array: ArrayConfig) -> Front:
     """Return the front over all choices of `candidates`.
 
     A layer that keeps its weights costs what they cost: fewer slots than a dense one where the
-    model is sparse already.
+    model is sparse already. One whose inputs the model keeps costs that in any case.
 
     Parameters
     ----------
     model : BertModel
     losses : Losses
         From `sensitivity.measure`.
-    candidates : sequence of Series
+    candidates : Candidates
+        From `candidates_of`.
     array : ArrayConfig
-    dense : sequence of str
-        Layers that stay dense.
-
-    Raises
-    ------
-    SparsityError
-        If the array's blocks do not hold a candidate.
     """
-    check_candidates(candidates, array)
     options: dict[str, list[Option]] = {}
-    for name in linear_names(model):
+    for name, items in candidates.items():
         weight = linear_of(model, name).weight
-        n, k = weight.shape
-        options[name] = [Option(DENSE, weights_cost(weight, array).slots, 0.0)]
-        if name in dense:
-            continue
-        for series in candidates:
-            text = format_series(series)
-            slots = series_cost(n, k, series, array).slots
+        dense = Option(DENSE, weights_cost(weight, array).slots, 0.0)
+        options[name] = [] if name in model.activations else [dense]
+        for item in items:
+            text = format_sparsity(item)
+            slots = _cost(weight, item, array).slots
             options[name].append(Option(text, slots, losses[name][text]))
     return Front(options)
 
@@ -209,8 +271,8 @@ def within_budget(front: Front, budget: float, total: int) -> Point:
 
 
 def choice_of(point: Point) -> Choice:
-    """Return the series of each layer of a point."""
-    return {name: parse_series(text) for name, text in point.series.items()}
+    """Return what each layer takes at a point."""
+    return {name: parse_sparsity(text) for name, text in point.series.items()}
 
 
 def uniform_choice(model: BertModel, series: Series) -> Choice:
@@ -270,20 +332,24 @@ def cheapest(
 
 
 def save_sparse(model: BertModel, choice: Choice, path: Path) -> None:
-    """Write a sparse model and its series as a checkpoint that `bert.load` reads.
+    """Write a sparse model as a checkpoint that `bert.load` reads, with what its layers take.
 
     Raises
     ------
     OSError
         If the file cannot be written.
     """
-    texts = {name: format_series(series) for name, series in choice.items()}
+    texts = {
+        name: format_sparsity(item)
+        for name, item in choice.items()
+        if not isinstance(item, KeptInputs)
+    }
     save(model, path, {SERIES_KEY: json.dumps(texts)})
 
 
-def counts_by_series(choice: Mapping[str, Series], model: BertModel) -> dict[str, int]:
+def counts_by_series(choice: Choice, model: BertModel) -> dict[str, int]:
     """Return how many layers take each series, dense ones last."""
-    texts = sorted(format_series(series) for series in choice.values())
+    texts = sorted(format_sparsity(item) for item in choice.values())
     counts = {text: texts.count(text) for text in dict.fromkeys(texts)}
     rest = len(linear_names(model)) - len(texts)
     return counts | ({"dense": rest} if rest else {})

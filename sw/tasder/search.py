@@ -1,4 +1,4 @@
-"""Choose a series for each layer: the least loss for every cost, by dynamic programming.
+"""Choose what each layer takes: the least loss for every cost, by dynamic programming.
 
 Losses of layers are taken to add up, so the front over the measured losses is exact; what it says
 of a whole model is an estimate.
@@ -16,7 +16,7 @@ import numpy as np
 from .errors import BudgetError
 
 DENSE = ""
-"""Stands for no series."""
+"""Stands for neither."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Option:
     Parameters
     ----------
     series : str
-        `DENSE`, or the text of a series.
+        `DENSE`, or the text of a series, of weights or of inputs.
     slots : int
     loss : float
     """

@@ -1,4 +1,4 @@
-"""How much the embeddings lose when one layer takes one series and all others stay dense."""
+"""How much the embeddings lose when one layer is made sparse and all others stay dense."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from numpy.typing import NDArray
 
 from ..frontend.bert import BertModel
 from ..sparsity.errors import SparsityError
-from ..sparsity.tasd import Series, decompose, format_series
-from .compensate import Curvature
-from .forward import LINEARS, STAGES, Batch, LayerRun, Rows, run_layers, sentence_embeddings
-from .sparsify import Method, linear_of, prune_linear
+from .choice import Choice, KeptInputs, Sparsity, format_sparsity
+from .forward import STAGES, Batch, LayerRun, Rows, run_layer, run_layers, sentence_embeddings
+from .sparsify import LayerInputs, Method, linear_names, linear_of, sparsify
+
+Candidates = Mapping[str, Sequence[Sparsity]]
+"""What each layer may take besides staying dense, by its name."""
 
 Losses = Mapping[str, Mapping[str, float]]
-"""By layer and series: 1 less the mean cosine of the embeddings to those of the dense model."""
+"""By layer and what it takes, as text: 1 less the mean cosine of the embeddings to those of the
+dense model."""
 
 
 def measure(
     model: BertModel,
-    candidates: Sequence[Series],
+    candidates: Candidates,
     batch: Batch,
     sentences: Batch,
     method: Method,
@@ -33,14 +36,15 @@ def measure(
     partial: Path | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Losses:
-    """Measure each linear layer with each series.
+    """Measure each linear layer with each of its candidates.
 
     Parameters
     ----------
     model : BertModel
-    candidates : sequence of Series
+        Keeps all activations.
+    candidates : Candidates
     batch : Batch
-        What the Hessians are taken from.
+        What weights are fitted to.
     sentences : Batch
         What embeddings are compared on.
     method : Method
@@ -63,26 +67,18 @@ def measure(
     for index, layer in enumerate(model.layers):
         run = LayerRun(model.config, layer, x, batch.lengths)
         for names, step in STAGES:
-            todo = [
-                (name, series)
-                for name in names
-                for series in candidates
-                if format_series(series) not in losses.get(f"{index}.{name}", {})
-            ]
-            done += len(names) * len(candidates) - len(todo)
-            on_progress(done)
-            curvature = (
-                Curvature.of(run.rows, method.damping) if todo and method.compensate else None
-            )
-            for name, series in todo:
-                sparse = _with(model, index, name, series, curvature, method)
-                rows = run_layers(sparse, sentences, index, float_rows[index])
-                embeddings = sentence_embeddings(rows, sentences.lengths)
-                found = losses.setdefault(f"{index}.{name}", {})
-                found[format_series(series)] = _loss(embeddings, expected)
-                _write(partial, key, losses)
-                done += 1
-                on_progress(done)
+            inputs = LayerInputs(run.rows, method.damping)
+            for name in (f"{index}.{name}" for name in names):
+                found = losses.setdefault(name, {})
+                for item in candidates.get(name, ()):
+                    if format_sparsity(item) not in found:
+                        sparse = _with(model, {name: item}, inputs, method)
+                        rows = run_layers(sparse, sentences, index, float_rows[index])
+                        embeddings = sentence_embeddings(rows, sentences.lengths)
+                        found[format_sparsity(item)] = _loss(embeddings, expected)
+                        _write(partial, key, losses)
+                    done += 1
+                    on_progress(done)
             run.step(step)
         x = run.rows
     return losses
@@ -93,39 +89,29 @@ def fingerprint(model: BertModel, batch: Batch, sentences: Batch, method: Method
     digest = hashlib.sha256(repr(method).encode())
     for item in (batch, sentences):
         digest.update(repr(item.lengths).encode() + item.x.tobytes())
-    for index in range(model.config.layers):
-        for name in LINEARS:
-            digest.update(linear_of(model, f"{index}.{name}").weight.tobytes())
+    for name in linear_names(model):
+        digest.update(linear_of(model, name).weight.tobytes())
     return digest.hexdigest()
 
 
-def _with(
-    model: BertModel,
-    index: int,
-    name: str,
-    series: Series,
-    curvature: Curvature | None,
-    method: Method,
-) -> BertModel:
-    """Return `model` with one layer sparse; only a method that compensates needs a curvature."""
-    dense = linear_of(model, f"{index}.{name}")
-    if method.compensate:
-        assert curvature is not None
-        sparse = prune_linear(dense, series, curvature, method)
-    else:
-        sparse = replace(dense, weight=decompose(dense.weight, series).approximation)
+def _with(model: BertModel, choice: Choice, inputs: LayerInputs, method: Method) -> BertModel:
+    """Return `model` with one sparse layer, which is fitted to `inputs`."""
+    if not method.compensate:
+        return sparsify(model, choice, None, method)
+    ((name, item),) = choice.items()
+    index, _, part = name.partition(".")
+    changes: dict[str, Any] = {part: inputs.fit(linear_of(model, name), item, method)}
     layers = list(model.layers)
-    changes: dict[str, Any] = {name: sparse}
-    layers[index] = replace(layers[index], **changes)
-    return replace(model, layers=tuple(layers))
+    layers[int(index)] = replace(layers[int(index)], **changes)
+    kept = {name: str(item.term)} if isinstance(item, KeptInputs) else {}
+    return replace(model, layers=tuple(layers), activations=kept)
 
 
 def _layer_inputs(model: BertModel, sentences: Batch) -> list[Rows]:
     """Return the input of each encoder layer, and the output of the last."""
     rows = [sentences.x]
     for index in range(model.config.layers):
-        one = replace(model, layers=model.layers[index : index + 1])
-        rows.append(run_layers(one, sentences, x=rows[-1]))
+        rows.append(run_layer(model, index, rows[-1], sentences.lengths))
     return rows
 
 

@@ -19,6 +19,7 @@ from ageha.sw.frontend import bert
 from ageha.sw.frontend.bert_save import save
 from ageha.sw.frontend.synthetic import synthetic_bert
 from ageha.sw.instruction import decode_all
+from ageha.sw.program import Program
 from ageha.sw.reference import embed, encoder
 from ageha.sw.sparsity.prune import prune_unstructured
 from ageha.sw.tasder.forward import LINEARS
@@ -148,6 +149,13 @@ def test_quality_instead_of_a_budget(folder, capsys):
         (["--budget", 0.01], "budget 0.01 is not reachable; nearest is 0.25"),
         (["--budget", 0.5, "--series", "3:16"], "M must divide the block of 8, not 16"),
         (["--budget", 0.5, "--series", "9:8"], "term 9:8: N must be from 1 to 8, not 9"),
+        (["--budget", 0.5, "--activations", "5:4"], "term 5:4: N must be from 1 to 4, not 5"),
+        (["--budget", 0.5, "--activations", "3:8"], "activations 3:8: M must be at most 4"),
+        (["--budget", 0.5, "--activations", "1:4+1:2"], "activations: terms must have one M"),
+        (
+            ["--budget", 0.5, "--activations", "all", "--set", "vector.kept_slots=0"],
+            "the machine compresses no activations",
+        ),
         (["--budget", 0.5, "--dense", "query"], "--dense must be one of 0.query to 0.contract"),
         (["--budget", 0.5, "--set", "array.block=1"], "array.block must be 4, 8 or 16, not 1"),
         (["--budget", 0.5, "--budget", 0.6, "-o", "x"], "--output takes one --budget, not 2"),
@@ -167,3 +175,30 @@ def test_kept_activations_are_in_the_file(folder, tmp_path, capsys):
     capsys.readouterr()
     assert sparsify(folder, "--budget", 0.9, "--keep", "1:16") == 2
     assert "M must be at most 4, the smaller of array.block" in capsys.readouterr().err
+
+
+def test_search_chooses_activations(folder, tmp_path):
+    """With two poor series of weights, activations are taken; `compile` needs no more than that."""
+    weights, record = tmp_path / "kept.safetensors", tmp_path / "kept.json"
+    partial = tmp_path / "losses.json"
+    options = ["--budget", 0.95, "--series", "1:8", "--activations", "3:4", "--activations", "all"]
+    options += ["-o", weights, "--json", record, "--partial", partial]
+    for name in LINEARS[:-1]:
+        options += ["--dense", f"0.{name}"]
+    assert sparsify(folder, *options) == 0
+    (row,) = json.loads(record.read_text())["rows"]
+    assert row["share"] <= 0.95 and row["machine_cosine"] > 0.9
+    assert any(text.startswith("activations") for text in row["series"])
+    assert set(json.loads(partial.read_text())["losses"]["0.contract"]) == {
+        "1:8",
+        *(f"activations {count}:4" for count in (1, 2, 3)),
+    }
+    kept = bert.load(folder, weights).activations
+    assert list(kept) == ["0.contract"]
+    again = tmp_path / "again.safetensors"
+    assert sparsify(folder, *(again if it is weights else it for it in options)) == 0
+    assert again.read_bytes() == weights.read_bytes()
+    arguments = ["compile", str(folder), "--weights", str(weights), *MACHINE]
+    assert main([*arguments, "--sequence", "6", "-o", str(tmp_path / "prog")]) == 0
+    program = Program.load(tmp_path / "prog" / "model.prog")
+    assert any(item.values.get("keep") for item in decode_all(program.code))

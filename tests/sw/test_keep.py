@@ -8,14 +8,17 @@ import pytest
 
 from ageha.hw.config import override, preset
 from ageha.hw.isa import Flow, Opcode
-from ageha.sw.compiler import compile_encoder
+from ageha.sw.calibrate import calibrate, calibration_tokens
+from ageha.sw.compiler import compile_encoder, quantise_layers
 from ageha.sw.driver import run_program
 from ageha.sw.errors import CompileError, FrontendError
 from ageha.sw.frontend.bert import ACTIVATIONS_KEY, keep_activations, load
 from ageha.sw.frontend.bert_save import save
 from ageha.sw.frontend.synthetic import synthetic_bert
 from ageha.sw.instruction import decode_all
-from ageha.sw.passes.tiling import Tiling
+from ageha.sw.passes.keep import parse_kept
+from ageha.sw.passes.search import REFUSED, choose_tiling, evaluate
+from ageha.sw.passes.tiling import Shape, Tiling
 from ageha.sw.sparsity.errors import SparsityError
 from ageha.sw.sparsity.kept import Kept, single_term
 from ageha.sw.sparsity.tasd import Term, decompose, parse_series
@@ -155,3 +158,19 @@ def test_what_a_command_names():
     assert keep_activations(model, texts).activations == {"0.contract": "2:8", "1.contract": "1:8"}
     with pytest.raises(FrontendError, match="must be one of 0.contract to 1.contract"):
         keep_activations(model, ["0.query=1:8"])
+
+
+def test_search_counts_what_is_kept():
+    """Of three layers the last one keeps some: cycles that are saved show, and limits."""
+    model = replace(kept_bert("2:8", layers=3), activations={"2.contract": "2:8"})
+    layers = quantise_layers(model, range(3), calibrate(model, range(3), calibration_tokens(model)))
+    shape = Shape.of(model.config, 19)
+    dense = choose_tiling(shape, layers, ECP5)
+    kept = parse_kept({2: "2:8"}, ECP5)
+    found = choose_tiling(shape, layers, ECP5, kept=kept)
+    assert found.cost.excess == 0 and found.cost.cycles < dense.cost.cycles
+    small = override(ECP5, {"vector.kept_slots": 64})
+    all_of_64 = parse_kept({2: "8:8"}, small)
+    wide = replace(found.tiling, chunk=128)
+    assert evaluate(shape, layers, wide, small, kept=all_of_64) == REFUSED
+    assert choose_tiling(shape, layers, small, kept=all_of_64).tiling.chunk <= 64

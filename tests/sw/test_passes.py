@@ -275,7 +275,7 @@ def test_search_finds_no_worse_than_it_starts_with(quantised):
 def test_search_takes_as_few_passes_as_fit(monkeypatch, quantised, fits, best):
     """Cycles grow with the passes, bytes with their tokens."""
 
-    def evaluate(shape, layers, tiling, config, weights):
+    def evaluate(shape, layers, tiling, config, weights, kept):
         tokens = tiling.tokens or shape.sequence
         excess = 1 if tiling.keep_residual else max(0, tokens - fits)
         return search.Cost(excess, 1000 // tokens)

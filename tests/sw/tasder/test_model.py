@@ -26,10 +26,11 @@ from ageha.sw.tasder.forward import Batch, gelu, run_layers, sentence_embeddings
 from ageha.sw.tasder.plan import (
     SERIES_KEY,
     Calibration,
+    candidates_of,
     cheapest,
     choice_of,
     counts_by_series,
-    default_candidates,
+    default_series,
     dense_slots,
     front_of,
     model_cost,
@@ -45,12 +46,17 @@ from ageha.sw.tasder.sensitivity import measure
 from ageha.sw.tasder.sparsify import GREEDY, Method, linear_names, linear_of, sparsify
 
 ARRAY = ArrayConfig(rows=4, columns=4, block=8)
-CANDIDATES = (parse_series("2:8"), parse_series("5:8"))
+SERIES = (parse_series("2:8"), parse_series("5:8"))
 
 
 @pytest.fixture(scope="module")
 def model():
     return synthetic_bert(layers=2, seed=4)
+
+
+@pytest.fixture(scope="module")
+def candidates(model):
+    return candidates_of(model, SERIES, ARRAY)
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +68,8 @@ def texts(model):
 
 
 @pytest.fixture(scope="module")
-def losses(model, texts):
-    return measure(model, CANDIDATES, texts.batch, texts.sentences, Method())
+def losses(model, texts, candidates):
+    return measure(model, candidates, texts.batch, texts.sentences, Method())
 
 
 def test_forward_pass_is_the_reference(model):
@@ -94,7 +100,7 @@ def test_spearman():
 
 
 def test_each_layer_takes_its_series(model, texts):
-    choice = {"0.expand": CANDIDATES[0], "1.query": CANDIDATES[1]}
+    choice = {"0.expand": SERIES[0], "1.query": SERIES[1]}
     for method in (Method(), GREEDY):
         sparse = sparsify(model, choice, texts.batch, method)
         for name in linear_names(model):
@@ -107,7 +113,7 @@ def test_each_layer_takes_its_series(model, texts):
 
 
 def test_compensated_model_is_nearer(model, texts):
-    choice = uniform_choice(model, CANDIDATES[1])
+    choice = uniform_choice(model, SERIES[1])
     greedy = quality_of(sparsify(model, choice, None, GREEDY), model, texts.sentences)
     better = quality_of(sparsify(model, choice, texts.batch), model, texts.sentences)
     assert greedy.cosine < better.cosine < 1
@@ -121,7 +127,8 @@ def test_losses_fall_with_slots(losses, model):
 
 def test_search_meets_its_budget(model, losses, texts):
     total = dense_slots(model, ARRAY)
-    front = front_of(model, losses, CANDIDATES, ARRAY, dense=["0.query"])
+    candidates = candidates_of(model, SERIES, ARRAY, dense=["0.query"])
+    front = front_of(model, losses, candidates, ARRAY)
     point = within_budget(front, 0.7, total)
     choice = choice_of(point)
     assert "0.query" not in choice and point.slots <= 0.7 * total
@@ -131,17 +138,18 @@ def test_search_meets_its_budget(model, losses, texts):
 
 
 def test_model_that_is_sparse_already(model, texts):
-    sparse = sparsify(model, uniform_choice(model, CANDIDATES[0]), None, GREEDY)
-    arguments = (sparse, CANDIDATES, texts.batch, texts.sentences, Method(refit_steps=0))
+    sparse = sparsify(model, uniform_choice(model, SERIES[0]), None, GREEDY)
+    candidates = candidates_of(sparse, SERIES, ARRAY)
+    arguments = (sparse, candidates, texts.batch, texts.sentences, Method(refit_steps=0))
     found = measure(*arguments)
     assert all(loss < 1e-9 for values in found.values() for loss in values.values())
-    front = front_of(sparse, found, CANDIDATES, ARRAY)
+    front = front_of(sparse, found, candidates, ARRAY)
     total = dense_slots(model, ARRAY)
     assert within_budget(front, 1.0, total).slots == model_cost(sparse, ARRAY).slots == total // 4
 
 
-def test_cheapest_model_of_a_quality(model, losses, texts):
-    front = front_of(model, losses, CANDIDATES, ARRAY)
+def test_cheapest_model_of_a_quality(model, losses, texts, candidates):
+    front = front_of(model, losses, candidates, ARRAY)
     total = dense_slots(model, ARRAY)
     point, sparse = cheapest(model, front, 0.9, texts, total, Method())
     assert point.slots < total
@@ -153,7 +161,7 @@ def test_cheapest_model_of_a_quality(model, losses, texts):
 
 def coarse_front(model, losses):
     """Return a front on which no layer may stay dense."""
-    series = CANDIDATES[0]
+    series = SERIES[0]
     return Front(
         {
             name: [
@@ -168,7 +176,7 @@ def coarse_front(model, losses):
     )
 
 
-def test_resumes_and_is_deterministic(model, texts, losses, tmp_path):
+def test_resumes_and_is_deterministic(model, texts, losses, candidates, tmp_path):
     path = tmp_path / "partial.json"
 
     class Stop(Exception):
@@ -178,7 +186,7 @@ def test_resumes_and_is_deterministic(model, texts, losses, tmp_path):
         if done == 5:
             raise Stop
 
-    arguments = (model, CANDIDATES, texts.batch, texts.sentences, Method())
+    arguments = (model, candidates, texts.batch, texts.sentences, Method())
     with pytest.raises(Stop):
         measure(*arguments, partial=path, on_progress=stop)
     saved = json.loads(path.read_text())["losses"]
@@ -193,9 +201,9 @@ def test_resumes_and_is_deterministic(model, texts, losses, tmp_path):
     }
 
 
-def test_partial_results_of_something_else(model, texts, tmp_path):
+def test_partial_results_of_something_else(model, texts, candidates, tmp_path):
     path = tmp_path / "partial.json"
-    arguments = (model, CANDIDATES, texts.batch, texts.sentences)
+    arguments = (model, candidates, texts.batch, texts.sentences)
     measure(*arguments, Method(compensate=False), partial=path)
     with pytest.raises(SparsityError, match="results of another model, method or text"):
         measure(*arguments, Method(), partial=path)
@@ -205,7 +213,7 @@ def test_partial_results_of_something_else(model, texts, tmp_path):
 
 
 def test_checkpoint_is_read_back(model, texts, tmp_path):
-    choice = {"1.contract": CANDIDATES[0]}
+    choice = {"1.contract": SERIES[0]}
     sparse = sparsify(model, choice, texts.batch)
     folder = tmp_path / "model"
     write_folder(folder, model)
@@ -247,17 +255,18 @@ def write_folder(folder: Path, model):
 
 def test_what_is_refused(model, texts):
     with pytest.raises(SparsityError, match="layer '7.query': the model has no such linear layer"):
-        sparsify(model, {"7.query": CANDIDATES[0]}, texts.batch)
+        sparsify(model, {"7.query": SERIES[0]}, texts.batch)
     with pytest.raises(SparsityError, match="compensation needs calibration sentences"):
         sparsify(model, {}, None)
     with pytest.raises(SparsityError, match="M must divide the block of 4, not 8"):
-        front_of(model, {}, CANDIDATES, replace(ARRAY, block=4))
+        candidates_of(model, SERIES, replace(ARRAY, block=4))
 
 
 def test_shapes_that_groups_do_not_divide_are_noted(model):
-    assert padded_layers(model, CANDIDATES) == {}
+    assert padded_layers(model, candidates_of(model, SERIES, ARRAY)) == {}
     odd = synthetic_bert(hidden=40, heads=1, intermediate=64)
-    notes = padded_layers(odd, (parse_series("2:8+3:16"),))
+    array = replace(ARRAY, block=16)
+    notes = padded_layers(odd, candidates_of(odd, (parse_series("2:8+3:16"),), array))
     assert list(notes) == ["0.query", "0.key", "0.value", "0.projection", "0.expand"]
     assert notes["0.query"] == "40 inputs are filled up with zeros to groups of 16"
 
@@ -267,17 +276,17 @@ def test_empty_layer(model, texts):
     empty = replace(layer, query=replace(layer.query, weight=np.zeros_like(layer.query.weight)))
     hollow = replace(model, layers=(empty, *model.layers[1:]))
     for method in (Method(), GREEDY):
-        sparse = sparsify(hollow, {"0.query": CANDIDATES[0]}, texts.batch, method)
+        sparse = sparsify(hollow, {"0.query": SERIES[0]}, texts.batch, method)
         assert not np.any(sparse.layers[0].query.weight)
         assert np.all(np.isfinite(sparse.layers[0].query.bias))
     assert model_cost(hollow, ARRAY).slots < dense_slots(model, ARRAY)
 
 
 def test_candidates_fit_the_block():
-    assert [str(series[0]) for series in default_candidates(ARRAY)] == [
+    assert [str(series[0]) for series in default_series(ARRAY)] == [
         f"{count}:8" for count in range(2, 8)
     ]
-    assert [series[0].n for series in default_candidates(ArrayConfig(block=4))] == [1, 2, 3]
+    assert [series[0].n for series in default_series(ArrayConfig(block=4))] == [1, 2, 3]
 
 
 def test_sentences():
