@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,7 @@ from ..hw.butterfly_unit import MULTIPLIERS
 from ..hw.config import AcceleratorConfig
 from ..sw.butterfly.linear import ButterflyLinear, twiddle_shape
 from ..sw.butterfly.twiddle import Twiddle
-from ..sw.butterfly_compiler import TURNS, Mixing, compile_butterfly
-from ..sw.errors import CompileError, NoRoomError
-from ..sw.fabnet_compiler import describe_fabnet, run_butterfly_passes
-from ..sw.gir import Graph
-from ..sw.package import package
-from ..sw.passes.butterfly_layers import ButterflyLowering
-from ..sw.passes.butterfly_stream import StreamedMixing
-from ..sw.passes.memory import INPUT_WINDOW, OUTPUT_WINDOW, Memory
+from ..sw.butterfly_compiler import Fourier, Mixing, compile_butterfly
 from ..sw.program import Program
 from ..verif.devices.library import MemorySettings
 from .execute import run_golden, run_rtl
@@ -65,31 +57,24 @@ def program_of(mode: str, tokens: int, features: int, config: AcceleratorConfig)
     if mode == "mixing":
         scale = (tokens * features).bit_length() // 2
         return compile_butterfly(Mixing(features, scale, spectrum), config, tokens, (12, 12))
-    found = []
-    for width in (turns * config.butterfly.lanes for turns in TURNS):
-        with suppress(NoRoomError):
-            found.append(_fourier_program(tokens, features, config, spectrum, width))
-    if not found:
-        raise CompileError(f"{mode}: two tiles of {features} points do not fit the scratchpad")
-    return min(found, key=lambda program: program.metadata["predicted_cycles"])
+    return compile_butterfly(Fourier(features), config, tokens, (12, spectrum))
 
 
-def _fourier_program(
-    tokens: int, features: int, config: AcceleratorConfig, spectrum: int, width: int
-) -> Program:
-    memory = Memory(config)
-    lowering = ButterflyLowering(memory)
-    source = memory.dram("input", "int16", tokens, features, INPUT_WINDOW)
-    target = memory.dram("output", "int16", 2 * tokens, features, OUTPUT_WINDOW)
-    stream = StreamedMixing(lowering, "fft", 12, spectrum, 0, width=width)
-    body = tuple(stream.along_features(source, target))
-    graph = run_butterfly_passes(Graph("fft", tuple(memory.buffers), body), config)
-    metadata = describe_fabnet(graph, config)
-    return package(graph, lowering.constants, (12, spectrum), metadata, config)
+def coefficient_bytes(mode: str, features: int) -> int:
+    """Return the bytes of all coefficients, each once: eight for a pair of a factor."""
+    return 8 * features // 2 * (features.bit_length() - 1) if mode == "bpmm" else 0
 
 
-def roofline(program: Program, counters: dict[str, int]) -> dict[str, int]:
+def roofline(program: Program, constants: int, counters: dict[str, int]) -> dict[str, int]:
     """Return the least cycles by each resource of the machine.
+
+    Parameters
+    ----------
+    program : Program
+    constants : int
+        Bytes that must be read besides the input.
+    counters : dict
+        Of a run.
 
     Returns
     -------
@@ -103,7 +88,6 @@ def roofline(program: Program, counters: dict[str, int]) -> dict[str, int]:
     tensors = [
         sum(t.rows * t.row_bytes for t in group) for group in (program.inputs, program.outputs)
     ]
-    constants = sum(segment.size for segment in program.segments)
     return {
         "read_cycles": -(-(tensors[0] + constants) // config.axi_bytes),
         "write_cycles": -(-tensors[1] // config.axi_bytes),
@@ -134,7 +118,7 @@ def measure_memory(
     found = run_rtl(program, inputs, MemorySettings(latency=LATENCY), library)
     wrong, _ = mismatches(run_golden(program, inputs).outputs, found.outputs)
     counters = dict(found.counters)
-    bounds = roofline(program, counters)
+    bounds = roofline(program, coefficient_bytes(mode, features), counters)
     ideal = max(bounds.values())
     return {
         "bench": "butterfly",

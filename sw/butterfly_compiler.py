@@ -1,10 +1,10 @@
-"""Programs of one butterfly operator: a layer, token mixing, or sequence compression."""
+"""Programs of one butterfly operator: a layer, a transform, mixing, or sequence compression."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, singledispatch
 
 from ..hw.config import AcceleratorConfig
@@ -17,9 +17,31 @@ from .package import package
 from .passes.build import load, part, store
 from .passes.butterfly import Matrix
 from .passes.butterfly_layers import ButterflyLowering, log_points
-from .passes.butterfly_stream import WORD_NUMBERS, StreamedMixing, stream_features, stream_tokens
+from .passes.butterfly_stream import (
+    WORD_NUMBERS,
+    StreamedMixing,
+    Tiling,
+    stream_features,
+    stream_spectrum,
+    stream_tokens,
+)
 from .passes.memory import INPUT_WINDOW, OUTPUT_WINDOW, Memory
 from .program import Program
+from .tensor import Tensor
+
+
+@dataclass(frozen=True)
+class Fourier:
+    """The transform of the features of each token, all real parts above all imaginary ones.
+
+    Features that are no power of two are padded, and as many frequencies are kept.
+
+    Parameters
+    ----------
+    features : int
+    """
+
+    features: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +78,7 @@ class Compression:
     spectrum_fraction: int
 
 
-Operator = ButterflyLinear | HierarchicalLinear | Mixing | Compression
+Operator = ButterflyLinear | HierarchicalLinear | Fourier | Mixing | Compression
 
 
 def compile_butterfly(
@@ -66,7 +88,7 @@ def compile_butterfly(
 
     Parameters
     ----------
-    operator : ButterflyLinear, HierarchicalLinear, Mixing or Compression
+    operator : ButterflyLinear, HierarchicalLinear, Fourier, Mixing or Compression
     config : AcceleratorConfig
     tokens : int
         Rows of the input.
@@ -76,7 +98,8 @@ def compile_butterfly(
     Returns
     -------
     Program
-        Input tensor ``input``, int16 [tokens, features], and output tensor ``output``.
+        Input tensor ``input``, int16 [tokens, features], and output tensor ``output``: as many
+        rows, but ``2 · tokens`` of a `Fourier`, and those that a `Compression` keeps.
 
     Raises
     ------
@@ -85,50 +108,84 @@ def compile_butterfly(
     """
     if tokens < 1:
         raise CompileError(f"tokens must be at least 1, not {tokens}")
-    found = _programs(_overlapping(operator, config, tokens), operator, config, tokens, fractions)
+    search = _Search(operator, config, tokens, fractions)
+    found = search.overlapping()
     if found:
-        return min(found, key=lambda program: program.metadata["predicted_cycles"])
+        return min(found, key=_predicted)
     *ways, last = _serial(operator, config)
     for way in ways:
-        found = _programs([way], operator, config, tokens, fractions)
-        if found:
-            return found[0]
-    return _program(last, operator, config, tokens, fractions)
+        if program := search.attempt(way):
+            return program
+    return search.program(last)
 
 
 TURNS = (1, 2, 3, 4, 6, 8)
 """Vectors of a tile for each lane of the unit that are tried."""
 
+DEPTHS = (2, 3, 6)
+"""Tiles under way that are tried."""
 
-def _programs(
-    ways: Iterable[Lower],
-    operator: Operator,
-    config: AcceleratorConfig,
-    tokens: int,
-    fractions: tuple[int, int],
-) -> list[Program]:
-    """Return the programs of those ways for which the scratchpad has room."""
-    found = []
-    for way in ways:
+
+def _predicted(program: Program) -> int:
+    cycles: int = program.metadata["predicted_cycles"]
+    return cycles
+
+
+class _Search:
+    """Programs of one operator by how its matrices are cut."""
+
+    def __init__(
+        self,
+        operator: Operator,
+        config: AcceleratorConfig,
+        tokens: int,
+        fractions: tuple[int, int],
+    ) -> None:
+        self.operator, self.config = operator, config
+        self.tokens, self.fractions = tokens, fractions
+
+    def program(self, lower: Lower) -> Program:
+        """Return the program of one way to cut them."""
+        return _program(lower, self.operator, self.config, self.tokens, self.fractions)
+
+    def attempt(self, lower: Lower) -> Program | None:
+        """Return the program if the scratchpad has room for it."""
         with suppress(NoRoomError):
-            found.append(_program(way, operator, config, tokens, fractions))
-    return found
+            return self.program(lower)
+        return None
 
+    def overlapping(self) -> list[Program]:
+        """Return programs of whole matrices, and of tiles of which several may be under way."""
+        whole = self.attempt(_whole)
+        found = [whole] if whole else []
+        lanes = self.config.butterfly.lanes
+        vectors = self.tokens // rows_together(self.operator, self.config, self.tokens)
+        if isinstance(self.operator, Compression):
+            vectors = self.operator.features // WORD_NUMBERS
+        for width in (turns * lanes for turns in TURNS):
+            if width != lanes and width >= vectors:
+                break
+            programs = self._of_width(width)
+            found += programs
+            if not programs:
+                break
+        return found
 
-def _overlapping(operator: Operator, config: AcceleratorConfig, tokens: int) -> Iterator[Lower]:
-    """Yield whole matrices, and tiles that are smaller and of which two may be under way."""
-    yield _whole
-    lanes = config.butterfly.lanes
-    most = tokens
-    if isinstance(operator, Compression):
-        most = operator.features // WORD_NUMBERS
-    for width in (turns * lanes for turns in TURNS):
-        if width == lanes or width < most:
-            yield partial(_tiled, depth=2, width=width)
-            if _replaces_its_input(operator):
-                yield partial(_tiled, depth=3, width=width, in_place=True)
-    if _replaces_its_input(operator):
-        yield partial(_tiled, depth=2, width=lanes, in_place=True)
+    def _of_width(self, width: int) -> list[Program]:
+        """Return programs of tiles of `width`, more of them under way as long as that helps."""
+        lanes = self.config.butterfly.lanes
+        tiling = Tiling(width, in_place=_replaces_its_input(self.operator))
+        found: list[Program] = []
+        for depth in DEPTHS:
+            program = self.attempt(partial(_tiled, tiling=replace(tiling, depth=depth)))
+            if program is None or (found and _predicted(program) >= _predicted(found[-1])):
+                break
+            found.append(program)
+            tiling = replace(tiling, depth=depth)
+        if found and lanes < width:
+            short = self.attempt(partial(_tiled, tiling=replace(tiling, edge=lanes)))
+            found += [short] if short else []
+        return found
 
 
 def _serial(operator: Operator, config: AcceleratorConfig) -> Iterator[Lower]:
@@ -136,7 +193,7 @@ def _serial(operator: Operator, config: AcceleratorConfig) -> Iterator[Lower]:
     width = config.butterfly.lanes
     in_place = _replaces_its_input(operator)
     while width:
-        yield partial(_tiled, depth=1, width=width, in_place=in_place)
+        yield partial(_tiled, tiling=Tiling(width, 1, in_place=in_place))
         width //= 2
 
 
@@ -147,6 +204,23 @@ def _replaces_its_input(operator: Operator) -> bool:
     twiddle = operator.twiddle
     is_single = twiddle.stacks == twiddle.blocks == 1
     return is_single and twiddle.size == operator.in_features == operator.out_features
+
+
+def rows_together(operator: Operator, config: AcceleratorConfig, tokens: int) -> int:
+    """Return how many tokens lie side by side in a vector.
+
+    Short rows that follow each other in DRAM are read and written as one, so that bursts are as
+    long as they may be; their transforms are blocks of one instruction.
+    """
+    is_plain = isinstance(operator, Fourier) or _replaces_its_input(operator)
+    features = sizes(operator, tokens)[0]
+    if not is_plain or features & (features - 1) or 2 * features % config.axi_bytes:
+        return 1
+    burst_features = config.axi.burst_beats * config.axi_bytes // 2
+    together = 1
+    while 2 * together * features <= burst_features and tokens % (2 * together) == 0:
+        together *= 2
+    return together
 
 
 Lower = Callable[["Operator", ButterflyLowering, Buffer, Buffer, tuple[int, int]], list[Node]]
@@ -163,12 +237,30 @@ def _program(
     memory = Memory(config)
     lowering = ButterflyLowering(memory)
     features, tokens_out, features_out, _ = sizes(operator, tokens)
-    source = memory.dram("input", "int16", tokens, features, INPUT_WINDOW)
-    target = memory.dram("output", "int16", tokens_out, features_out, OUTPUT_WINDOW)
+    together = rows_together(operator, config, tokens)
+    shapes = (tokens, features), (tokens_out, features_out)
+    source, target = (
+        memory.dram(name, "int16", shape[0] // together, shape[1] * together, window)
+        for name, shape, window in zip(
+            ("input", "output"), shapes, (INPUT_WINDOW, OUTPUT_WINDOW), strict=True
+        )
+    )
     body = lower(operator, lowering, source, target, fractions)
     graph = run_butterfly_passes(Graph("butterfly", tuple(memory.buffers), tuple(body)), config)
     metadata = describe_fabnet(graph, config)
-    return package(graph, lowering.constants, fractions, metadata, config)
+    program = package(graph, lowering.constants, fractions, metadata, config)
+    inputs, outputs = (
+        tuple(_reshaped(tensor, together) for tensor in tensors)
+        for tensors in (program.inputs, program.outputs)
+    )
+    return replace(program, inputs=inputs, outputs=outputs)
+
+
+def _reshaped(tensor: Tensor, together: int) -> Tensor:
+    """Return the tensor with a row for each of the `together` tokens of one."""
+    rows, columns = tensor.shape
+    shape = rows * together, columns // together
+    return replace(tensor, shape=shape, stride=tensor.stride // together)
 
 
 def _whole(
@@ -179,6 +271,9 @@ def _whole(
     fractions: tuple[int, int],
 ) -> list[Node]:
     """Return the nodes of an operator whose matrices are in the scratchpad."""
+    if isinstance(operator, Fourier):
+        whole = Tiling(source.rows, 1)
+        return _tiled(operator, lowering, source, target, fractions, whole)
     room = sizes(operator, source.rows)[3]
     is_mixing = isinstance(operator, Mixing)
     x = y = lowering.matrix(
@@ -199,34 +294,26 @@ def _tiled(
     source: Buffer,
     target: Buffer,
     fractions: tuple[int, int],
-    depth: int,
-    width: int,
-    in_place: bool = False,
+    tiling: Tiling,
 ) -> list[Node]:
     """Return the nodes of an operator whose matrices go through the scratchpad in tiles."""
     if isinstance(operator, Mixing):
+        spectrum = operator.spectrum_fraction
         mixing = StreamedMixing(
-            lowering,
-            "mixing",
-            fractions[0],
-            operator.spectrum_fraction,
-            operator.scale,
-            depth,
-            width,
+            lowering, "mixing", fractions[0], spectrum, operator.scale, tiling, tiling
         )
-        return mixing.nodes(source, target)
+        return [node for step in mixing.steps(source, target) for node in step]
+    if isinstance(operator, Fourier):
+        blocks = source.columns // operator.features
+        return stream_spectrum(lowering, "fourier", source, target, fractions, blocks, tiling)
 
     def body(x: Matrix, y: Matrix) -> list[Node]:
         return lower_operator(operator, lowering, x, y)
 
     if isinstance(operator, Compression):
-        return stream_features(
-            lowering, "compression", source, target, fractions, body, depth, width
-        )
+        return stream_features(lowering, "compression", source, target, fractions, body, tiling)
     room = sizes(operator, source.rows)[3]
-    return stream_tokens(
-        lowering, "linear", source, target, fractions, room, body, depth, width, in_place
-    )
+    return stream_tokens(lowering, "linear", source, target, fractions, room, body, tiling)
 
 
 @singledispatch
@@ -244,6 +331,11 @@ def _(operator: ButterflyLinear, tokens: int) -> tuple[int, int, int, int]:
 def _(operator: HierarchicalLinear, tokens: int) -> tuple[int, int, int, int]:
     room = operator.coefficients.shape[0] * operator.tile
     return operator.in_features, tokens, operator.out_features, room
+
+
+@sizes.register
+def _(operator: Fourier, tokens: int) -> tuple[int, int, int, int]:
+    return operator.features, 2 * tokens, operator.features, 1 << log_points(operator.features)
 
 
 @sizes.register
@@ -267,6 +359,9 @@ def lower_operator(
 
 @lower_operator.register
 def _(operator: ButterflyLinear, lowering: ButterflyLowering, x: Matrix, y: Matrix) -> list[Node]:
+    together = x.values.columns // operator.in_features
+    if together > 1:
+        return [lowering.side_by_side("linear", operator, x, y, together)]
     return lowering.linear("linear", operator, x, y)
 
 

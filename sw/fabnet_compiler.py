@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from .compiler import PASSES
 from .cost import cycles
 from .errors import CompileError, NoRoomError
 from .fabnet_quantise import quantise_blocks, quantise_fabnet
+from .fabnet_tilings import choose_tilings
 from .frontend.fabnet import Fabnet, FabnetBlock
 from .gir import Graph, Level
 from .gir_butterfly import butterfly_pairs
@@ -104,11 +107,22 @@ def compile_blocks(
     started = time.perf_counter()
     quantised = quantise_blocks(blocks, calibration)
     _, tokens, features = calibration.shape
-    graph, constants = lower_blocks(quantised, tokens, features, config)
-    graph = run_butterfly_passes(graph, config)
+    lower = partial(lower_blocks, quantised, tokens, features, config)
+    try:
+        steps, constants = lower(choose_tilings(lower, tokens, config))
+        graph = run_butterfly_passes(_joined(steps), config)
+    except NoRoomError:
+        steps, constants = lower({})
+        graph = run_butterfly_passes(_joined(steps), config)
     metadata = describe_fabnet(graph, config) | {"seconds": round(time.perf_counter() - started, 3)}
     fractions = quantised[0][1].input, quantised[-1][1].output
     return package(graph, constants, fractions, metadata, config)
+
+
+def _joined(steps: Mapping[str, Graph]) -> Graph:
+    """Return one graph of steps that run one after the other."""
+    first = next(iter(steps.values()))
+    return replace(first, body=tuple(node for graph in steps.values() for node in graph.body))
 
 
 def run_butterfly_passes(

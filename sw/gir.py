@@ -231,6 +231,9 @@ class Parallel:
     buffers : tuple of Buffer
         Private to an iteration.
     body : tuple of Node
+    edge : int
+        If not 0, the size of the first and of the last tile, which divides `step`; the variable
+        then counts in edges.
     """
 
     loop: str
@@ -239,12 +242,24 @@ class Parallel:
     step: int
     buffers: tuple[Buffer, ...]
     body: tuple[Node, ...]
+    edge: int = 0
 
     def iterations(self) -> Iterator[dict[str, int]]:
         """Yield the values of the loop's two variables in each iteration."""
-        for start in range(self.start, self.stop, self.step):
-            extent = min(self.step, self.stop - start)
-            yield {self.loop: start // self.step, f"|{self.loop}|": extent}
+        start = self.start
+        while start < self.stop:
+            extent = min(self._size(start), self.stop - start)
+            yield {self.loop: start // (self.edge or self.step), f"|{self.loop}|": extent}
+            start += extent
+
+    def _size(self, start: int) -> int:
+        """Return the size of the tile at `start`, which leaves an edge at the end."""
+        if not self.edge:
+            return self.step
+        whole_edges = -(-(self.stop - start) // self.edge) - 1
+        if start == self.start or not whole_edges:
+            return self.edge
+        return min(self.step, whole_edges * self.edge)
 
 
 Node = Operation | Parallel

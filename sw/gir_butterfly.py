@@ -32,8 +32,9 @@ ROLES = {
 WORD_NUMBERS = 4
 """int16 of a word."""
 
-START = 60
-"""Cycles of an instruction besides those of its passes: checks, filling and emptying the unit."""
+LATENCY = 60
+"""Cycles of an instruction besides those of its passes: checks, filling and emptying the unit. The
+next instruction, if it is ready, works in them."""
 
 PASS_LATENCY = 55
 """Cycles from the last beat of a turn in a pass until the next pass may take it."""
@@ -90,7 +91,7 @@ def butterfly_pairs(operation: Operation) -> int:
 
 
 def butterfly_cycles(operation: Operation, config: AcceleratorConfig) -> int:
-    """Return for how many cycles a node keeps the unit busy.
+    """Return for how many cycles a node keeps the unit from the next one.
 
     That is a beat a cycle in each pass, and what the next pass waits for the first turn of the one
     before if other turns do not fill that time.
@@ -113,7 +114,7 @@ def butterfly_cycles(operation: Operation, config: AcceleratorConfig) -> int:
     )
     lengths = [pass_cycles(each, words) for each in passes]
     waiting = sum(max(0, PASS_LATENCY - (turns - 1) * length) for length in lengths[:-1])
-    return START + turns * sum(lengths) + waiting
+    return turns * sum(lengths) + waiting
 
 
 def butterfly_error(

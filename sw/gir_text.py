@@ -36,7 +36,7 @@ OPERATION = re.compile(
     r'([^{"]*?)(?: \{([^}]*)\})?(?: "([^"]*)")?'
     r"(?: work (\d+))?(?: wait (\w+))?(?: signal (\w+))?(?: time (\d+)\.\.(\d+))?"
 )
-PARALLEL = re.compile(rf"parallel ({NAME}) (\d+)\.\.(\d+) step (\d+) \{{")
+PARALLEL = re.compile(rf"parallel ({NAME}) (\d+)\.\.(\d+) step (\d+)(?: edge (\d+))? \{{")
 GRAPH = re.compile(r'graph "([^"]*)"')
 
 
@@ -68,7 +68,8 @@ def _node(node: Node) -> Iterator[str]:
     if isinstance(node, Operation):
         yield _operation(node)
         return
-    yield f"parallel {node.loop} {node.start}..{node.stop} step {node.step} {{"
+    edge = f" edge {node.edge}" if node.edge else ""
+    yield f"parallel {node.loop} {node.start}..{node.stop} step {node.step}{edge} {{"
     for buffer in node.buffers:
         yield INDENT + _buffer(buffer)
     for inner in node.body:
@@ -172,13 +173,13 @@ class _Parser:
         return tuple(nodes)
 
     def _parallel(self, line: str) -> Parallel:
-        loop, start, stop, step = self._match(PARALLEL, line)
+        loop, start, stop, step, edge = self._match(PARALLEL, line)
         buffers = self._buffers()
         body = self._body()
         if self._next() != "}":
             self._fail("must be }")
         self._position += 1
-        return Parallel(loop, int(start), int(stop), int(step), buffers, body)
+        return Parallel(loop, int(start), int(stop), int(step), buffers, body, int(edge or 0))
 
     def _operation(self, line: str) -> Compute | Move:
         found = self._match(OPERATION, line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,18 +99,26 @@ class FixedFactors:
         tokens : bool
             Whether the axis is TOKENS.
         """
-        passes = plan_passes(
-            config.butterfly.stages,
-            self.log_points,
-            self.log_stride,
-            self.stages,
-            decreasing=self.decreasing,
-            tokens=tokens,
-        )
-        table = self.coefficients.astype("<i2").view("<u8")[..., 0]
-        order = coefficient_order(passes, config.lanes, self.points, tokens=tokens)
-        values = [0 if place is None else int(table[place]) for place in order]
-        return np.array(values, dtype=np.uint64)
+        table = self.coefficients.astype("<i2").view("<u8").reshape(-1)
+        fields = self.log_points, self.log_stride, self.stages, self.decreasing
+        places = _places(config.butterfly.stages, config.lanes, self.points, fields, tokens)
+        return np.append(table, np.uint64(0))[places]
+
+
+@functools.cache
+def _places(
+    chained: int, lanes: int, points: int, fields: tuple[int, int, int, bool], tokens: bool
+) -> NDArray[np.intp]:
+    """Return where each word lies in a table [stages, pairs]; behind its end for none."""
+    log_points, log_stride, stages, decreasing = fields
+    passes = plan_passes(
+        chained, log_points, log_stride, stages, decreasing=decreasing, tokens=tokens
+    )
+    pairs = points // 2
+    order = coefficient_order(passes, lanes, points, tokens=tokens)
+    return np.array(
+        [stages * pairs if place is None else place[0] * pairs + place[1] for place in order]
+    )
 
 
 def fix_factors(

@@ -121,19 +121,20 @@ class ButterflyBuilder:
         step: int,
         body: Callable[[Affine, Affine], list[Node]],
         depth: int = 1,
+        edge: int = 0,
     ) -> list[Node]:
         """Return a loop over tiles of `step`, behind what loads its constants.
 
         `body` takes where a tile begins and how much it covers; what it declares is private to an
-        iteration, `depth` of which may be under way. Constants of a loop in a loop are loaded
-        before the outer one.
+        iteration, `depth` of which may be under way. The first and the last tile are of `edge`
+        unless that is 0. Constants of a loop in a loop are loaded before the outer one.
         """
         outer, self._private = self._private, []
         number, extent = block(loop)
-        nodes = body(number * step, extent)
+        nodes = body(number * (edge or step), extent)
         buffers = tuple(replace(buffer, depth=depth) for buffer in self._private)
         self._private = outer
-        tiles: list[Node] = [Parallel(loop, 0, stop, step, buffers, tuple(nodes))]
+        tiles: list[Node] = [Parallel(loop, 0, stop, step, buffers, tuple(nodes), edge)]
         return tiles if outer is not None else self.with_loads(tiles)
 
     def constant(self, name: str, dtype: str, values: NDArray, target: Buffer) -> Buffer:

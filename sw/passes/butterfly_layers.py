@@ -71,6 +71,15 @@ class ButterflyLowering(ButterflyBuilder):
                 source = result
         return nodes
 
+    def side_by_side(
+        self, name: str, layer: ButterflyLinear, x: Matrix, y: Matrix, together: int
+    ) -> Node:
+        """Apply a square layer of one stack and block to `together` tokens in each row."""
+        _require_real(name, layer.twiddle.coefficients)
+        coefficients = np.tile(layer.twiddle.coefficients[0, 0], (1, together, 1, 1))
+        factors = _block_factors(coefficients, layer.twiddle.block_increases(0))
+        return self.real(name, factors, x, y)
+
     def _bias(self, name: str, bias: NDArray | None, y: Matrix, accumulate: bool) -> list[Node]:
         """Return the node that writes the bias to `y`, if there is one."""
         if bias is None:

@@ -7,7 +7,7 @@ a transform never leaves the scratchpad while it is under way.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ...hw.isa import Axis
 from ..errors import CompileError
@@ -21,7 +21,34 @@ WORD_NUMBERS = 4
 """int16 of a word."""
 
 DEPTH = 2
-"""Tiles that may be under way."""
+"""Tiles that may be under way, unless a tiling says otherwise."""
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a matrix is cut.
+
+    Parameters
+    ----------
+    width : int
+        Vectors of a tile: tokens, or words of features; one a lane of the unit if 0. The unit
+        fills its pipeline once for all of them.
+    depth : int
+        Tiles that may be under way.
+    edge : int
+        Vectors of the first and of the last tile, which divides `width`: what nothing else can
+        run beside is short. As many as of the others if 0.
+    in_place : bool
+        Whether Y takes the place of X, so that more tiles may be under way.
+    """
+
+    width: int = 0
+    depth: int = DEPTH
+    edge: int = 0
+    in_place: bool = False
+
+
+WHOLE_LANES = Tiling()
 
 Body = Callable[[Matrix, Matrix], list[Node]]
 """Takes X and Y of a tile in the scratchpad and returns the nodes between load and store."""
@@ -35,9 +62,7 @@ def stream_tokens(
     fractions: tuple[int, int],
     room: int,
     body: Body,
-    depth: int = DEPTH,
-    width: int = 0,
-    in_place: bool = False,
+    tiling: Tiling = WHOLE_LANES,
 ) -> list[Node]:
     """Return a loop over blocks of tokens.
 
@@ -52,20 +77,15 @@ def stream_tokens(
     room : int
         Features that a row of Y has space for.
     body : callable
-    depth : int
-        Tiles that may be under way.
-    width : int
-        Tokens of a block; as many as the unit has lanes unless given. The unit fills its pipeline
-        once for all of them.
-    in_place : bool
-        Whether Y takes the place of X, so that more blocks may be under way; `body` allows it.
+    tiling : Tiling
+        In place only if `body` allows it.
     """
-    rows = tile_rows(lowering, source, width)
+    rows = tile_rows(lowering, source, tiling)
 
     def tile(first: Affine, count: Affine) -> list[Node]:
         x = lowering.matrix(f"{name}.x", rows, source.columns, fractions[0])
         y = x.at(fractions[1])
-        if not in_place:
+        if not tiling.in_place:
             y = lowering.matrix(f"{name}.y", rows, target.columns, fractions[1], room)
         x, y = replace(x, tokens=count), replace(y, tokens=count)
         return [
@@ -74,7 +94,7 @@ def stream_tokens(
             store(y.whole(), part(target, first, rows=count), name),
         ]
 
-    return lowering.tiled(f"{name}.row_tile", source.rows, rows, tile, depth)
+    return lowering.tiled(f"{name}.row_tile", source.rows, rows, tile, tiling.depth, tiling.edge)
 
 
 def stream_features(
@@ -84,11 +104,10 @@ def stream_features(
     target: Buffer,
     fractions: tuple[int, int],
     body: Body,
-    depth: int = DEPTH,
-    width: int = 0,
+    tiling: Tiling = WHOLE_LANES,
 ) -> list[Node]:
-    """Return a loop over blocks of features, `width` words each; see `stream_tokens`."""
-    columns = tile_columns(lowering, source, width)
+    """Return a loop over blocks of features; see `stream_tokens`."""
+    columns = tile_columns(lowering, source, tiling)
 
     def tile(first: Affine, count: Affine) -> list[Node]:
         x = lowering.matrix(f"{name}.x", source.rows, columns, fractions[0])
@@ -100,17 +119,64 @@ def stream_features(
             store(y.whole(), part(target, 0, first, columns=count), name),
         ]
 
-    return lowering.tiled(f"{name}.column_tile", source.columns, columns, tile, depth)
+    edge = WORD_NUMBERS * tiling.edge
+    return lowering.tiled(f"{name}.column_tile", source.columns, columns, tile, tiling.depth, edge)
 
 
-def tile_rows(lowering: ButterflyLowering, matrix: Buffer, width: int) -> int:
-    """Return the tokens of a block of `width`, or of one a lane if that is zero."""
-    return min(width or lowering.config.butterfly.lanes, matrix.rows)
+def stream_spectrum(
+    lowering: ButterflyLowering,
+    name: str,
+    source: Buffer,
+    spectrum: Buffer,
+    fractions: tuple[int, int],
+    blocks: int = 1,
+    tiling: Tiling = WHOLE_LANES,
+) -> list[Node]:
+    """Return a loop over blocks of rows, which are transformed.
+
+    Parameters
+    ----------
+    lowering : ButterflyLowering
+    name : str
+    source : Buffer
+        int16 [rows, blocks · features] in DRAM.
+    spectrum : Buffer
+        int16 [2 · rows, blocks · features] in DRAM: real parts above imaginary ones.
+    fractions : tuple of int
+        Of source and spectrum.
+    blocks : int
+        Transforms of a row. Features that are no power of two, only in a single one, are padded,
+        and as many frequencies are kept.
+    tiling : Tiling
+    """
+    columns = source.columns
+    points = log_points(columns // blocks)
+    rows = tile_rows(lowering, source, tiling)
+    pitch = scratchpad_pitch(blocks << points, "int16", lowering.config.lanes)
+
+    def tile(first: Affine, count: Affine) -> list[Node]:
+        x = lowering.matrix(f"{name}.rows", rows, columns, fractions[0])
+        y = lowering.complex_matrix(f"{name}.row_spectrum", rows, columns, fractions[1], pitch)
+        x, y = replace(x, tokens=count), replace(y, tokens=count)
+        below = part(spectrum, first + source.rows, rows=count)
+        return [
+            load(part(source, first, rows=count), x.whole(), name),
+            lowering.fourier(name, x, y, points, axis=Axis.HIDDEN, blocks=blocks),
+            store(y.whole(), part(spectrum, first, rows=count), name),
+            store(y.whole(rows), below, name),
+        ]
+
+    return lowering.tiled(f"{name}.row_tile", source.rows, rows, tile, tiling.depth, tiling.edge)
 
 
-def tile_columns(lowering: ButterflyLowering, matrix: Buffer, width: int) -> int:
-    """Return the features of a block of `width` words, or of one a lane if that is zero."""
-    return min(WORD_NUMBERS * (width or lowering.config.butterfly.lanes), matrix.columns)
+def tile_rows(lowering: ButterflyLowering, matrix: Buffer, tiling: Tiling) -> int:
+    """Return the tokens of a tile."""
+    return min(tiling.width or lowering.config.butterfly.lanes, matrix.rows)
+
+
+def tile_columns(lowering: ButterflyLowering, matrix: Buffer, tiling: Tiling) -> int:
+    """Return the features of a tile."""
+    return min(WORD_NUMBERS * (tiling.width or lowering.config.butterfly.lanes), matrix.columns)
 
 
 class StreamedMixing:
@@ -124,10 +190,8 @@ class StreamedMixing:
         Fraction bits of input and sum, and of the spectrum.
     scale : int
         What is added is multiplied by 2^-scale.
-    depth : int
-        Tiles that may be under way.
-    width : int
-        Tokens, or words of features, of a tile; as many as the unit has lanes unless given.
+    rows, columns : Tiling
+        Of the transform along the features, and of that along the tokens.
     """
 
     def __init__(
@@ -137,16 +201,17 @@ class StreamedMixing:
         fraction: int,
         spectrum_fraction: int,
         scale: int,
-        depth: int = DEPTH,
-        width: int = 0,
+        rows: Tiling = WHOLE_LANES,
+        columns: Tiling = WHOLE_LANES,
     ) -> None:
-        self.lowering, self.name, self.depth, self.width = lowering, name, depth, width
+        self.lowering, self.name, self.rows, self.columns = lowering, name, rows, columns
         self.fraction, self.spectrum_fraction, self.scale = fraction, spectrum_fraction, scale
 
-    def nodes(self, source: Buffer, target: Buffer) -> list[Node]:
-        """Return the nodes that write the sum of `source` and its mixing to `target`.
+    def steps(self, source: Buffer, target: Buffer) -> tuple[list[Node], list[Node]]:
+        """Return the nodes along the features, and those along the tokens.
 
-        Rows that are no power of two are padded, and as many frequencies as features are kept.
+        They write the sum of `source` and its mixing to `target`. Rows that are no power of two
+        are padded, and as many frequencies as features are kept.
 
         Raises
         ------
@@ -159,40 +224,15 @@ class StreamedMixing:
         spectrum = self.lowering.memory.dram(
             f"{self.name}.spectrum.spilled", "int16", 2 * tokens, source.columns, OUTPUT_WINDOW
         )
-        return [
-            *self.along_features(source, spectrum),
-            *self._along_tokens(source, spectrum, target),
-        ]
-
-    def along_features(self, source: Buffer, spectrum: Buffer) -> list[Node]:
-        """Return the nodes that transform the rows of `source`.
-
-        `spectrum` is int16 [2 · tokens, features], real parts above imaginary ones.
-        """
-        lowering, name, features = self.lowering, self.name, source.columns
-        points = log_points(features)
-        rows = tile_rows(lowering, source, self.width)
-        pitch = scratchpad_pitch(1 << points, "int16", lowering.config.lanes)
-
-        def tile(first: Affine, count: Affine) -> list[Node]:
-            x = lowering.matrix(f"{name}.rows", rows, features, self.fraction)
-            y = lowering.complex_matrix(
-                f"{name}.row_spectrum", rows, features, self.spectrum_fraction, pitch
-            )
-            x, y = replace(x, tokens=count), replace(y, tokens=count)
-            below = part(spectrum, first + source.rows, rows=count)
-            return [
-                load(part(source, first, rows=count), x.whole(), name),
-                lowering.fourier(name, x, y, points, axis=Axis.HIDDEN),
-                store(y.whole(), part(spectrum, first, rows=count), name),
-                store(y.whole(rows), below, name),
-            ]
-
-        return lowering.tiled(f"{name}.row_tile", source.rows, rows, tile, self.depth)
+        fractions = self.fraction, self.spectrum_fraction
+        rows = stream_spectrum(
+            self.lowering, self.name, source, spectrum, fractions, tiling=self.rows
+        )
+        return rows, self._along_tokens(source, spectrum, target)
 
     def _along_tokens(self, source: Buffer, spectrum: Buffer, target: Buffer) -> list[Node]:
         lowering, name, tokens = self.lowering, self.name, source.rows
-        columns = tile_columns(lowering, source, self.width)
+        columns = tile_columns(lowering, source, self.columns)
 
         def tile(first: Affine, count: Affine) -> list[Node]:
             y = lowering.matrix(f"{name}.sum_columns", tokens, columns, self.fraction, tight=True)
@@ -217,4 +257,11 @@ class StreamedMixing:
                 store(y.whole(), part(target, 0, first, columns=count), name),
             ]
 
-        return lowering.tiled(f"{name}.column_tile", source.columns, columns, tile, self.depth)
+        return lowering.tiled(
+            f"{name}.column_tile",
+            source.columns,
+            columns,
+            tile,
+            self.columns.depth,
+            WORD_NUMBERS * self.columns.edge,
+        )

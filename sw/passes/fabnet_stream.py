@@ -8,7 +8,7 @@ in DRAM; coefficients are loaded once a step.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from ..frontend.fabnet import EPSILON, FabnetBlock, SelfAttention
 from ..gir import Affine, Buffer, Graph, Node
 from .build import load, part, store
 from .butterfly import Matrix
-from .butterfly_stream import StreamedMixing
+from .butterfly_stream import StreamedMixing, Tiling
 from .fabnet_dense import dense_feed_forward
 from .fabnet_operators import (
     FabnetOperators,
@@ -40,40 +40,58 @@ QUERY_ROWS = 64
 DEPTH = 2
 """Tiles of a step that may be under way, where each is small."""
 
+TILING = Tiling()
+SERIAL = Tiling(depth=1)
+"""The tilings of steps that are not told otherwise; `SERIAL` where each tile is large."""
+
+Tilings = Mapping[str, Tiling]
+"""How steps are cut."""
+
+TileBody = Callable[[Affine, Affine], list[Node]]
+"""Takes where a tile begins and how much it covers."""
+
 
 def lower_blocks(
     blocks: Sequence[tuple[FabnetBlock, BlockFractions]],
     tokens: int,
     features: int,
     config: AcceleratorConfig,
-) -> tuple[Graph, dict[str, NDArray]]:
-    """Return the graph of some blocks, one after the other, and the contents of its constants.
+    tilings: Tilings,
+) -> tuple[dict[str, Graph], dict[str, NDArray]]:
+    """Return the graph of each step of some blocks, and the contents of their constants.
 
-    Buffers ``input`` and ``output`` are int16 [tokens, features] in DRAM.
+    The steps run one after the other. Buffers ``input`` and ``output`` are int16 [tokens,
+    features] in DRAM.
 
     Raises
     ------
     CompileError
         If the machine cannot run a block.
     """
-    lowering = _StreamLowering(tokens, features, config)
-    nodes: list[Node] = []
+    lowering = _StreamLowering(tokens, features, config, tilings)
     source = lowering.memory.dram("input", "int16", tokens, features, INPUT_WINDOW)
     for number, (block, fractions) in enumerate(blocks):
         name = "output" if number == len(blocks) - 1 else f"{number}.spilled"
         target = lowering.memory.dram(name, "int16", tokens, features, OUTPUT_WINDOW)
-        nodes += lowering.block(str(number), block, fractions, source, target)
+        lowering.block(str(number), block, fractions, source, target)
         source = target
-    graph = Graph("fabnet blocks", tuple(lowering.memory.buffers), tuple(nodes))
-    return graph, lowering.operators.constants
+    buffers = tuple(lowering.memory.buffers)
+    graphs = {
+        step: Graph("fabnet blocks", buffers, tuple(nodes))
+        for step, nodes in lowering.steps.items()
+    }
+    return graphs, lowering.operators.constants
 
 
 class _StreamLowering:
-    def __init__(self, tokens: int, features: int, config: AcceleratorConfig) -> None:
+    def __init__(
+        self, tokens: int, features: int, config: AcceleratorConfig, tilings: Tilings
+    ) -> None:
         self.tokens, self.features, self.config = tokens, features, config
+        self.tilings = tilings
         self.memory = Memory(config)
         self.operators = FabnetOperators(self.memory)
-        self.rows = config.lanes
+        self.steps: dict[str, list[Node]] = {}
 
     def _spilled(self, name: str, dtype: str, rows: int, columns: int) -> Buffer:
         return self.memory.dram(f"{name}.spilled", dtype, rows, columns, OUTPUT_WINDOW)
@@ -85,35 +103,57 @@ class _StreamLowering:
         fractions: BlockFractions,
         source: Buffer,
         target: Buffer,
-    ) -> list[Node]:
-        """Return the nodes of one block."""
+    ) -> None:
+        """Append the steps of one block."""
         check_widths(self.features, block)
         tokens, features = self.tokens, self.features
         mixed = self._spilled(f"{name}.sum", "int16", tokens, features)
         if block.attention is None:
-            scale = -round(math.log2(mixing_scale(tokens, features)))
-            nodes = StreamedMixing(
-                self.operators, f"{name}.mixing", fractions.input, fractions.spectrum, scale
-            ).nodes(source, mixed)
+            self._mix(f"{name}.mixing", fractions, source, mixed)
         else:
-            nodes = self._attend(f"{name}.mixing", block.attention, fractions, source, mixed)
+            self._attend(f"{name}.mixing", block.attention, fractions, source, mixed)
         product = f"{name}.feed_forward"
         if isinstance(block.expand, Linear):
             dense = dense_feed_forward(self.operators, product, block, fractions, mixed, target)
-            return [*nodes, *dense]
+            self.steps[product] = dense
+            return
         hidden = self._spilled(f"{name}.hidden", "int16", tokens, features)
         width = as_butterfly(block.expand).out_features
         activated = self._spilled(f"{name}.activated", "int16", tokens, width)
-        nodes += self._expand(product, block, fractions, mixed, (hidden, activated))
-        nodes += self._contract(product, block, fractions, (hidden, activated), target)
-        return nodes
+        self._expand(product, block, fractions, mixed, (hidden, activated))
+        self._contract(product, block, fractions, (hidden, activated), target)
+
+    def _tiling(self, step: str, default: Tiling = TILING) -> Tiling:
+        """Return how a step over tokens is cut, its width resolved."""
+        tiling = self.tilings.get(step, default)
+        return replace(tiling, width=min(tiling.width or self.config.lanes, self.tokens))
+
+    def _tiled(self, step: str, tile: TileBody, tiling: Tiling) -> None:
+        """Append a step over tokens."""
+        self.steps[step] = self.operators.tiled(
+            f"{step}_tile", self.tokens, tiling.width, tile, tiling.depth
+        )
 
     def _rows(
-        self, name: str, features: int, fraction: int, count: Affine, room: int = 0
+        self, name: str, features: int, fraction: int, count: Affine, rows: int, room: int = 0
     ) -> Matrix:
-        """Declare a tile of tokens, of which `count` are used."""
-        matrix = self.operators.matrix(name, self.rows, features, fraction, room)
+        """Declare a tile of `rows` tokens, of which `count` are used."""
+        matrix = self.operators.matrix(name, rows, features, fraction, room)
         return replace(matrix, tokens=count)
+
+    def _mix(self, name: str, fractions: BlockFractions, source: Buffer, target: Buffer) -> None:
+        """Append Fourier mixing: a step along the features, one along the tokens."""
+        scale = -round(math.log2(mixing_scale(self.tokens, self.features)))
+        steps = f"{name}.features", f"{name}.tokens"
+        mixing = StreamedMixing(
+            self.operators,
+            name,
+            fractions.input,
+            fractions.spectrum,
+            scale,
+            *(self.tilings.get(step, TILING) for step in steps),
+        )
+        self.steps |= zip(steps, mixing.steps(source, target), strict=True)
 
     def _expand(
         self,
@@ -122,7 +162,7 @@ class _StreamLowering:
         fractions: BlockFractions,
         source: Buffer,
         targets: tuple[Buffer, Buffer],
-    ) -> list[Node]:
+    ) -> None:
         """Normalise what was mixed, and apply the first half of the feed-forward part.
 
         Each stack of the layer is quantised by itself, so that it can be under way while the unit
@@ -130,9 +170,11 @@ class _StreamLowering:
         """
         operators = self.operators
         stacks = split_stacks(as_butterfly(block.expand))
+        step = f"{name}.expand"
+        tiling = self._tiling(step)
 
         def tile(first: Affine, count: Affine) -> list[Node]:
-            x = self._rows(f"{name}.x", self.features, fractions.input, count)
+            x = self._rows(f"{name}.x", self.features, fractions.input, count, tiling.width)
             hidden = x.at(fractions.hidden)
             nodes: list[Node] = []
             for number, (column, layer) in enumerate(stacks):
@@ -148,7 +190,7 @@ class _StreamLowering:
                 *nodes,
             ]
 
-        return operators.tiled(f"{name}.expand_tile", self.tokens, self.rows, tile, DEPTH)
+        self._tiled(step, tile, tiling)
 
     def _contract(
         self,
@@ -157,15 +199,18 @@ class _StreamLowering:
         fractions: BlockFractions,
         sources: tuple[Buffer, Buffer],
         target: Buffer,
-    ) -> list[Node]:
+    ) -> None:
         """Apply the second half of the feed-forward part in place, and normalise the sum."""
         operators = self.operators
         layer = as_butterfly(block.contract)
         size = layer.twiddle.size
+        step = f"{name}.contract"
+        tiling = self._tiling(step)
+        rows = tiling.width
 
         def tile(first: Affine, count: Affine) -> list[Node]:
-            y = self._rows(f"{name}.y", self.features, fractions.hidden, count)
-            whole = self._rows(f"{name}.again", size, fractions.activated, count)
+            y = self._rows(f"{name}.y", self.features, fractions.hidden, count, rows)
+            whole = self._rows(f"{name}.again", size, fractions.activated, count, rows)
             x = replace(whole, features=layer.in_features)
             made = replace(whole, features=self.features, fraction=fractions.hidden)
             product = f"{name}.contract"
@@ -178,7 +223,7 @@ class _StreamLowering:
                 store(y.whole(), part(target, first, rows=count), name),
             ]
 
-        return operators.tiled(f"{name}.contract_tile", self.tokens, self.rows, tile, DEPTH)
+        self._tiled(step, tile, tiling)
 
     def _attend(
         self,
@@ -187,7 +232,8 @@ class _StreamLowering:
         fractions: BlockFractions,
         source: Buffer,
         target: Buffer,
-    ) -> list[Node]:
+    ) -> None:
+        """Append attention: projections, heads, and the projection of their results."""
         tokens, features, operators = self.tokens, self.features, self.operators
         stored = {
             kind: (
@@ -197,9 +243,11 @@ class _StreamLowering:
             for kind in ("query", "key", "value")
         }
         context = self._spilled(f"{name}.context", "int16", tokens, features)
+        steps = f"{name}.project", f"{name}.head", f"{name}.combine"
+        projecting, combining = self._tiling(steps[0], SERIAL), self._tiling(steps[2])
 
         def project(first: Affine, count: Affine) -> list[Node]:
-            x = self._rows(f"{name}.x", features, fractions.input, count)
+            x = self._rows(f"{name}.x", features, fractions.input, count, projecting.width)
             nodes: list[Node] = [load(part(source, first, rows=count), x.whole(), name)]
             for kind, layer in attention_layers(attention, features).items():
                 fraction = getattr(fractions, kind)
@@ -214,9 +262,10 @@ class _StreamLowering:
             return self._head(name, (first, width), attention, fractions, stored, context)
 
         def combine(first: Affine, count: Affine) -> list[Node]:
-            layer = as_butterfly(attention.projection)
-            x = self._rows(f"{name}.context", features, fractions.context, count)
-            y = self._rows(f"{name}.sum", features, fractions.input, count, layer.twiddle.size)
+            layer, rows = as_butterfly(attention.projection), combining.width
+            size = layer.twiddle.size
+            x = self._rows(f"{name}.context", features, fractions.context, count, rows)
+            y = self._rows(f"{name}.sum", features, fractions.input, count, rows, size)
             return [
                 load(part(context, first, rows=count), x.whole(), name),
                 load(part(source, first, rows=count), y.whole(), name),
@@ -230,11 +279,9 @@ class _StreamLowering:
                 f"{name}: channels of a head must be a multiple of {beat}, the bytes of a beat of "
                 f"the bus, not {width}"
             )
-        return [
-            *operators.tiled(f"{name}.project_tile", tokens, self.rows, project),
-            *operators.tiled(f"{name}.head", features, width, head),
-            *operators.tiled(f"{name}.combine_tile", tokens, self.rows, combine, DEPTH),
-        ]
+        self._tiled(steps[0], project, projecting)
+        self.steps[steps[1]] = operators.tiled(steps[1], features, width, head)
+        self._tiled(steps[2], combine, combining)
 
     def _head(
         self,

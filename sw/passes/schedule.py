@@ -27,6 +27,10 @@ PACING = (Unit.ARRAY, Unit.BUTTERFLY)
 """The units whose work tells how far a program has come."""
 
 
+PATIENT = (Unit.BUTTERFLY,)
+"""The units that wait for the result of an earlier operation if all it lacks is the latency of
+their own pipeline: short steps that free the room of a tile go before the next tile."""
+
 SHARES = (1.0, 0.85, 0.7)
 """Shares of the scratchpad that an order may fill: what is left makes up for gaps."""
 
@@ -120,6 +124,7 @@ class _Scheduler:
         best = None
         blocked = None
         for unit, numbers in self.ready.items():
+            patience = self.free[unit] + self.latency[unit] if unit in PATIENT else 0
             for number in numbers:
                 start = max(self.free[unit], self.earliest[number])
                 room = self.room.earliest(number, start)
@@ -129,11 +134,12 @@ class _Scheduler:
                 start = room
                 if self.due[number]:
                     start = max(start, self.work_start - self.horizon)
-                best = min(best or (start, number), (start, number))
+                found = max(start, patience), number, start
+                best = min(best or found, found)
         if best is None:
             assert blocked is not None
             return blocked[1], blocked[0]
-        return best
+        return best[2], best[1]
 
     def _place(self, number: int, start: int) -> Operation:
         operation = self.operations[number]

@@ -5,14 +5,16 @@ import pytest
 
 from ageha.bench.execute import run_golden
 from ageha.hw.config import preset
+from ageha.hw.isa import Opcode
 from ageha.sw.butterfly.compress import compress_sequence
 from ageha.sw.butterfly.errors import ButterflyError
 from ageha.sw.butterfly.fixed_point import fix_factors
 from ageha.sw.butterfly.hierarchical import HierarchicalLinear
 from ageha.sw.butterfly.linear import ButterflyLinear, twiddle_shape
 from ageha.sw.butterfly.twiddle import Twiddle
-from ageha.sw.butterfly_compiler import Compression, Mixing, compile_butterfly
+from ageha.sw.butterfly_compiler import Compression, Fourier, Mixing, compile_butterfly
 from ageha.sw.errors import CompileError
+from ageha.sw.instruction import decode_all
 
 SEED = 20240607
 PRESETS = ("ecp5", "base")
@@ -64,6 +66,46 @@ def test_linear_layers(name, tokens, inputs, outputs, blocks, increasing, bias):
     x = random.uniform(-1, 1, (tokens, inputs))
     found = run(layer, preset(name), x, (14, 12))
     assert signal_to_noise(found, layer(x)) > 55
+
+
+def instructions(program, opcode):
+    return [item for item in decode_all(program.code) if item.opcode is opcode]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "features", "together"), [(48, 64, 2), (36, 16, 4), (35, 32, 1), (20, 128, 1)]
+)
+def test_short_rows_lie_side_by_side(tokens, features, together):
+    """Bursts are whole though rows are short: an instruction transforms several at once."""
+    random = np.random.default_rng(SEED + tokens)
+    config = preset("base")
+    layer = random_layer(random, features, features)
+    x = random.uniform(-1, 1, (tokens, features))
+    assert signal_to_noise(run(layer, config, x, (14, 12)), layer(x)) > 55
+    for operator in (layer, Fourier(features)):
+        program = compile_butterfly(operator, config, tokens, (14, 8))
+        for item in instructions(program, Opcode.BUTTERFLY):
+            assert item["blocks"] == together
+        assert all(tensor.shape[1] == features for tensor in program.inputs + program.outputs)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(("tokens", "features"), [(7, 8), (64, 32), (33, 24), (100, 128)])
+def test_fourier_transforms_of_rows(name, tokens, features):
+    random = np.random.default_rng(SEED + features)
+    x = random.uniform(-1, 1, (tokens, features))
+    points = 1 << (features - 1).bit_length()
+    expected = np.fft.fft(x, n=points)[:, :features]
+    found = run(Fourier(features), preset(name), x, (14, 15 - points.bit_length()))
+    assert signal_to_noise(found, np.concatenate([expected.real, expected.imag])) > 60
+
+
+def test_first_and_last_tile_are_short_where_that_wins():
+    layer = random_layer(np.random.default_rng(SEED), 512, 512)
+    program = compile_butterfly(layer, preset("base"), 256, (14, 12))
+    vectors = [item["vectors"] for item in instructions(program, Opcode.BUTTERFLY)]
+    assert sum(vectors) == 256
+    assert vectors[0] == vectors[-1] == 16 < max(vectors)
 
 
 @pytest.mark.parametrize("tile", [16, 32, 64])

@@ -8,7 +8,7 @@ from ageha.hw.config import preset
 from ageha.sw.butterfly.hierarchical import HierarchicalLinear
 from ageha.sw.butterfly.linear import ButterflyLinear, twiddle_shape
 from ageha.sw.butterfly.twiddle import Twiddle
-from ageha.sw.butterfly_compiler import Compression, Mixing, compile_butterfly
+from ageha.sw.butterfly_compiler import Compression, Fourier, Mixing, compile_butterfly
 from ageha.sw.fabnet_compiler import compile_blocks
 from ageha.sw.frontend.synthetic_fabnet import synthetic_block
 from ageha.verif.devices.library import MemorySettings
@@ -54,6 +54,10 @@ def compare(program, library):
     ("operator", "tokens", "fractions"),
     [
         (linear(8, 8), 5, (15, 13)),
+        (linear(8, 8), 120, (15, 13)),
+        (linear(64, 64), 37, (15, 12)),
+        (Fourier(8), 40, (15, 12)),
+        (Fourier(24), 11, (15, 10)),
         (linear(12, 40, bias=True), 7, (15, 13)),
         (linear(32, 8), 9, (15, 13)),
         (linear(16, 16, blocks=2), 6, (15, 12)),
@@ -62,7 +66,20 @@ def compare(program, library):
         (Mixing(8, 5, 8), 128, (12, 12)),
         (Compression(8, 8, 4, 11), 16, (15, 14)),
     ],
-    ids=["square", "stacks", "trimmed", "chain", "tiles", "mixing", "narrow", "compression"],
+    ids=[
+        "square",
+        "side by side",
+        "tiles",
+        "spectrum",
+        "padded",
+        "stacks",
+        "trimmed",
+        "chain",
+        "hierarchical",
+        "mixing",
+        "narrow",
+        "compression",
+    ],
 )
 def test_operators(library, operator, tokens, fractions):
     compare(compile_butterfly(operator, CONFIG, tokens, fractions), library)

@@ -81,6 +81,25 @@ def test_nested_text_round_trips():
     assert from_text(to_text(graph)) == graph
 
 
+def test_short_tiles_at_both_ends():
+    def tiles(start, stop, step, edge):
+        found = Parallel("i", start, stop, step, (), (), edge).iterations()
+        return [(values["i"] * (edge or step), values["|i|"]) for values in found]
+
+    assert tiles(0, 20, 8, 0) == [(0, 8), (8, 8), (16, 4)]
+    assert tiles(0, 32, 8, 4) == [(0, 4), (4, 8), (12, 8), (20, 8), (28, 4)]
+    assert tiles(0, 22, 8, 4) == [(0, 4), (4, 8), (12, 8), (20, 2)]
+    assert tiles(0, 16, 8, 4) == [(0, 4), (4, 8), (12, 4)]
+    assert tiles(0, 5, 8, 4) == [(0, 4), (4, 1)]
+    assert tiles(0, 3, 8, 4) == [(0, 3)]
+    for stop in range(1, 40):
+        found = tiles(0, stop, 12, 3)
+        assert [first + size for first, size in found] == [*(at for at, _ in found[1:]), stop]
+        assert found[0][1] <= 3 and found[-1][1] <= 3
+    graph = Graph("short", BUFFERS, (Parallel("i", 0, 20, 8, (), (), 4),))
+    assert from_text(to_text(graph)) == graph
+
+
 def test_random_text_round_trips():
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
