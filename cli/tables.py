@@ -1,12 +1,13 @@
 """Tables that several commands print."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.table import Column, Table
 from rich.text import Text
 
+from ..bench.history import FIGURES, PLACE, Row
 from ..bench.measure import UNIT_NAMES
 from ..bench.operators import by_name
 from ..bench.record import Case
@@ -21,6 +22,26 @@ def counter_table(counters: Mapping[str, int]) -> Table:
     for name, value in counters.items():
         table.add_row(name, f"{value:,}")
     return table
+
+
+def change_lines(changes: Sequence[tuple[Row | None, Row]]) -> Iterator[str]:
+    """Give a line for each part of what `bench.history.update_history` found."""
+    for old, new in changes:
+        figures = (
+            f"{name} {_figure(new[name]) if old is None else _change(old[name], new[name])}"
+            for name in FIGURES
+            if old is None or old[name] != new[name]
+        )
+        place = ", ".join(new[name] for name in PLACE)
+        yield f"{place}: {', '.join(figures)}"
+
+
+def _change(old: float | None, new: float | None) -> str:
+    return f"{_figure(old)} > {_figure(new)}"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:,}"
 
 
 COLUMNS = 4

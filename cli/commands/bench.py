@@ -14,7 +14,8 @@ from ...bench.attention import LENGTHS, measure_layer
 from ...bench.decode import LENGTHS as DECODE_LENGTHS
 from ...bench.energy import energy_figures
 from ...bench.execute import build_library
-from ...bench.generate import generate_design, measure_resources
+from ...bench.generate import generate_design, measure_clock, measure_resources
+from ...bench.history import HistoryError, read_history, update_history
 from ...bench.minilm import MiniLm
 from ...bench.record import Case, RunRecord
 from ...bench.resources import Unit
@@ -43,6 +44,7 @@ from ..options import (
 )
 from ..output import require_writable, write_file, write_json
 from ..page.page import render_page
+from ..tables import change_lines
 from .bench_blocks import bench_blocks
 from .bench_decode import bench_decode
 from .run import read_minilm
@@ -207,8 +209,24 @@ def generate(
         typer.Option(help="Also synthesise for ecp5, xc7 or xcup.", metavar="NAME"),
     ] = None,
     unit: Annotated[
-        Unit, typer.Option(help="What is synthesised.", metavar="accelerator|array")
+        Unit, typer.Option(help="What is synthesised.", metavar="accelerator|array|...")
     ] = Unit.ACCELERATOR,
+    placements: Annotated[
+        int,
+        typer.Option(
+            help="Also place and route so often on an ECP5, each time with another seed; the "
+            "median of the clocks counts.",
+            metavar="N",
+            min=0,
+        ),
+    ] = 0,
+    history: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also put what was synthesised in this file, and show what has changed.",
+            metavar="FILE",
+        ),
+    ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
     json_file: JsonFile = None,
@@ -217,7 +235,15 @@ def generate(
     machines = [machine(name, config, settings) for name in presets or tuple(PRESETS)]
     with input_errors(SynthesisError, prefix="--synthesise: "):
         target = target_named(synthesise) if synthesise else None
+    if placements and (target is None or target.name != "ecp5"):
+        raise InputError("--placements needs --synthesise ecp5: others are synthesis only")
+    if history is not None and target is None:
+        raise InputError("--history needs --synthesise: without it, there is nothing to put in it")
     require_writable("--json", json_file)
+    require_writable("--history", history)
+    if history is not None:
+        with input_errors(HistoryError, prefix="--history "):
+            read_history(history)
     records = []
     for parameters in machines:
         with step(f"Generating {parameters.name}"), tempfile.TemporaryDirectory() as folder:
@@ -226,7 +252,17 @@ def generate(
             text = f"Synthesising {parameters.name} (minutes, the first time)"
             with input_errors(SynthesisError), step(text):
                 record |= measure_resources(parameters, target, unit)
+        if placements:
+            text = f"Placing and routing {parameters.name} (many minutes, the first time)"
+            with input_errors(SynthesisError), step(text):
+                record |= measure_clock(parameters, unit, placements)
         records.append(record | {"case": " ".join((parameters.name, *(settings or ())))})
     resources = ["lut", "lutram", "ff", "dsp", "bram"] if target else []
-    print_records(records, "case", ["seconds", "verilog_lines", "modules", *resources])
+    clocks = ["fmax_mhz"] if placements else []
+    print_records(records, "case", ["seconds", "verilog_lines", "modules", *resources, *clocks])
+    if history is not None:
+        with input_errors(HistoryError, prefix="--history "):
+            changes = update_history(history, records)
+        for line in change_lines(changes) if changes else [f"{history}: nothing has changed"]:
+            output.print(line, markup=False, highlight=False, soft_wrap=True)
     write_json("--json", json_file, records)

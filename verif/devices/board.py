@@ -24,7 +24,7 @@ POWER_ON = 100
 """Cycles in which a board comes out of its reset."""
 
 PATIENCE = 60_000
-"""Cycles without a byte after which reading gives up: three times the silence of the board."""
+"""Three times the silence of the board, in cycles."""
 
 _POINTER = ctypes.c_void_p
 _LONG = ctypes.c_uint64
@@ -75,9 +75,12 @@ class SimulatedBoard:
     ----------
     library : Path
         From `build`.
+    patience : int
+        Cycles without a byte after which reading gives up.
     """
 
-    def __init__(self, library: Path) -> None:
+    def __init__(self, library: Path, patience: int = PATIENCE) -> None:
+        self._patience = patience
         self._library = ctypes.CDLL(str(library))
         for name, (result, arguments) in _FUNCTIONS.items():
             function = getattr(self._library, f"board_{name}")
@@ -98,8 +101,8 @@ class SimulatedBoard:
         return len(data)
 
     def read(self, size: int) -> bytes:
-        """Run until `size` bytes have come, or none for `PATIENCE` cycles; return those."""
-        self._library.board_run(self._handle, size, PATIENCE)
+        """Run until `size` bytes have come, or none for `patience` cycles; return those."""
+        self._library.board_run(self._handle, size, self._patience)
         buffer = ctypes.create_string_buffer(size)
         count = self._library.board_receive(self._handle, buffer, size)
         return buffer.raw[:count]

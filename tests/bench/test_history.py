@@ -1,0 +1,61 @@
+"""The history of resources: how it is updated."""
+
+import pytest
+
+from ageha.bench.history import (
+    HistoryError,
+    read_history,
+    rows,
+    update_history,
+)
+
+RESOURCES = {"lut": 80, "lutram": 4, "ff": 90, "dsp": 16, "bram": 2}
+
+
+def record(**changes):
+    """Return a record of a unit with one part, which has one itself."""
+    parts = [
+        {"depth": depth, "module": name, "instances": 1, **RESOURCES}
+        for depth, name in enumerate(("array", "grid", "element"))
+    ]
+    return {"case": "tiny", "target": "ecp5", "unit": "array", "parts": parts} | changes
+
+
+def test_a_unit_and_its_parts_are_rows():
+    unit, part = rows(record(fmax_mhz=101.5))
+    place = {"case": "tiny", "target": "ecp5", "unit": "array"}
+    assert unit == place | {"module": "array"} | RESOURCES | {"fmax_mhz": 101.5}
+    assert part == place | {"module": "grid"} | RESOURCES | {"fmax_mhz": None}
+
+
+def test_new_figures_replace_those_of_the_same_unit(tmp_path):
+    path = tmp_path / "new" / "history.json"
+    first = update_history(path, [record(), record(case="base")])
+    assert [(old, new["case"]) for old, new in first] == [
+        (None, case) for case in ("tiny", "tiny", "base", "base")
+    ]
+    assert update_history(path, [record()]) == []
+    fewer = record()
+    fewer["parts"] = [fewer["parts"][0] | {"lut": 79}]
+    ((old, new),) = update_history(path, [fewer])
+    assert (old["lut"], new["lut"], new["module"]) == (80, 79, "array")
+    cases = [(row["case"], row["module"]) for row in read_history(path)]
+    assert cases == [("base", "array"), ("base", "grid"), ("tiny", "array")]
+    assert len(path.read_text().splitlines()) == 3 + 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read"),
+        ("{}", "is no list of rows"),
+        ("[3]", "row 0 must have case, target"),
+        ('[{"case": "tiny"}]', "row 0 must have case, target"),
+    ],
+)
+def test_what_is_no_history_stays_as_it_is(text, message, tmp_path):
+    path = tmp_path / "history.json"
+    path.write_text(text)
+    with pytest.raises(HistoryError, match=message):
+        update_history(path, [record()])
+    assert path.read_text() == text
