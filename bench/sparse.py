@@ -3,16 +3,16 @@
 The feed-forward weights of all-MiniLM-L6-v2, pruned for a flow, or weights in the shapes of
 BERT-base of which 95 % are zero, on activations of random numbers.
 Each matrix is multiplied twice: with resident operands, as many as fit at a time, where the
-hardware's counter `array_busy` holds the cycles of the array and nothing else; and from DRAM with
-loads and stores beside the array, where all cycles count.
+hardware's counter `array_busy` holds the cycles of the array and nothing else; and, unless that is
+all that is asked for, from DRAM with loads and stores beside the array, where all cycles count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -128,13 +128,12 @@ class SparseCase:
     weights: NDArray
 
 
-def cases(model: BertModel, *, complete: bool) -> list[SparseCase]:
-    """Return the feed-forward weights of all layers, or the first matrix of layer 0."""
-    layers = range(len(model.layers)) if complete else range(1)
-    names = MATRICES if complete else MATRICES[:1]
+def cases(model: BertModel, layers: Sequence[int] | None = None) -> list[SparseCase]:
+    """Return the feed-forward weights of `layers`, or the first matrix of layer 0."""
+    names = MATRICES[:1] if layers is None else MATRICES
     return [
         SparseCase(f"minilm {layer}.{name}", getattr(model.layers[layer], name).weight)
-        for layer in layers
+        for layer in layers or (0,)
         for name in names
     ]
 
@@ -161,6 +160,25 @@ def pruned_cases(*, complete: bool) -> list[SparseCase]:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """A product from DRAM to DRAM.
+
+    Parameters
+    ----------
+    cycles : int
+        All cycles that the hardware counted.
+    predicted : int
+        The same by the compiler's model.
+    energy : mapping
+        `energy_figures` of the run.
+    """
+
+    cycles: int
+    predicted: int
+    energy: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Timing:
     """What the hardware counted.
 
@@ -168,25 +186,22 @@ class Timing:
     ----------
     array : int
         Cycles of the array alone, operands resident.
-    layer : int
-        All cycles from DRAM to DRAM.
-    predicted : int
-        The same by the compiler's model.
     mismatches : int
-        Elements of both runs that differ from the golden model's.
-    energy : mapping
-        `energy_figures` of `layer`.
+        Elements of all runs that differ from the golden model's.
+    whole : Whole, optional
+        The product from DRAM to DRAM, if it was measured.
     """
 
     array: int
-    layer: int
-    predicted: int
     mismatches: int
-    energy: Mapping[str, Any]
+    whole: Whole | None
 
 
 class SparseBench:
-    """Measures schemes on one machine; dense products are measured once a matrix and flow.
+    """Measures schemes on one machine.
+
+    Dense products are measured once a shape and flow: what the machine does in a dense flow does
+    not depend on the numbers.
 
     Parameters
     ----------
@@ -197,6 +212,8 @@ class SparseBench:
         Rows of activations.
     energies : EnergyTable, optional
         Those of 45 nm unless given.
+    resident : bool
+        Whether products run with resident operands only, which takes half the time.
     """
 
     def __init__(
@@ -205,11 +222,13 @@ class SparseBench:
         library: Path,
         tokens: int = TOKENS,
         energies: EnergyTable | None = None,
+        *,
+        resident: bool = False,
     ) -> None:
         self.config, self.library, self.tokens = config, library, tokens
         self.energies = energies or default_table()
-        self._dense = cache(self._time_dense)
-        self._weights: dict[str, NDArray] = {}
+        self.resident = resident
+        self._dense: dict[tuple[Dataflow, tuple[int, ...]], Timing] = {}
 
     def measure(self, case: SparseCase, scheme: Scheme) -> dict[str, Any]:
         """Return the record of one matrix and scheme.
@@ -218,10 +237,10 @@ class SparseBench:
         -------
         dict
             ``bench, preset, case, flow, scheme, density, cycles, ideal_cycles, utilization,
-            dense_cycles, speedup, ideal_speedup, layer_cycles, predicted_cycles,
-            dense_layer_cycles, layer_speedup, compressed_bytes, dense_bytes, relative_error,
-            mismatches, energy_pj, edp, energy_parts, dense_energy_pj, dense_edp,
-            edp_improvement``.
+            dense_cycles, speedup, ideal_speedup, compressed_bytes, dense_bytes, relative_error,
+            mismatches``, and of whole products ``layer_cycles, predicted_cycles,
+            dense_layer_cycles, layer_speedup, energy_pj, edp, energy_parts, dense_energy_pj,
+            dense_edp, edp_improvement``.
             `ideal_cycles` is what the flow's own skip rule leaves, `dense_cycles` the measured
             time of its dense twin, `layer_` stands for whole products from DRAM to DRAM, whose
             cycles the compiler predicts and to which energies belong, `edp_improvement` is the
@@ -232,11 +251,11 @@ class SparseBench:
         ------
         CompileError, DeviceError, DriverError, SimulationError
         """
-        self._weights[case.name] = case.weights
         weights = scheme.apply(case.weights, self.config)
-        timing, compiled = self._time(weights, scheme.flow)
+        compiled = self._compile(weights, scheme.flow)
+        timing = self._time(compiled)
         twin = DENSE_TWIN[scheme.flow]
-        dense = self._dense(case.name, twin)
+        dense = self._time_dense(case.weights, twin)
         metadata = compiled.program.metadata
         ideal = metadata["ideal_cycles"]
         array = self.config.array
@@ -256,39 +275,39 @@ class SparseBench:
             "dense_cycles": dense.array,
             "speedup": round(dense.array / timing.array, 4),
             "ideal_speedup": round(ideal_dense / ideal, 4),
-            "layer_cycles": timing.layer,
-            "predicted_cycles": timing.predicted,
-            "dense_layer_cycles": dense.layer,
-            "layer_speedup": round(dense.layer / timing.layer, 4),
             "compressed_bytes": metadata["compressed_bytes"],
             "dense_bytes": metadata["dense_bytes"],
             "relative_error": self._error(compiled, scheme.reference(case.weights, self.config)),
             "mismatches": timing.mismatches + dense.mismatches,
-            **timing.energy,
-            "dense_energy_pj": dense.energy["energy_pj"],
-            "dense_edp": dense.energy["edp"],
-            "edp_improvement": improvement(timing.energy["edp"], dense.energy["edp"]),
+            **_whole_figures(timing.whole, dense.whole),
         }
 
-    def _time_dense(self, name: str, flow: Dataflow) -> Timing:
-        return self._time(self._weights[name], flow)[0]
+    def _time_dense(self, weights: NDArray, flow: Dataflow) -> Timing:
+        key = flow, weights.shape
+        if key not in self._dense:
+            self._dense[key] = self._time(self._compile(weights, flow))
+        return self._dense[key]
 
-    def _time(self, weights: NDArray, flow: Dataflow) -> tuple[Timing, CompiledGemm]:
+    def _compile(self, weights: NDArray, flow: Dataflow) -> CompiledGemm:
         activations = random_activations(self.tokens, weights.shape[1], SEED)
-        streamed = compile_gemm(weights, activations, self.config, flows=[flow])
-        run, wrong = self._run(streamed.program, streamed.inputs)
+        return compile_gemm(weights, activations, self.config, flows=[flow])
+
+    def _time(self, compiled: CompiledGemm) -> Timing:
         alone = [
             self._run(program, inputs)
-            for program, inputs in Resident(streamed.gemm, self.config).programs()
+            for program, inputs in Resident(compiled.gemm, self.config).programs()
         ]
-        timing = Timing(
-            sum(part.counters["array_busy"] for part, _ in alone),
+        cycles = sum(part.counters["array_busy"] for part, _ in alone)
+        wrong = sum(different for _, different in alone)
+        if self.resident:
+            return Timing(cycles, wrong, None)
+        run, different = self._run(compiled.program, compiled.inputs)
+        whole = Whole(
             run.counters["cycles"],
-            streamed.program.metadata["predicted_cycles"],
-            wrong + sum(different for _, different in alone),
+            compiled.program.metadata["predicted_cycles"],
             energy_figures(run.counters, self.config, self.energies),
         )
-        return timing, streamed
+        return Timing(cycles, wrong + different, whole)
 
     def _run(self, program: Program, inputs: Mapping[str, NDArray]) -> tuple[Execution, int]:
         rtl = run_rtl(program, inputs, MemorySettings(), self.library)
@@ -301,3 +320,41 @@ class SparseBench:
         wanted = exact @ reference.astype(np.float64).T
         found = exact @ (product.weights * product.weight_scales[:, None]).T
         return round(float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted)), 6)
+
+
+def _whole_figures(sparse: Whole | None, dense: Whole | None) -> dict[str, Any]:
+    """Return the figures of whole products, empty unless both were measured."""
+    if sparse is None or dense is None:
+        return {}
+    return {
+        "layer_cycles": sparse.cycles,
+        "predicted_cycles": sparse.predicted,
+        "dense_layer_cycles": dense.cycles,
+        "layer_speedup": round(dense.cycles / sparse.cycles, 4),
+        **sparse.energy,
+        "dense_energy_pj": dense.energy["energy_pj"],
+        "dense_edp": dense.energy["edp"],
+        "edp_improvement": improvement(sparse.energy["edp"], dense.energy["edp"]),
+    }
+
+
+def summary(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what records of several matrices have in common, by flow and scheme.
+
+    Returns
+    -------
+    list of dict
+        ``flow, scheme, cases, least_utilization, mean_utilization, least_speedup, mean_speedup``,
+        in the order in which flows and schemes first occur.
+    """
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for record in records:
+        groups.setdefault((record["flow"], record["scheme"]), []).append(record)
+    rows = []
+    for (flow, scheme), group in groups.items():
+        row: dict[str, Any] = {"flow": flow, "scheme": scheme, "cases": len(group)}
+        for name in ("utilization", "speedup"):
+            values = [record[name] for record in group]
+            row |= {f"least_{name}": min(values), f"mean_{name}": round(fmean(values), 4)}
+        rows.append(row)
+    return rows

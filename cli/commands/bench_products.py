@@ -21,6 +21,7 @@ from ...bench.sparse import (
     pruned_cases,
     pruned_schemes,
     schemes,
+    summary,
 )
 from ...hw.config import AcceleratorConfig
 from ...sw.errors import CompileError, FrontendError
@@ -33,6 +34,7 @@ from ...sw.sparsity.tasd import parse_series
 from ...verif.verilator import VerilatorError
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors, machine_errors
+from ..layers import ALL, parse_layers
 from ..options import ConfigFile, EnergyFile, JsonFile, Preset, Settings, energies, machine
 from ..output import require_writable, write_json
 
@@ -50,7 +52,15 @@ SPARSE_COLUMNS = (
     "edp_improvement",
     "relative_error",
 )
-
+SUMMARY_COLUMNS = (
+    "flow",
+    "scheme",
+    "cases",
+    "least_utilization",
+    "mean_utilization",
+    "least_speedup",
+    "mean_speedup",
+)
 
 ACTIVATION_COLUMNS = (
     "case",
@@ -141,6 +151,21 @@ def sparse(
             metavar="minilm|bert-base",
         ),
     ] = WeightsChoice.MINILM,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            help="Both matrices of these layers of minilm: 0, 0,2, 0-5 or all. Without --all or "
+            "this, one of layer 0.",
+            metavar="LAYERS",
+        ),
+    ] = None,
+    resident: Annotated[
+        bool,
+        typer.Option(
+            "--resident",
+            help="Only with resident operands: the array alone, in half the time.",
+        ),
+    ] = False,
     preset: Preset = "base",
     config: ConfigFile = None,
     settings: Settings = None,
@@ -161,18 +186,25 @@ def sparse(
     block = parameters.array.block
     if weights is WeightsChoice.MINILM:
         with input_errors(FrontendError), step("Reading the model"):
-            chosen = cases(load(None), complete=complete)
+            model = load(None)
+        wanted = layers or (ALL if complete else None)
+        chosen = cases(model, parse_layers(wanted, len(model.layers)) if wanted else None)
         tried = list(schemes(complete=complete, block=block))
+    elif layers:
+        raise InputError(f"--layers is for --weights minilm, not {weights.value}")
     else:
         chosen, tried = pruned_cases(complete=complete), list(pruned_schemes(block=block))
-    bench = SparseBench(parameters, _library(parameters), tokens, table)
+    bench = SparseBench(parameters, _library(parameters), tokens, table, resident=resident)
     records = []
     for case in chosen:
         for scheme in tried:
             description = f"{case.name}, {scheme.flow}, {scheme.text}"
             with input_errors(CompileError), machine_errors(), step(description):
                 records.append(bench.measure(case, scheme))
-    _finish(records, SPARSE_COLUMNS, json_file)
+    if len(chosen) > 1:
+        output.print(_table(summary(records), SUMMARY_COLUMNS))
+    columns = [name for name in SPARSE_COLUMNS if name in records[0]]
+    _finish(records, columns, json_file)
 
 
 def activations(
@@ -220,16 +252,20 @@ def _library(config: AcceleratorConfig) -> Path:
 def _finish(
     records: Sequence[dict[str, Any]], columns: Sequence[str], json_file: Path | None
 ) -> None:
-    table = Table(*columns)
-    for record in records:
-        table.add_row(*(_text(record[name]) for name in columns))
-    output.print(table)
+    output.print(_table(records, columns))
     if records and "reference" in records[0]:
         output.print(f"reference: {records[0]['reference']}", markup=False)
     write_json("--json", json_file, records)
     wrong = [record["case"] for record in records if record["mismatches"]]
     if wrong:
         raise ResultError(f"the Verilog differs from the golden model in {', '.join(wrong)}")
+
+
+def _table(records: Sequence[dict[str, Any]], columns: Sequence[str]) -> Table:
+    table = Table(*columns)
+    for record in records:
+        table.add_row(*(_text(record[name]) for name in columns))
+    return table
 
 
 def _text(value: object) -> str:

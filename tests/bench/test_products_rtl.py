@@ -27,7 +27,7 @@ GEMM_KEYS = {
     "speedup",
     "mismatches",
 }
-SPARSE_KEYS = {
+RESIDENT_KEYS = {
     "bench",
     "preset",
     "case",
@@ -40,14 +40,16 @@ SPARSE_KEYS = {
     "dense_cycles",
     "speedup",
     "ideal_speedup",
-    "layer_cycles",
-    "predicted_cycles",
-    "dense_layer_cycles",
-    "layer_speedup",
     "compressed_bytes",
     "dense_bytes",
     "relative_error",
     "mismatches",
+}
+SPARSE_KEYS = RESIDENT_KEYS | {
+    "layer_cycles",
+    "predicted_cycles",
+    "dense_layer_cycles",
+    "layer_speedup",
     "energy_pj",
     "edp",
     "energy_parts",
@@ -105,11 +107,12 @@ def test_sparse_products(flow, library):
     assert record["predicted_cycles"] == pytest.approx(record["layer_cycles"], rel=0.15)
 
 
-def test_patterns(library):
+def test_patterns_with_resident_operands(library):
     weights = np.random.default_rng(3).normal(size=(64, 64))
-    bench = SparseBench(TINY, library, tokens=48)
+    bench = SparseBench(TINY, library, tokens=48, resident=True)
     scheme = Scheme(Dataflow.COLUMN_SPARSE_OUTPUT, "1:4")
     record = bench.measure(SparseCase("random", weights), scheme)
+    assert set(record) == RESIDENT_KEYS
     assert record["mismatches"] == 0
     assert record["speedup"] > 0.85 * 4
     assert record["compressed_bytes"] < record["dense_bytes"]

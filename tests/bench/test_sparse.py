@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from ageha.bench.sparse import PRUNED, Scheme, cases, pruned_cases, pruned_schemes, schemes
+from ageha.bench.sparse import (
+    PRUNED,
+    Scheme,
+    cases,
+    pruned_cases,
+    pruned_schemes,
+    schemes,
+    summary,
+)
 from ageha.hw.config import preset
 from ageha.sw.frontend.bert import load
 from ageha.sw.gemm.flows import SPARSE_FLOWS
@@ -38,9 +46,12 @@ def test_terms_fit_the_block():
 
 def test_matrices():
     model = load()
-    (one,) = cases(model, complete=False)
+    (one,) = cases(model)
     assert one.weights.shape == (1536, 384)
-    assert len(cases(model, complete=True)) == 12
+    chosen = cases(model, [0, 3])
+    names = ["minilm 0.expand", "minilm 0.contract", "minilm 3.expand", "minilm 3.contract"]
+    assert [item.name for item in chosen] == names
+    assert [item.weights.shape for item in chosen] == [(1536, 384), (384, 1536)] * 2
 
 
 @pytest.mark.parametrize(
@@ -77,3 +88,22 @@ def test_schemes_of_pruned_weights():
         np.testing.assert_array_equal(kept, np.where(kept != 0, matrix.weights, 0))
     assert "1:8" in {scheme.name for scheme in others}
     assert "2:16" not in {scheme.name for scheme in pruned_schemes(block=8)}
+
+
+def test_summary_tells_the_least_and_the_mean():
+    figures = [("sOS", 0.98, 9.8), ("sWS", 0.97, 9.7), ("sOS", 0.96, 9.9)]
+    records = [
+        {"flow": flow, "scheme": "magnitude 0.1", "utilization": share, "speedup": speedup}
+        for flow, share, speedup in figures
+    ]
+    first, second = summary(records)
+    assert first == {
+        "flow": "sOS",
+        "scheme": "magnitude 0.1",
+        "cases": 2,
+        "least_utilization": 0.96,
+        "mean_utilization": 0.97,
+        "least_speedup": 9.8,
+        "mean_speedup": 9.85,
+    }
+    assert (second["flow"], second["cases"]) == ("sWS", 1)

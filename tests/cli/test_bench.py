@@ -74,6 +74,8 @@ def test_attention(tmp_path, capsys):
         (["gemm", "--shape", "3x0x4"], "n must be from 1 to 65535, not 0"),
         (["gemm", "--set", "array.partial_rows=0"], "at least 16 for three dense flows, not 0"),
         (["sparse", "--tokens", "0"], "--tokens: m must be from 1 to 65535, not 0"),
+        (["sparse", "--layers", "6"], "--layers must be from 0 to 5, not 6"),
+        (["sparse", "--weights", "bert-base", "--layers", "0"], "--layers is for --weights minilm"),
         (["sparse", "--set", "array.block=1"], "must allow all flows"),
         (["sparse", "--energy", "missing.toml"], "--energy missing.toml: cannot be read"),
         (["attention", "--energy", "missing.toml"], "--energy missing.toml: cannot be read"),
