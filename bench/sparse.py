@@ -102,11 +102,16 @@ class Scheme:
         return weights
 
 
-def schemes(*, complete: bool, block: int) -> Iterator[Scheme]:
-    """Yield what is measured on each matrix; `block` is the array's, which bounds N:M terms."""
-    for density in DENSITIES if complete else QUICK_DENSITIES:
+def shaped(densities: Iterable[float]) -> Iterator[Scheme]:
+    """Yield weights pruned for every flow, each to all of `densities`."""
+    for density in densities:
         for flow in SPARSE_FLOWS:
             yield Scheme(flow, "magnitude", density)
+
+
+def schemes(*, complete: bool, block: int) -> Iterator[Scheme]:
+    """Yield what is measured on each matrix; `block` is the array's, which bounds N:M terms."""
+    yield from shaped(DENSITIES if complete else QUICK_DENSITIES)
     for name in (*PATTERNS, *SERIES):
         if all(block % term.m == 0 for term in parse_series(name)):
             yield Scheme(COLUMN_SPARSE, name)

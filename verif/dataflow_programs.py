@@ -24,7 +24,7 @@ ROW_WORDS = 16
 """Words of a row of the images that are loaded and stored."""
 
 ROUND_WORDS = 4096
-"""A round takes half of the scratchpad, at most so many words."""
+"""A round takes half of the scratchpad, at most so many words, unless told otherwise."""
 
 TRIES = 20
 """Random products of one flow that are drawn until one fits."""
@@ -142,9 +142,10 @@ class _Round:
 class _Writer:
     """Writes rounds one after the other, each in the other half of the scratchpad."""
 
-    def __init__(self, config: AcceleratorConfig, seed: int) -> None:
+    def __init__(self, config: AcceleratorConfig, seed: int, round_words: int) -> None:
         self.config = config
         self.random = random.Random(seed)
+        self.round_words = min(config.scratchpad_words // 2, round_words)
         self.code = _Code()
         self.inputs: dict[str, NDArray] = {}
         self.tensors: dict[str, list[Tensor]] = {"image": [], "result": []}
@@ -154,7 +155,7 @@ class _Writer:
     def round(self, flows: list[Flow]) -> None:
         """Write a round with as many products of `flows`, from the front on, as fit; take them."""
         number = len(self.stores)
-        half = min(self.config.scratchpad_words // 2, ROUND_WORDS)
+        half = self.round_words
         made = _Round(self.config, self.random, number % 2 * half, half)
         # The image is not known before all is placed, but its LOAD comes first.
         before = self.stores[number - 2] if number > 1 else None
@@ -234,7 +235,7 @@ class _Writer:
 
 
 def dataflow_program(
-    config: AcceleratorConfig, seed: int, *, repeats: int = 2
+    config: AcceleratorConfig, seed: int, *, repeats: int = 2, round_words: int = ROUND_WORDS
 ) -> tuple[Program, dict[str, NDArray]]:
     """Return a program with `repeats` random products or more of every flow, and its inputs.
 
@@ -250,8 +251,11 @@ def dataflow_program(
         Of shapes, order and data.
     repeats : int
         At least 1.
+    round_words : int
+        What is loaded at once takes half of the scratchpad, at most so many words; larger products
+        do not occur.
     """
-    writer = _Writer(config, seed)
+    writer = _Writer(config, seed, round_words)
     flows = [*supported_flows(config)] * repeats
     writer.random.shuffle(flows)
     while flows:

@@ -21,6 +21,7 @@ from ...bench.sparse import (
     pruned_cases,
     pruned_schemes,
     schemes,
+    shaped,
     summary,
 )
 from ...hw.config import AcceleratorConfig
@@ -61,6 +62,9 @@ SUMMARY_COLUMNS = (
     "least_speedup",
     "mean_speedup",
 )
+
+LEAST_DENSITY = 0.01
+"""A matrix without any weight left has no speed-up."""
 
 ACTIVATION_COLUMNS = (
     "case",
@@ -159,6 +163,14 @@ def sparse(
             metavar="LAYERS",
         ),
     ] = None,
+    density: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Only weights of minilm of which each flow keeps this share, 0.01 to 1. "
+            "Repeatable.",
+            metavar="SHARE",
+        ),
+    ] = None,
     resident: Annotated[
         bool,
         typer.Option(
@@ -181,6 +193,9 @@ def sparse(
         raise InputError("array.block and array.partial_rows must allow all flows")
     table = energies(energy)
     require_writable("--json", json_file)
+    for share in density or ():
+        if not LEAST_DENSITY <= share <= 1:
+            raise InputError(f"--density must be from {LEAST_DENSITY} to 1, not {share}")
     with input_errors(CompileError, prefix="--tokens: "):
         check_sizes(tokens, 1, 1)
     block = parameters.array.block
@@ -189,9 +204,10 @@ def sparse(
             model = load(None)
         wanted = layers or (ALL if complete else None)
         chosen = cases(model, parse_layers(wanted, len(model.layers)) if wanted else None)
-        tried = list(schemes(complete=complete, block=block))
-    elif layers:
-        raise InputError(f"--layers is for --weights minilm, not {weights.value}")
+        tried = list(shaped(density) if density else schemes(complete=complete, block=block))
+    elif layers or density:
+        name = "--layers" if layers else "--density"
+        raise InputError(f"{name} is for --weights minilm, not {weights.value}")
     else:
         chosen, tried = pruned_cases(complete=complete), list(pruned_schemes(block=block))
     bench = SparseBench(parameters, _library(parameters), tokens, table, resident=resident)

@@ -76,6 +76,7 @@ def test_attention(tmp_path, capsys):
         (["sparse", "--tokens", "0"], "--tokens: m must be from 1 to 65535, not 0"),
         (["sparse", "--layers", "6"], "--layers must be from 0 to 5, not 6"),
         (["sparse", "--weights", "bert-base", "--layers", "0"], "--layers is for --weights minilm"),
+        (["sparse", "--density", "0"], "--density must be from 0.01 to 1, not 0.0"),
         (["sparse", "--set", "array.block=1"], "must allow all flows"),
         (["sparse", "--energy", "missing.toml"], "--energy missing.toml: cannot be read"),
         (["attention", "--energy", "missing.toml"], "--energy missing.toml: cannot be read"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ageha.bench.execute import memory_bytes
 from ageha.hw.accelerator import Accelerator
 from ageha.hw.config import override, preset
 from ageha.hw.isa import ErrorCode
@@ -37,6 +38,9 @@ ODD = override(
     },
 )
 MEMORY_BYTES = 1 << 20
+PATIENCE = 600.0
+"""Seconds to wait for a program."""
+
 WAIVERS = Path(failures.__file__).parents[1] / "gen" / "lint.vlt"
 
 MEMORIES = {
@@ -46,18 +50,24 @@ MEMORIES = {
 }
 
 
+def many_products(config, seed):
+    """Return a program of seven products or more of every flow, 1 to 300 each way."""
+    return dataflow_program(config, seed, repeats=7, round_words=config.scratchpad_words)
+
+
 @cache
 def golden_run(config, seed, made):
     """Return a random program, its inputs, and its result on the golden model."""
     program, inputs = made(config, seed)
-    return program, inputs, run_program(GoldenDevice(config, MEMORY_BYTES), program, inputs)
+    device = GoldenDevice(config, memory_bytes(program))
+    return program, inputs, run_program(device, program, inputs)
 
 
 def check_program(device, seed, made=random_program):
     """Compare a random program with the golden model: elements, bytes, multiplications."""
     print(f"{made.__name__}, {device.simulation.settings}, seed {seed}")
     program, inputs, expected = golden_run(device.config, seed, made)
-    found = run_program(device, program, inputs, timeout=60)
+    found = run_program(device, program, inputs, timeout=PATIENCE)
     for name, values in expected.outputs.items():
         np.testing.assert_array_equal(found.outputs[name], values, f"{name}, seed {seed}")
     assert [found.counters[name] for name in COUNTED] == [
@@ -100,6 +110,16 @@ def test_programs_on_base():
             for seed in range(8):
                 check_program(device, seed)
                 check_program(device, seed, dataflow_program)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(7))
+def test_many_random_products_on_large(seed):
+    config = preset("large")
+    size = memory_bytes(many_products(config, seed)[0])
+    with RtlDevice(config, size, library=build(config)) as device:
+        check_program(device, seed, many_products)
+        assert device.simulation.violations == []
 
 
 @pytest.mark.parametrize("memory", MEMORIES)

@@ -8,6 +8,7 @@ from ageha.hw.isa import COMPRESSED_A_FLOWS, COMPRESSED_B_FLOWS, ErrorCode, Flow
 from ageha.hw.matmul_check import supported_flows
 from ageha.sw.driver import run_program
 from ageha.sw.instruction import decode_all
+from ageha.verif.benches.products import LONGEST, PRIMES
 from ageha.verif.compressed_failures import compressed_failures
 from ageha.verif.dataflow_programs import dataflow_program
 from ageha.verif.devices.golden import GoldenDevice
@@ -52,6 +53,25 @@ def test_results_are_used_again() -> None:
                     chained.add(product["flow"])
     assert {Opcode.LOAD, Opcode.QUANTISE, Opcode.SOFTMAX, Opcode.STORE} <= opcodes
     assert chained == set(Flow)
+
+
+def test_products_of_every_size_fit_large() -> None:
+    config = preset("large")
+    products = [
+        instruction
+        for seed in range(7)
+        for instruction in decode_all(
+            dataflow_program(config, seed, repeats=7, round_words=config.scratchpad_words)[0].code
+        )
+        if instruction.opcode == Opcode.MATMUL
+    ]
+    for side in "mnk":
+        lengths = {product[side] for product in products}
+        assert {1, LONGEST, *PRIMES} <= lengths, side
+    for flow in Flow:
+        chosen = [product for product in products if product["flow"] == flow]
+        assert len(chosen) >= 49, flow
+        assert {product["y_transposed"] for product in chosen} == {0, 1}, flow
 
 
 @pytest.mark.parametrize("order", range(4))
