@@ -1,5 +1,7 @@
 """The array unit."""
 
+import json
+
 import pytest
 
 from ageha.hw.config import override, preset
@@ -34,8 +36,9 @@ CONFIGS = {
 def check(config, testcase, **values):
     """Run `testcase` of the bench on the array of `config`, with those of `flows` that it has."""
     flows = [flow.name for flow in values.pop("flows") if flow in supported_flows(config)]
+    seed = values.pop("seed", None)
     values |= {"config": config.to_dict(), "flows": flows}
-    run_bench(Matmul(config), "matmul", parameters=values, testcase=testcase)
+    run_bench(Matmul(config), "matmul", parameters=values, seed=seed, testcase=testcase)
 
 
 @pytest.mark.parametrize("refusals", [0.0, 0.5])
@@ -90,6 +93,23 @@ def test_operands_that_no_encoder_writes(name):
 def test_the_array_stays_busy(name, steps):
     flows = [Flow.DENSE_OUTPUT_STATIONARY]
     check(CONFIGS[name], "keeps_the_array_busy", flows=flows, steps=steps)
+
+
+def test_dense_products_are_as_fast_beside_sparse_hardware(tmp_path):
+    full = preset("tiny")
+    transposed = 1, 1
+    products = [(1, 1, 1), (4, 4, 8), (16, 16, 16), (7, 13, 31, *transposed), (31, 5, 17)]
+    found = []
+    for left_out in ({}, {"array.block": 1}, {"array.partial_rows": 0}):
+        config = override(full, left_out)
+        flows = [flow for flow in supported_flows(config) if flow not in SPARSE_FLOWS]
+        record = tmp_path / "cycles.json"
+        values = {"products": products, "record": str(record), "flows": flows, "seed": 1}
+        check(config, "counts_cycles", **values)
+        found.append(json.loads(record.read_text()))
+        assert set(found[-1]) == {flow.name for flow in flows}
+    for cycles in found[1:]:
+        assert cycles == {name: found[0][name] for name in cycles}
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """Bench of the array unit: random products of the flows that the test names, faults, halt."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import cocotb
 import numpy as np
@@ -258,6 +260,23 @@ async def uses_the_array(dut):
     dut._log.info("%d cycles, ideal %d, used %.4f", cycles, ideal, ideal / cycles)
     assert ideal / cycles >= parameters()["share"], f"{cycles} cycles, ideal {ideal}"
     await bench.rest()
+
+
+@cocotb.test()
+async def counts_cycles(dut):
+    """Write down the cycles of products of each flow: one after the other, and in a row."""
+    bench = Bench(dut, "counts")
+    await bench.start()
+    cycles = {flow.name: [] for flow in flows()}
+    for flow in flows():
+        shapes = parameters()["products"]
+        instructions = bench.place([replace(Product(*shape), flow=flow) for shape in shapes])
+        for group in (*([one] for one in instructions), instructions):
+            begin = bench.driver.cycle
+            await bench.run(group)
+            cycles[flow.name].append(bench.driver.cycle - begin)
+            await bench.rest()
+    Path(parameters()["record"]).write_text(json.dumps(cycles))
 
 
 def illegal_changes(config, flow):
