@@ -267,7 +267,7 @@ async def counts_cycles(dut):
     """Write down the cycles of products of each flow: one after the other, and in a row."""
     bench = Bench(dut, "counts")
     await bench.start()
-    cycles = {flow.name: [] for flow in flows()}
+    cycles: dict[str, list[int]] = {flow.name: [] for flow in flows()}
     for flow in flows():
         shapes = parameters()["products"]
         instructions = bench.place([replace(Product(*shape), flow=flow) for shape in shapes])
