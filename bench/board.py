@@ -25,7 +25,7 @@ from ..gen.boards import BoardDescription
 from ..gen.constraints import lpf
 from ..gen.synthesis import DESIGN, find_tool
 from ..hw.config import AcceleratorConfig
-from ..verif.cache import cached, digest
+from ..sw.cache import cached, digest
 from .resources import tool_version
 
 Step = Callable[[str], AbstractContextManager[Any]]

@@ -33,7 +33,7 @@ from ..hw.butterfly import Butterfly
 from ..hw.config import AcceleratorConfig
 from ..hw.matmul import Matmul
 from ..hw.vector import Vector
-from ..verif.cache import cached, digest
+from ..sw.cache import cached, digest
 
 
 class Unit(Enum):

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..hw.config import ArrayConfig
+from ..sw.cache import build_root
 from ..sw.sparsity.dataflow import Dataflow
-from ..verif.cache import build_root
 
 VERSION = "SCALE-Sim 3.0.0"
 FORMULA = "formula"

@@ -11,6 +11,7 @@ import typer
 from .commands.assemble import asm, disasm
 from .commands.bench import bench
 from .commands.bench_butterfly import butterfly as bench_butterfly
+from .commands.bench_compile import bench_compile
 from .commands.bench_products import activations as bench_activations
 from .commands.bench_products import gemm as bench_gemm
 from .commands.bench_products import sparse as bench_sparse
@@ -91,6 +92,9 @@ _add(report, "report build/run/run.json -o build/run/report.html")
 _add(bench_butterfly, "bench butterfly --mode fft --n 1024 --tokens 64", "butterfly", to=bench)
 _add(bench_gemm, "bench gemm --json build/gemm.json", "gemm", to=bench)
 _add(bench_sparse, "bench sparse --all --json build/sparse.json", "sparse", to=bench)
+_add(
+    bench_compile, "bench compile --workload minilm --json build/compile.json", "compile", to=bench
+)
 _add(bench_activations, "bench activations --keep 4:8", "activations", to=bench)
 app.add_typer(bench, name="bench", epilog="Example: `ageha bench attention --sequence 128`")
 

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -8,8 +9,9 @@ import typer
 from ..hw.config import AcceleratorConfig, ConfigError
 from ..hw.settings import load
 from ..sw.energy import EnergyError, EnergyTable, read_table
+from ..sw.passes.explore import Budget
 from ..verif.devices.library import MemorySettings
-from .errors import input_errors
+from .errors import InputError, input_errors
 
 MACHINE = "Machine"
 
@@ -43,6 +45,37 @@ JsonFile = Annotated[
     Path | None,
     typer.Option("--json", help="Also write the figures to this file.", metavar="FILE"),
 ]
+
+SearchSeconds = Annotated[
+    float | None,
+    typer.Option(
+        help="End the search for a tiling after this time; without it, after --candidates.",
+        metavar="SECONDS",
+        rich_help_panel="Search",
+    ),
+]
+Candidates = Annotated[
+    int,
+    typer.Option(
+        help="Tilings to schedule at most, from 1 on.", metavar="COUNT", rich_help_panel="Search"
+    ),
+]
+
+
+def search_budget(candidates: int, seconds: float | None) -> Budget:
+    """Return the budget that the options describe.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range.
+    """
+    if candidates < 1:
+        raise InputError(f"--candidates must be at least 1, not {candidates}")
+    if seconds is not None and not 0 <= seconds < math.inf:
+        raise InputError(f"--search-seconds must be at least 0, not {seconds:g}")
+    return Budget(candidates, seconds)
+
 
 EnergyFile = Annotated[
     Path | None,

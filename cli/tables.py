@@ -1,6 +1,7 @@
 """Tables that several commands print."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,19 @@ def _change(old: float | None, new: float | None) -> str:
 
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:,}"
+
+
+def record_table(records: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Table:
+    """Return `records` as a table with a row for each; what a record lacks is left empty."""
+    table = Table(*columns)
+    for record in records:
+        table.add_row(*(figure_text(record.get(name, "")) for name in columns))
+    return table
+
+
+def figure_text(value: object) -> str:
+    """Return a figure as text, a whole number with separators."""
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 COLUMNS = 4

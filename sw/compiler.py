@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -20,17 +20,19 @@ from .passes.allocate import allocate
 from .passes.compress import SparseWeights, compress, packed_constants
 from .passes.constants import layer_constants
 from .passes.expand import expand
+from .passes.explore import Budget
 from .passes.flows import choose_flows
 from .passes.keep import keep, parse_kept
 from .passes.lower import lower
 from .passes.schedule import schedule_that_fits
-from .passes.search import choose_tiling
+from .passes.search import DEFAULT_BUDGET, choose_tiling
 from .passes.synchronise import synchronise
 from .passes.tiling import Shape, Tiling
 from .profile import profile
 from .program import Program
 from .quantise import QuantisedLayer, join_ranges, quantise_layer
 from .report import describe
+from .search_cache import remembered_tiling
 from .sparsity.kept import Kept
 
 PASSES = ("lower", "expand", "schedule", "allocate", "synchronise")
@@ -53,6 +55,7 @@ def compile_encoder(
     masked: bool = False,
     ranges: Mapping[int, LayerRanges] | None = None,
     tiling: Tiling | None = None,
+    budget: Budget = DEFAULT_BUDGET,
     dump_after: str | None = None,
     dump: Callable[[str], None] = print,
 ) -> Program:
@@ -75,6 +78,8 @@ def compile_encoder(
         left out.
     tiling : Tiling, optional
         How to cut the layers; searched for if left out.
+    budget : Budget
+        How long to search.
     dump_after : str, optional
         One of `PASSES`; the text of the graph after that pass goes to `dump`.
 
@@ -93,7 +98,6 @@ def compile_encoder(
         If a layer does not exist, a length is not from 1 to the model's limit, the machine
         cannot run a shape, or the scratchpad is too small for any tiling.
     """
-    started = time.perf_counter()
     shape = _shape(model.config, sequence_length, masked)
     _check(model.config, layers, dump_after)
     if ranges is None:
@@ -109,36 +113,33 @@ def compile_encoder(
     constants = constants_of(quantised)
     weights = SparseWeights(constants, config)
 
-    def find(sparse: SparseWeights | None) -> tuple[int, Tiling, Graph]:
-        """Return the number of candidates, and the first tiling with room and its graph."""
-        candidates = 1
+    def find(sparse: SparseWeights | None) -> tuple[dict[str, Any], Tiling, Graph]:
+        """Return what the search says, and the first tiling with room and its graph."""
+        said: dict[str, Any] = {"candidates": 1}
         ranking: tuple[Tiling, ...] = () if tiling is None else (tiling,)
         if tiling is None:
-            choice = choose_tiling(shape, quantised, config, sparse, kept)
-            candidates, ranking = choice.candidates, choice.ranking
+            find_tiling = remembered_tiling if budget.reuse else choose_tiling
+            choice = find_tiling(shape, quantised, config, sparse, kept, budget)
+            said, ranking = choice.figures(), choice.ranking
 
         def run(item: Tiling) -> Graph:
             return run_passes(
                 shape, quantised, item, config, on_pass=on_pass, weights=sparse, kept=kept
             )
 
-        return candidates, *_first_that_fits(ranking, run)
+        return said, *_first_that_fits(ranking, run)
 
     try:
-        candidates, chosen, graph = find(weights or None)
+        said, chosen, graph = find(weights or None)
     except CompileError:
         if not weights:
             raise
         # Slots of weights with few zeros are larger than the weights.
-        candidates, chosen, graph = find(None)
+        said, chosen, graph = find(None)
     for text in texts.values():
         dump(text)
     constants = packed_constants(graph, constants, weights)
-    metadata = describe(graph, shape, chosen, layers, config) | profile(graph, config)
-    metadata |= {
-        "candidates": candidates,
-        "seconds": round(time.perf_counter() - started, 3),
-    }
+    metadata = describe(graph, shape, chosen, layers, config) | profile(graph, config) | said
     fractions = quantised[0][1].fractions.input, quantised[-1][1].fractions.output
     return package(graph, constants, fractions, metadata, config)
 
@@ -212,7 +213,9 @@ def run_passes(
 
     steps: dict[str, Callable[[Graph], Graph]] = {
         "expand": straighten,
-        "schedule": lambda graph: schedule_that_fits(graph, config, tiling.prefetch),
+        "schedule": lambda graph: schedule_that_fits(
+            graph, config, tiling.prefetch, critical_path=tiling.critical_path
+        ),
         "allocate": lambda graph: allocate(graph, config),
         "synchronise": lambda graph: synchronise(graph, config),
     }

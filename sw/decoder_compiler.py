@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -97,7 +96,6 @@ def compile_decoder(
         If a layer does not exist, a number of tokens is out of range, the machine cannot run a
         shape, or the scratchpad is too small.
     """
-    started = time.perf_counter()
     if dump_after is not None and dump_after not in PASSES:
         raise CompileError(f"dump_after must be one of {', '.join(PASSES)}, not {dump_after!r}")
     check_model(model.config, layers)
@@ -123,7 +121,6 @@ def compile_decoder(
         constants |= decoder_constants(number, layer, model.config.head_width)
     metadata = describe_decoder(graph, shape, chosen, layers, config) | {
         "candidates": tried,
-        "seconds": round(time.perf_counter() - started, 3),
     }
     fraction = quantised[0][1].fractions.residual
     cached = cache_tensors(graph, shape, layers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -68,7 +67,6 @@ def compile_fabnet(
     CompileError
         If the machine cannot run the model, or the scratchpad is too small.
     """
-    started = time.perf_counter()
     if dump_after is not None and dump_after not in PASSES:
         raise CompileError(f"dump_after must be one of {', '.join(PASSES)}, not {dump_after!r}")
     quantised = quantise_fabnet(model, calibration)
@@ -76,7 +74,7 @@ def compile_fabnet(
     graph = run_butterfly_passes(
         graph, config, lambda name, result: dump(to_text(result)) if name == dump_after else None
     )
-    metadata = describe_fabnet(graph, config) | {"seconds": round(time.perf_counter() - started, 3)}
+    metadata = describe_fabnet(graph, config)
     fractions = NUMBER_FRACTION, quantised.logits
     return package(graph, constants, fractions, metadata, config)
 
@@ -104,7 +102,6 @@ def compile_blocks(
     CompileError
         If the machine cannot run a block, or the scratchpad is too small.
     """
-    started = time.perf_counter()
     quantised = quantise_blocks(blocks, calibration)
     _, tokens, features = calibration.shape
     lower = partial(lower_blocks, quantised, tokens, features, config)
@@ -114,7 +111,7 @@ def compile_blocks(
     except NoRoomError:
         steps, constants = lower({})
         graph = run_butterfly_passes(_joined(steps), config)
-    metadata = describe_fabnet(graph, config) | {"seconds": round(time.perf_counter() - started, 3)}
+    metadata = describe_fabnet(graph, config)
     fractions = quantised[0][1].input, quantised[-1][1].output
     return package(graph, constants, fractions, metadata, config)
 

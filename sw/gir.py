@@ -71,6 +71,8 @@ class Affine:
 
     def substitute(self, values: Mapping[str, int]) -> Affine:
         """Return the expression with the variables in `values` replaced by numbers."""
+        if not self.terms:
+            return self
         known = sum(value * values[name] for name, value in self.terms if name in values)
         rest = tuple(term for term in self.terms if term[0] not in values)
         return Affine(self.constant + known, rest)

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .cache import cached, digest
+from ..sw.cache import cached, digest
 from .verilator import VerilatorError, run_verilator, verilator_key, verilator_root
 
 COLD_PIECE_BYTES = 600_000

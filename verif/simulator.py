@@ -58,7 +58,7 @@ from amaranth.lib import wiring
 
 from ..gen import verilog as emission
 from ..gen.hierarchy import convert
-from .cache import build_root, cached, digest
+from ..sw.cache import build_root, cached, digest
 from .compile import Model, compile_model, flags, run_compiler
 from .parameters import PARAMETERS_VARIABLE, SEED_VARIABLE
 

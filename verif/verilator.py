@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from .cache import cached, digest
+from ..sw.cache import cached, digest
 
 _MAKE_VARIABLES = {
     "AR": "ar",

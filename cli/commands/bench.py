@@ -44,7 +44,7 @@ from ..options import (
 )
 from ..output import require_writable, write_file, write_json
 from ..page.page import render_page
-from ..tables import change_lines
+from ..tables import change_lines, figure_text
 from .bench_blocks import bench_blocks
 from .bench_decode import bench_decode
 from .run import read_minilm
@@ -77,12 +77,8 @@ def print_records(records: Sequence[dict[str, Any]], title: str, rows: Sequence[
     for column in table.columns[1:]:
         column.justify = "right"
     for name in rows:
-        table.add_row(name, *(_text(record[name]) for record in records))
+        table.add_row(name, *(figure_text(record[name]) for record in records))
     output.print(table)
-
-
-def _text(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _machines(presets: list[str] | None, default: Sequence[str]) -> list[AcceleratorConfig]:

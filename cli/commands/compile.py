@@ -1,13 +1,15 @@
 """`ageha compile`: a model to a program, its listing and a C header."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from ...bench.compile import program_figures
 from ...bench.digits import compile_digits
 from ...hw.config import AcceleratorConfig
 from ...sw.compiler import compile_encoder
@@ -19,12 +21,23 @@ from ...sw.frontend.llama import load as load_llama
 from ...sw.frontend.load import load_encoder
 from ...sw.frontend.onnx.load import is_onnx
 from ...sw.frontend.vit import VitModel
+from ...sw.passes.explore import Budget
+from ...sw.passes.search import DEFAULT_BUDGET
 from ...sw.program import Program
 from ..console import output, step
 from ..errors import InputError, input_errors
 from ..jobs import Keep, Weights
 from ..layers import parse_layers
-from ..options import ConfigFile, JsonFile, Preset, Settings, machine
+from ..options import (
+    Candidates,
+    ConfigFile,
+    JsonFile,
+    Preset,
+    SearchSeconds,
+    Settings,
+    machine,
+    search_budget,
+)
 from ..output import require_writable, require_writable_folder, staged_folder, write_json
 from ..program_files import program_paths, write_program
 
@@ -44,6 +57,7 @@ def compile_model(
     weights: Path | None = None,
     past: int = 0,
     keep: Sequence[str] = (),
+    budget: Budget = DEFAULT_BUDGET,
 ) -> Program:
     """Return the program of a model, of the family that its configuration names.
 
@@ -81,6 +95,7 @@ def compile_model(
                 sequence or [default_tokens(model)],
                 chosen,
                 masked=masked,
+                budget=budget,
                 dump_after=dump_after,
             )
 
@@ -147,6 +162,8 @@ def compile_command(
     ] = 0,
     weights: Weights = None,
     keep: Keep = None,
+    candidates: Candidates = DEFAULT_BUDGET.candidates,
+    search_seconds: SearchSeconds = None,
     preset: Preset = "base",
     config: ConfigFile = None,
     settings: Settings = None,
@@ -158,8 +175,10 @@ def compile_command(
     --past others, whose keys and values it finds in DRAM, where it leaves those of the new ones.
     """
     parameters = machine(preset, config, settings)
+    budget = search_budget(candidates, search_seconds)
     require_writable_folder("--output", target)
     require_writable("--json", json_file)
+    started = time.perf_counter()
     program = compile_model(
         model,
         parameters,
@@ -170,21 +189,20 @@ def compile_command(
         weights,
         past,
         keep or (),
+        budget,
     )
+    seconds = time.perf_counter() - started
     name = model if model in (MINILM, DIGITS) else _name(Path(model).resolve())
     with staged_folder("--output", target) as folder:
         write_program(folder, name, program)
-    output.print(_table(program, program_paths(target, name)))
-    metadata = program.metadata
-    lengths = metadata.get("lengths", sequence or [DEFAULT_TOKENS])
+    output.print(_table(program, program_paths(target, name), seconds))
+    lengths = program.metadata.get("lengths", sequence or [DEFAULT_TOKENS])
     record = {
         "bench": "compile",
         "preset": parameters.name,
         "case": name if name == DIGITS else _case(name, layers, lengths, past),
-        "seconds": metadata["seconds"],
-        "instructions": program.instructions,
-        "candidates": metadata["candidates"],
-        "predicted_cycles": metadata["predicted_cycles"],
+        "seconds": round(seconds, 3),
+        **program_figures(program),
     }
     write_json("--json", json_file, [record])
 
@@ -198,13 +216,24 @@ def _case(name: str, layers: str, lengths: list[int], past: int) -> str:
     return f"{name} layers {layers} S={'+'.join(map(str, lengths))}{after}"
 
 
-def _table(program: Program, files: str) -> Table:
+def _table(program: Program, files: str, seconds: float) -> Table:
     metadata = program.metadata
     table = Table(show_header=False, box=None)
     table.add_row("files", Text(files))
     table.add_row("instructions", f"{program.instructions:,}")
     table.add_row("constants", f"{sum(segment.size for segment in program.segments):,} bytes")
-    table.add_row("tilings tried", str(metadata["candidates"]))
+    table.add_row("tilings tried", _tried(metadata))
+    if "search_gain" in metadata:
+        table.add_row("gain over the fixed rule", f"{metadata['search_gain']:.3f}")
     table.add_row("cycles, predicted", f"{metadata['predicted_cycles']:,}")
-    table.add_row("seconds", f"{metadata['seconds']:.1f}")
+    table.add_row("seconds", f"{seconds:.1f}")
     return table
+
+
+def _tried(metadata: Mapping[str, Any]) -> str:
+    tried = str(metadata["candidates"])
+    if metadata.get("pruned"):
+        tried += f", {metadata['pruned']} more ruled out"
+    if metadata.get("search_ended_early"):
+        tried += "; ended early by --search-seconds: another run may choose otherwise"
+    return tried

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -118,7 +117,6 @@ def compile_gemm(
         If a matrix is not finite numbers of 1 to 65535 each way, the operands differ in k, or no
         flow can run; the message names figure and limit.
     """
-    started = time.perf_counter()
     if dump_after is not None and dump_after not in PASSES:
         raise CompileError(f"dump_after must be one of {', '.join(PASSES)}, not {dump_after!r}")
     _check(weights, activations)
@@ -143,7 +141,6 @@ def compile_gemm(
         **_describe(best, config),
         "pruning": pruning.scheme if pruning else "",
         "relative_error": _relative_error(best.gemm, given, weights),
-        "seconds": round(time.perf_counter() - started, 3),
     }
     program = package(best.graph, best.lowered.constants, (0, best.gemm.fraction), metadata, config)
     return CompiledGemm(program, best.gemm, predicted)

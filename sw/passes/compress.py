@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from operator import index
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from ...hw.config import AcceleratorConfig
 from ...hw.isa import Flow, Opcode
+from ..cache import digest
 from ..gemm.compressed import Compressed
 from ..gemm.compressed import compress as compress_matrix
 from ..gemm.cost import START, array_cycles
@@ -82,6 +84,13 @@ class SparseWeights:
 
     def __bool__(self) -> bool:
         return bool(self.matrices)
+
+    def digest(self) -> str:
+        """Return what tells these matrices from others."""
+        parts = (
+            (name, sha256(values.tobytes()).digest()) for name, values in self.matrices.items()
+        )
+        return digest(*sorted(parts))
 
     def form(self, block: _Block) -> Compressed:
         """Return a block, compressed."""

@@ -49,13 +49,14 @@ def choose_flows(graph: Graph, config: AcceleratorConfig) -> Graph:
     if not config.array.partial_rows:
         return graph
     buffers = graph.by_name()
-    body = tuple(_chosen(operation, buffers, config) for operation in graph.operations())
+    body = tuple(choose_flow(operation, buffers, config) for operation in graph.operations())
     return replace(graph, body=body)
 
 
-def _chosen(
+def choose_flow(
     operation: Operation, buffers: Mapping[str, Buffer], config: AcceleratorConfig
 ) -> Operation:
+    """Return `operation` in the dense flow that takes fewest cycles, if it is a dense product."""
     if operation.opcode != Opcode.MATMUL or any(map(operation.attributes.get, CHOSEN)):
         return operation
     if any(is_packed(operation.reads[role], buffers) for role in ("a", "b")):

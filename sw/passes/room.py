@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...hw.config import AcceleratorConfig
-from ..gir import WORD, Buffer, Level, Operation
+from ..gir import WORD, Buffer, Graph, Level, Operation
 
 
 class Room:
@@ -36,22 +38,12 @@ class Room:
         share: float,
     ) -> None:
         self.touched = [_scratchpad(operation, buffers) for operation in operations]
-        self.users: dict[str, int] = {}
-        first: dict[str, int] = {}
-        last: dict[str, int] = {}
-        for number, names in enumerate(self.touched):
-            for name in names:
-                self.users[name] = self.users.get(name, 0) + 1
-                first.setdefault(name, number)
-                last[name] = number
+        self.users = Counter(name for names in self.touched for name in names)
         grain = config.lanes
         self.sizes = {name: -(-buffers[name].size // grain) * grain * WORD for name in self.users}
-        self.first = first
         # What each operation will find in use, if those before it run before it: in the program's
         # order, and what has been begun early besides.
-        self.footprint = np.zeros(len(operations) + 1, dtype=np.int64)
-        for name, size in self.sizes.items():
-            self.footprint[first[name] : last[name] + 1] += size
+        self.footprint, self.first = _footprint(self.touched, self.sizes)
         self.capacity = max(share * config.scratchpad.bytes, self.footprint.max())
         self.placed = [False] * len(operations)
         self.next = 0
@@ -94,6 +86,27 @@ class Room:
         self.placed[number] = True
         while self.next < len(self.placed) and self.placed[self.next]:
             self.next += 1
+
+
+def least_bytes(graph: Graph, config: AcceleratorConfig) -> int:
+    """Return the scratchpad bytes that a graph without parallel nodes needs in its own order."""
+    return int(Room(graph.operations(), graph.by_name(), config, 0.0).footprint.max())
+
+
+def _footprint(
+    touched: Sequence[set[str]], sizes: Mapping[str, int]
+) -> tuple[NDArray[np.int64], dict[str, int]]:
+    """Return the bytes in use at each operation, and the first operation that uses each buffer."""
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for number, names in enumerate(touched):
+        for name in names:
+            first.setdefault(name, number)
+            last[name] = number
+    footprint = np.zeros(len(touched) + 1, dtype=np.int64)
+    for name, size in sizes.items():
+        footprint[first[name] : last[name] + 1] += size
+    return footprint, first
 
 
 def _end(leaving: tuple[int, int]) -> int:

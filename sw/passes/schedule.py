@@ -1,9 +1,10 @@
 """Order the operations: greedy list scheduling against the cost model.
 
 Each unit takes, whenever it is free, the ready operation that stands first in the natural order of
-the layer, so that the array turns to the next head, block or weight matrix while the vector unit
-works on the last result. A LOAD becomes ready no earlier than `horizon` cycles of array work before
-its data is needed: early enough to hide the memory, late enough to hold no scratchpad in vain.
+the layer, or the one from which most work follows, so that the array turns to the next head, block
+or weight matrix while the vector unit works on the last result. A LOAD becomes ready no earlier
+than `horizon` cycles of array work before its data is needed: early enough to hide the memory, late
+enough to hold no scratchpad in vain.
 Whatever begins to fill a buffer waits until the buffers in use leave room for it, as long as
 anything else can go on.
 """
@@ -13,6 +14,8 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
+from itertools import pairwise
 
 from ...hw.config import AcceleratorConfig
 from ...hw.isa import UNITS, Opcode, Unit
@@ -35,21 +38,39 @@ SHARES = (1.0, 0.85, 0.7)
 """Shares of the scratchpad that an order may fill: what is left makes up for gaps."""
 
 
-def schedule_that_fits(graph: Graph, config: AcceleratorConfig, horizon: int) -> Graph:
+def schedule_that_fits(
+    graph: Graph,
+    config: AcceleratorConfig,
+    horizon: int,
+    *,
+    critical_path: bool = False,
+    overlap: bool = True,
+) -> Graph:
     """Return the order that fills as much of the scratchpad as `allocate` finds addresses for.
 
     The last order tried if none does. Parameters are those of `schedule`.
     """
+    plan = Plan(graph, config, overlap=overlap)
+    return fit(plan, horizon, critical_path=critical_path)[0]
+
+
+def fit(plan: Plan, horizon: int, *, critical_path: bool = False) -> tuple[Graph, Graph | None]:
+    """Return the order of `schedule_that_fits`, and the same with addresses if it has some."""
     for share in SHARES:
-        scheduled = schedule(graph, config, horizon, share)
+        scheduled = _Scheduler(plan, horizon, share, critical_path).run()
         with suppress(NoRoomError):
-            allocate(scheduled, config)
-            break
-    return scheduled
+            return scheduled, allocate(scheduled, plan.config)
+    return scheduled, None
 
 
 def schedule(
-    graph: Graph, config: AcceleratorConfig, horizon: int, share: float = SHARES[0]
+    graph: Graph,
+    config: AcceleratorConfig,
+    horizon: int,
+    share: float = SHARES[0],
+    *,
+    critical_path: bool = False,
+    overlap: bool = True,
 ) -> Graph:
     """Return `graph` in the order of the predicted starts, which the operations then carry.
 
@@ -62,35 +83,56 @@ def schedule(
         Cycles of array work that a LOAD may run ahead.
     share : float
         Of the scratchpad, which the buffers in use at a time may fill.
+    critical_path : bool
+        Which of the operations that can start first is taken: the one from which most work
+        follows to the end of the program, or the first one in the program.
+    overlap : bool
+        Whether operations of several units may be under way at a time.
     """
-    return _Scheduler(graph, config, horizon, share).run()
+    return _Scheduler(Plan(graph, config, overlap=overlap), horizon, share, critical_path).run()
 
 
-class _Scheduler:
-    def __init__(self, graph: Graph, config: AcceleratorConfig, horizon: int, share: float) -> None:
-        self.graph = graph
-        self.horizon = horizon
+class Plan:
+    """What all orders of a graph have in common: work, edges, and when data is due.
+
+    Parameters
+    ----------
+    graph : Graph
+        Without parallel nodes.
+    config : AcceleratorConfig
+    overlap : bool
+        As in `schedule`.
+    """
+
+    def __init__(self, graph: Graph, config: AcceleratorConfig, *, overlap: bool = True) -> None:
+        self.graph, self.config = graph, config
         self.operations = graph.operations()
-        buffers = graph.by_name()
-        self.work = [cycles(operation, buffers, config) for operation in self.operations]
-        self.latency = {unit: latency(unit, config) + ISSUE_CYCLES for unit in UNITS}
+        self.units = [operation.unit for operation in self.operations]
+        self.buffers = graph.by_name()
+        self.work = [cycles(operation, self.buffers, config) for operation in self.operations]
         self.followers: list[list[int]] = [[] for _ in self.operations]
         self.missing = [0] * len(self.operations)
-        self._add_edges(buffers)
+        self.latency = {unit: latency(unit, config) + ISSUE_CYCLES for unit in UNITS}
+        self._add_edges(overlap)
         self.due = self._due()
-        self.room = Room(self.operations, buffers, config, share)
-        self.earliest = [0] * len(self.operations)
-        self.free = dict.fromkeys(UNITS, 0)
-        self.ready: dict[Unit, list[int]] = {unit: [] for unit in UNITS}
-        self.work_done = 0
-        self.work_start = 0
 
-    def _add_edges(self, buffers: dict[str, Buffer]) -> None:
+    @cached_property
+    def path(self) -> list[int]:
+        """Cycles from the start of each operation to the end of the program, at least."""
+        path = [0] * len(self.operations)
+        for number in reversed(range(len(path))):
+            after = max((path[later] for later in self.followers[number]), default=0)
+            path[number] = self.work[number] + self.latency[self.units[number]] + after
+        return path
+
+    def _add_edges(self, overlap: bool) -> None:
         edges = {
             (conflict.earlier.operation, conflict.later.operation)
             for conflict in dependencies(self.graph)
         }
-        edges |= _ring_edges(self.operations, buffers)
+        edges |= _ring_edges(self.operations, self.buffers)
+        if not overlap:
+            edges |= set(pairwise(range(len(self.operations))))
         for earlier, later in sorted(edges):
             self.followers[earlier].append(later)
             self.missing[later] += 1
@@ -99,9 +141,9 @@ class _Scheduler:
         """Return the work of `PACING` before the first operation that needs each LOAD."""
         before = []
         total = 0
-        for operation, work in zip(self.operations, self.work, strict=True):
+        for unit, work in zip(self.units, self.work, strict=True):
             before.append(total)
-            total += work if operation.unit in PACING else 0
+            total += work if unit in PACING else 0
         return [
             min((before[later] for later in self.followers[number]), default=0)
             if operation.opcode == Opcode.LOAD
@@ -109,54 +151,74 @@ class _Scheduler:
             for number, operation in enumerate(self.operations)
         ]
 
+
+class _Scheduler:
+    def __init__(self, plan: Plan, horizon: int, share: float, critical_path: bool) -> None:
+        self.plan = plan
+        self.horizon = horizon
+        # Of two operations that can start at a time, the lower rank goes first.
+        numbers = range(len(plan.operations))
+        self.rank = [-path for path in plan.path] if critical_path else list(numbers)
+        self.missing = list(plan.missing)
+        self.room = Room(plan.operations, plan.buffers, plan.config, share)
+        self.earliest = [0] * len(plan.operations)
+        self.free = dict.fromkeys(UNITS, 0)
+        self.ready: dict[Unit, list[int]] = {unit: [] for unit in UNITS}
+        self.work_done = 0
+        self.work_start = 0
+
     def run(self) -> Graph:
         for number, missing in enumerate(self.missing):
             if not missing:
-                self.ready[self.operations[number].unit].append(number)
+                self.ready[self.plan.units[number]].append(number)
         order = []
         while any(self.ready.values()):
             start, number = self._choose()
             order.append(self._place(number, start))
-        return replace(self.graph, body=tuple(order))
+        return replace(self.plan.graph, body=tuple(order))
 
     def _choose(self) -> tuple[int, int]:
         """Return start and number of the operation that can start first."""
         best = None
         blocked = None
+        due, latest = self.plan.due, self.work_done + self.horizon
         for unit, numbers in self.ready.items():
-            patience = self.free[unit] + self.latency[unit] if unit in PATIENT else 0
+            free = self.free[unit]
+            patience = free + self.plan.latency[unit] if unit in PATIENT else 0
             for number in numbers:
-                start = max(self.free[unit], self.earliest[number])
-                room = self.room.earliest(number, start)
-                if room is None or self.due[number] > self.work_done + self.horizon:
+                start = max(free, self.earliest[number])
+                if best and (max(start, patience), self.rank[number]) > best[:2]:
+                    continue
+                room = None if due[number] > latest else self.room.earliest(number, start)
+                if room is None:
                     blocked = min(blocked or (number, start), (number, start))
                     continue
                 start = room
-                if self.due[number]:
+                if due[number]:
                     start = max(start, self.work_start - self.horizon)
-                found = max(start, patience), number, start
+                found = max(start, patience), self.rank[number], number, start
                 best = min(best or found, found)
         if best is None:
             assert blocked is not None
             return blocked[1], blocked[0]
-        return best[2], best[1]
+        return best[3], best[2]
 
     def _place(self, number: int, start: int) -> Operation:
-        operation = self.operations[number]
-        unit = operation.unit
-        end = start + self.work[number]
+        plan = self.plan
+        operation, unit = plan.operations[number], plan.units[number]
+        end = start + plan.work[number]
         self.ready[unit].remove(number)
         self.free[unit] = end
         if unit in PACING:
-            self.work_done += self.work[number]
+            self.work_done += plan.work[number]
             self.work_start = start
-        visible = end + self.latency[unit]
+        visible = end + plan.latency[unit]
         self.room.place(number, visible)
-        for later in self.followers[number]:
+        for later in plan.followers[number]:
             self.earliest[later] = max(self.earliest[later], visible)
             self.missing[later] -= 1
             if not self.missing[later]:
-                self.ready[self.operations[later].unit].append(later)
+                self.ready[plan.units[later]].append(later)
         return replace(operation, start=start, end=visible)
 
 

@@ -1,58 +1,40 @@
-"""Choose a tiling: coordinate descent over the predicted cycles, or bytes where nothing fits."""
+"""Choose a tiling and an order: descent over the predicted cycles, or bytes where nothing fits.
+
+The candidates of one layer are gone through first; the best of them are compared for two layers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 from ...hw.config import AcceleratorConfig
 from ..errors import CompileError
-from ..gir import WORD, Graph
+from ..gir import WORD
 from ..quantise import QuantisedLayer
 from ..sparsity.kept import Kept
-from .allocate import allocate, peak
+from .allocate import allocate
 from .attention import PROJECTION_UNBIASED
-from .compress import SparseWeights, compress
-from .expand import expand
+from .compress import SparseWeights
+from .evaluate import Evaluator
+from .explore import Budget, Cost, Explorer
 from .feed_forward import CONTRACT_UNBIASED
-from .flows import choose_flows
-from .keep import KeepError, keep
-from .lower import lower
 from .memory import Memory
 from .schedule import schedule_that_fits
 from .tiling import Shape, Tiling
 
-SWEEPS = 2
-"""How often the descent goes over all fields of a tiling, at most."""
+DEFAULT_BUDGET = Budget()
 
-INSTRUCTION_CYCLES = 16
-"""What an instruction more may cost, in fetch and in the margins of the model: few are better."""
+LAYERS = 2
+"""How many layers show all that there is, the step from one to the next included."""
 
+FINALISTS = 3
+"""Tilings that are compared for so many layers, after a search that looks at one."""
 
-BLOCKS = ("heads", "projection", "chunk", "contract", "query_rows", "depth", "prefetch")
+BLOCKS = ("prefetch", "projection", "chunk", "contract", "query_rows", "heads", "depth")
 """The fields of a tiling that say how much is in the scratchpad at a time."""
-
-
-@dataclass(frozen=True, order=True)
-class Cost:
-    """What a tiling costs: one that fits is better than one that does not, then the cycles.
-
-    Parameters
-    ----------
-    excess : int
-        Bytes beyond the scratchpad.
-    cycles : int
-        Predicted, and `INSTRUCTION_CYCLES` for each instruction.
-    """
-
-    excess: int
-    cycles: int
-
-
-REFUSED = Cost(1 << 62, 0)
-"""Of a tiling whose blocks are not such as activations can be kept in."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +45,42 @@ class Choice:
     ----------
     tiling : Tiling
     cost : Cost
+        Of two layers, or of the only one.
     candidates : int
-        Tilings that were tried.
+        Tilings that were scheduled.
     ranking : tuple of Tiling
         Those that fit, the best one first.
+    heuristic : Tiling
+        What a fixed rule takes: `_options` begin with it, halved where it does not fit.
+    heuristic_cost : Cost
+    pruned : int
+        Tilings left out, since they cannot be better.
+    is_early : bool
+        Whether the search ended because of the time that it took.
     """
 
     tiling: Tiling
     cost: Cost
     candidates: int
     ranking: tuple[Tiling, ...]
+    heuristic: Tiling
+    heuristic_cost: Cost
+    pruned: int = 0
+    is_early: bool = False
+
+    @property
+    def gain(self) -> float:
+        """How many times as long the program of the fixed rule takes."""
+        return self.heuristic_cost.cycles / max(1, self.cost.cycles)
+
+    def figures(self) -> dict[str, Any]:
+        """Return what the metadata of a program says of the search."""
+        return {
+            "candidates": self.candidates,
+            "pruned": self.pruned,
+            "search_gain": round(self.gain, 4),
+            "search_ended_early": self.is_early,
+        }
 
 
 def choose_tiling(
@@ -81,6 +89,7 @@ def choose_tiling(
     config: AcceleratorConfig,
     weights: SparseWeights | None = None,
     kept: Mapping[int, Kept] = MappingProxyType({}),
+    budget: Budget = DEFAULT_BUDGET,
 ) -> Choice:
     """Return the best tiling that the search finds for two of `layers`.
 
@@ -94,23 +103,34 @@ def choose_tiling(
         If none fits the scratchpad.
     """
     _check_least(shape, config)
-    layers = _samples(layers, kept)
-    options = _options(shape, config)
-    costs: dict[Tiling, Cost] = {}
-
-    def cost(tiling: Tiling) -> Cost:
-        if tiling not in costs:
-            costs[tiling] = evaluate(shape, layers, tiling, config, weights, kept)
-        return costs[tiling]
-
-    first = Tiling(**{name: values[0] for name, values in options.items()})
-    best = _descend(first, options, cost)
-    if cost(best).excess:
-        best = _search_passes(shape, first, options, cost, config)
-    if cost(best).excess:
-        allocate(_scheduled(shape, layers, best, config, weights, kept), config)
-    ranking = sorted((item for item in costs if not costs[item].excess), key=costs.__getitem__)
-    return Choice(best, cost(best), len(costs), tuple(ranking))
+    options = search_options(shape, config)
+    samples = _samples(layers, kept)
+    one = Evaluator(shape, samples if kept else samples[:1], config, weights, kept)
+    explorer = Explorer(one.cost, one.bound, budget)
+    two = Evaluator(shape, samples, config, weights, kept)
+    first = first_tiling(options)
+    heuristic = _shrunk(first, options, two)
+    if two.cost(heuristic).excess:
+        heuristic = _smallest(shape, first, options, two)
+    if two.cost(heuristic).excess:
+        graph = schedule_that_fits(two.straight(heuristic), config, heuristic.prefetch)
+        allocate(graph, config)
+    explorer.descend(heuristic, options)
+    if heuristic.tokens:
+        explorer.descend(replace(first, keep_residual=False, tokens=heuristic.tokens), options)
+    elif heuristic != first:
+        explorer.descend(first, options)
+    ranking, costs = _finals(explorer.ranking(), heuristic, two)
+    return Choice(
+        ranking[0],
+        costs[ranking[0]],
+        len(explorer.costs),
+        ranking,
+        heuristic,
+        costs[heuristic],
+        len(explorer.pruned),
+        explorer.is_late,
+    )
 
 
 def _samples(
@@ -120,35 +140,55 @@ def _samples(
     dense = [layer for layer in layers if layer[0] not in kept]
     keeping = [layer for layer in layers if layer[0] in kept]
     if not dense or not keeping:
-        return layers[:2]
+        return layers[:LAYERS]
     fullest = max(keeping, key=lambda layer: kept[layer[0]].term.share)
     return sorted((dense[0], fullest), key=layers.index)
 
 
-def _search_passes(
-    shape: Shape,
-    first: Tiling,
-    options: Mapping[str, list[Any]],
-    cost: Callable[[Tiling], Cost],
-    config: AcceleratorConfig,
+def _finals(
+    ranking: Sequence[Tiling], heuristic: Tiling, evaluator: Evaluator
+) -> tuple[tuple[Tiling, ...], dict[Tiling, Cost]]:
+    """Return `ranking` with those first that are the best for more layers, and their costs."""
+    costs = {heuristic: evaluator.cost(heuristic)}
+    for number, tiling in enumerate(ranking):
+        if number >= FINALISTS and not min(costs.values()).excess:
+            break
+        if tiling not in costs:
+            costs[tiling] = evaluator.cost(tiling)
+    return tuple(sorted(costs, key=costs.__getitem__)) + tuple(
+        tiling for tiling in ranking if tiling not in costs
+    ), costs
+
+
+def _shrunk(first: Tiling, options: Mapping[str, Sequence[Any]], evaluator: Evaluator) -> Tiling:
+    """Return `first` if it fits, or without the residual stream, which moves more bytes, and with
+    as many fields at their smallest as make it fit, or all of them."""
+    if not evaluator.cost(first).excess:
+        return first
+    tiling = replace(first, keep_residual=False)
+    for name in BLOCKS:
+        if not evaluator.cost(tiling).excess:
+            break
+        tiling = replace(tiling, **{name: min(filter(None, options[name]))})
+    return tiling
+
+
+def _smallest(
+    shape: Shape, first: Tiling, options: Mapping[str, Sequence[Any]], evaluator: Evaluator
 ) -> Tiling:
-    """Return the best tiling that does not keep the residual stream, which moves more bytes.
+    """Return a tiling of smallest blocks in several passes over the tokens.
 
     More passes leave more room for weights, but load them more often: as few as fit.
     """
-    small = replace(
-        first,
-        keep_residual=False,
-        **{name: min(filter(None, options[name])) for name in BLOCKS},
-    )
-    lengths = _pass_lengths(shape, config)
+    small = {name: min(filter(None, options[name])) for name in BLOCKS}
+    lengths = _pass_lengths(shape, evaluator.config)
     for tokens in lengths:
-        smallest = replace(small, tokens=tokens)
-        if _least(shape, tokens, config) > config.scratchpad.bytes or cost(smallest).excess:
+        smallest = replace(first, keep_residual=False, tokens=tokens, **small)
+        if _least(shape, tokens, evaluator.config) > evaluator.config.scratchpad.bytes:
             continue
-        best = _descend(replace(first, keep_residual=False, tokens=tokens), options, cost)
-        return min(best, smallest, key=cost)
-    return replace(small, tokens=lengths[-1])
+        if not evaluator.cost(smallest).excess:
+            break
+    return smallest
 
 
 def _pass_lengths(shape: Shape, config: AcceleratorConfig) -> list[int]:
@@ -201,59 +241,12 @@ def _check_least(shape: Shape, config: AcceleratorConfig) -> None:
         )
 
 
-def _descend(
-    best: Tiling, options: Mapping[str, list[Any]], cost: Callable[[Tiling], Cost]
-) -> Tiling:
-    for sweep in range(SWEEPS):
-        if sweep and best.keep_residual and cost(best).excess:
-            break  # Nothing of that kind fits; one more sweep would only come nearer.
-        before = best
-        for name, values in options.items():
-            best = min((replace(best, **{name: value}) for value in values), key=cost)
-        if best == before:
-            break
-    return best
+def first_tiling(options: Mapping[str, Sequence[Any]]) -> Tiling:
+    """Return the tiling to start from."""
+    return Tiling(**{name: values[0] for name, values in options.items()})
 
 
-def evaluate(
-    shape: Shape,
-    layers: Sequence[tuple[int, QuantisedLayer]],
-    tiling: Tiling,
-    config: AcceleratorConfig,
-    weights: SparseWeights | None = None,
-    kept: Mapping[int, Kept] = MappingProxyType({}),
-) -> Cost:
-    """Return the cost of `tiling`."""
-    try:
-        graph = _scheduled(shape, layers, tiling, config, weights, kept)
-    except KeepError:
-        return REFUSED
-    operations = graph.operations()
-    excess = max(0, peak(graph, config)[0] - config.scratchpad.bytes)
-    if not excess:
-        try:
-            allocate(graph, config)
-        except CompileError:
-            excess = 1
-    cycles = max(operation.end for operation in operations)
-    return Cost(excess, cycles + INSTRUCTION_CYCLES * len(operations))
-
-
-def _scheduled(
-    shape: Shape,
-    layers: Sequence[tuple[int, QuantisedLayer]],
-    tiling: Tiling,
-    config: AcceleratorConfig,
-    weights: SparseWeights | None,
-    kept: Mapping[int, Kept],
-) -> Graph:
-    graph = keep(expand(lower(shape, layers, tiling, config)), kept, config)
-    if weights is not None:
-        graph = compress(graph, weights, config)
-    return schedule_that_fits(choose_flows(graph, config), config, tiling.prefetch)
-
-
-def _options(shape: Shape, config: AcceleratorConfig) -> dict[str, list[Any]]:
+def search_options(shape: Shape, config: AcceleratorConfig) -> dict[str, list[Any]]:
     """Return the values to try for each field of a tiling, the one to start from first.
 
     The fields come in the order in which they cost cycles least, if bytes are what is missing.
@@ -263,13 +256,14 @@ def _options(shape: Shape, config: AcceleratorConfig) -> dict[str, list[Any]]:
     group = 4 * columns // shape.head_width
     return {
         "prefetch": [1024 * rows, 256 * rows],
+        "critical_path": [False, True],
         "projection": _nearest(_divisors(shape.hidden, columns), 8 * columns, 3),
         "chunk": _nearest(_divisors(shape.intermediate, beat), 8 * columns, 4),
         "contract": [0, *_nearest(_divisors(shape.hidden, columns), 8 * columns, 1)],
         "rows": [2 * rows, 4 * rows, 8 * rows, rows],
         "query_rows": [4 * rows, 8 * rows, 2 * rows, rows],
         "heads": _nearest(_divisors(shape.heads, 1), group, 4),
-        "depth": [2, 1],
+        "depth": [2, 1, 3],
     }
 
 

@@ -38,6 +38,8 @@ class Tiling:
         loads their weights once for each pass; 0: all.
     contract : int
         Output channels a block of the feed-forward part's second product; 0: all.
+    critical_path : bool
+        How operations are ordered, as `schedule` takes it.
     """
 
     heads: int
@@ -50,6 +52,7 @@ class Tiling:
     keep_residual: bool = True
     tokens: int = 0
     contract: int = 0
+    critical_path: bool = False
 
     def passes(self, shape: Shape) -> list[Span]:
         """Return the tokens of each pass."""

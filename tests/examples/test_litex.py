@@ -13,9 +13,9 @@ from ageha.bench.digits import DigitsWorkload
 from ageha.gen.boards import ULX3S
 from ageha.gen.generate import generate
 from ageha.hw.accelerator import Accelerator
+from ageha.sw.cache import build_root
 from ageha.sw.driver import run_program
 from ageha.sw.program_header import program_header
-from ageha.verif.cache import build_root
 from ageha.verif.devices.board import HARNESS, SimulatedBoard
 from ageha.verif.devices.golden import GoldenDevice
 from ageha.verif.simulator import build_library

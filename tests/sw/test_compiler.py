@@ -19,6 +19,7 @@ from ageha.sw.frontend.synthetic import synthetic_bert
 from ageha.sw.frontend.tokenizer import Tokenizer
 from ageha.sw.gir_text import from_text
 from ageha.sw.instruction import decode_all
+from ageha.sw.passes.explore import Cost
 from ageha.sw.passes.search import Choice
 from ageha.sw.passes.tiling import Tiling
 from ageha.sw.program import Program
@@ -245,12 +246,14 @@ def test_next_best_tiling_where_the_best_finds_no_room(monkeypatch):
     good = Tiling(1, 4, 4, 8, 4, depth=1)
     bad = Tiling(2, 64, 64, 64, 32)
     ranking = (bad, good)
-    monkeypatch.setattr(compiler, "choose_tiling", lambda *_: Choice(bad, None, 2, ranking))
+    cost = Cost(0, 1)
+    choice = Choice(bad, cost, 2, ranking, bad, cost)
+    monkeypatch.setattr(compiler, "remembered_tiling", lambda *_: choice)
     texts = []
     program = compile_encoder(model, config, 40, dump_after="lower", dump=texts.append)
     assert Tiling(**program.metadata["tiling"]) == good
     assert len(texts) == 1
-    monkeypatch.setattr(compiler, "choose_tiling", lambda *_: Choice(bad, None, 1, (bad,)))
+    choice = replace(choice, ranking=(bad,))
     refused("bytes of scratchpad", model, config, 40)
 
 

@@ -17,7 +17,7 @@ from ageha.sw.errors import CompileError
 from ageha.sw.frontend.synthetic import synthetic_bert
 from ageha.sw.instruction import decode_all
 from ageha.sw.passes.compress import SparseWeights
-from ageha.sw.passes.search import evaluate
+from ageha.sw.passes.evaluate import Evaluator
 from ageha.sw.passes.tiling import Tiling
 from ageha.sw.sparsity.tasd import parse_series
 from ageha.sw.tasder.forward import LINEARS
@@ -118,8 +118,9 @@ def test_the_search_sees_compressed_weights():
     model = sparse_bert("1:8")
     quantised = compiler.quantise_layers(model, (0,), calibrate(model, (0,), random_tokens(model)))
     weights = SparseWeights(compiler.constants_of(quantised), ECP5)
-    arguments = compiler.Shape.of(model.config, 32), quantised, TILINGS[0], ECP5
-    assert evaluate(*arguments, weights).cycles < evaluate(*arguments).cycles
+    arguments = compiler.Shape.of(model.config, 32), quantised, ECP5
+    sparse, dense = Evaluator(*arguments, weights), Evaluator(*arguments)
+    assert sparse.cost(TILINGS[0]).cycles < dense.cost(TILINGS[0]).cycles
 
 
 def test_dense_weights_stay_dense():

@@ -16,8 +16,9 @@ from ageha.sw.frontend.bert import ACTIVATIONS_KEY, keep_activations, load
 from ageha.sw.frontend.bert_save import save
 from ageha.sw.frontend.synthetic import synthetic_bert
 from ageha.sw.instruction import decode_all
+from ageha.sw.passes.evaluate import REFUSED, Evaluator
 from ageha.sw.passes.keep import parse_kept
-from ageha.sw.passes.search import REFUSED, choose_tiling, evaluate
+from ageha.sw.passes.search import choose_tiling
 from ageha.sw.passes.tiling import Shape, Tiling
 from ageha.sw.sparsity.errors import SparsityError
 from ageha.sw.sparsity.kept import Kept, single_term
@@ -172,5 +173,5 @@ def test_search_counts_what_is_kept():
     small = override(ECP5, {"vector.kept_slots": 64})
     all_of_64 = parse_kept({2: "8:8"}, small)
     wide = replace(found.tiling, chunk=128)
-    assert evaluate(shape, layers, wide, small, kept=all_of_64) == REFUSED
+    assert Evaluator(shape, layers, small, kept=all_of_64).cost(wide) == REFUSED
     assert choose_tiling(shape, layers, small, kept=all_of_64).tiling.chunk <= 64

@@ -15,11 +15,12 @@ from ageha.sw.errors import CompileError
 from ageha.sw.frontend.synthetic import synthetic_bert
 from ageha.sw.gir import Affine, Buffer, Graph, Level, Parallel
 from ageha.sw.gir_text import from_text, to_text
-from ageha.sw.passes import search
 from ageha.sw.passes.allocate import allocate, lifetimes, peak
 from ageha.sw.passes.build import load, matmul, part, quantise
 from ageha.sw.passes.dependencies import dependencies
+from ageha.sw.passes.evaluate import Evaluator
 from ageha.sw.passes.expand import expand
+from ageha.sw.passes.explore import Cost
 from ageha.sw.passes.flows import choose_flows
 from ageha.sw.passes.lower import lower
 from ageha.sw.passes.schedule import schedule
@@ -275,12 +276,13 @@ def test_search_finds_no_worse_than_it_starts_with(quantised):
 def test_search_takes_as_few_passes_as_fit(monkeypatch, quantised, fits, best):
     """Cycles grow with the passes, bytes with their tokens."""
 
-    def evaluate(shape, layers, tiling, config, weights, kept):
-        tokens = tiling.tokens or shape.sequence
+    def cost(_, tiling):
+        tokens = tiling.tokens or 64
         excess = 1 if tiling.keep_residual else max(0, tokens - fits)
-        return search.Cost(excess, 1000 // tokens)
+        return Cost(excess, 1000 // tokens)
 
-    monkeypatch.setattr(search, "evaluate", evaluate)
+    monkeypatch.setattr(Evaluator, "cost", cost)
+    monkeypatch.setattr(Evaluator, "bound", lambda *_: 0)
     _, layers = quantised
     shape = Shape(64, 32, 2, 64, Activation.GELU)
     choice = choose_tiling(shape, layers, ECP5)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...hw.config import AcceleratorConfig
 from ...hw.isa import UNITS, Unit
-from ..cache import cached, digest
+from ...sw.cache import cached, digest
 from ..simulator import TOP, build_library, elaborate
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -1,0 +1,130 @@
+"""Go through tilings within a budget: which to look at, which to leave out unseen, which is best.
+
+A candidate whose busiest unit alone works longer than the best one takes as a whole is left out.
+The others are scheduled, allocated and compared. How many that are is counted, so that the same
+input gives the same result on every machine; a limit in seconds may only end the search early, and
+the result says so.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .tiling import Tiling
+
+SWEEPS = 3
+"""How often a descent goes over all fields of a tiling, at most."""
+
+
+@dataclass(frozen=True, order=True)
+class Cost:
+    """What a tiling costs: one that fits is better than one that does not, then the cycles.
+
+    Parameters
+    ----------
+    excess : int
+        Bytes beyond the scratchpad.
+    cycles : int
+        Predicted, and `search.INSTRUCTION_CYCLES` for each instruction.
+    """
+
+    excess: int
+    cycles: int
+
+
+UNSEEN = Cost(sys.maxsize, sys.maxsize)
+"""Of a candidate that is not looked at."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to search.
+
+    Parameters
+    ----------
+    candidates : int
+        Tilings to schedule at most, once one fits.
+    seconds : float, optional
+        Of wall-clock time, after which no further one is scheduled if one fits.
+    reuse : bool
+        Whether to take a result that is known from before.
+    """
+
+    candidates: int = 64
+    seconds: float | None = None
+    reuse: bool = True
+
+
+class Explorer:
+    """Knows the tilings that were looked at, and the best of them.
+
+    Parameters
+    ----------
+    evaluate : callable
+        From a tiling to its cost.
+    bound : callable
+        From a tiling to cycles below which its cost cannot lie; far quicker.
+    budget : Budget
+    """
+
+    def __init__(
+        self,
+        evaluate: Callable[[Tiling], Cost],
+        bound: Callable[[Tiling], int],
+        budget: Budget,
+    ) -> None:
+        self._evaluate, self._bound, self._budget = evaluate, bound, budget
+        self._started = time.monotonic()
+        self.costs: dict[Tiling, Cost] = {}
+        self.pruned: set[Tiling] = set()
+        self.best = UNSEEN
+        self.is_late = False
+
+    def cost(self, tiling: Tiling) -> Cost:
+        """Return the cost of `tiling`; `UNSEEN` if it cannot be the best, or the budget is used."""
+        if tiling in self.costs:
+            return self.costs[tiling]
+        if not self.best.excess:
+            if tiling in self.pruned or self._bound(tiling) >= self.best.cycles:
+                self.pruned.add(tiling)
+                return UNSEEN
+            if len(self.costs) >= self._budget.candidates or self._time_is_over():
+                return UNSEEN
+        cost = self.costs[tiling] = self._evaluate(tiling)
+        self.best = min(self.best, cost)
+        return cost
+
+    def _time_is_over(self) -> bool:
+        seconds = self._budget.seconds
+        self.is_late |= seconds is not None and time.monotonic() - self._started > seconds
+        return self.is_late
+
+    def fits(self, tiling: Tiling) -> bool:
+        """Return whether `tiling` is one that fits."""
+        return not self.cost(tiling).excess
+
+    def ranking(self) -> list[Tiling]:
+        """Return the tilings that fit, the best one first."""
+        fitting = (tiling for tiling in self.costs if not self.costs[tiling].excess)
+        return sorted(fitting, key=self.costs.__getitem__)
+
+    def descend(self, start: Tiling, options: Mapping[str, Sequence[Any]]) -> Tiling:
+        """Return the best tiling on the way from `start`, one field at a time."""
+        best = start
+        for sweep in range(SWEEPS):
+            if sweep and best.keep_residual and self.cost(best).excess:
+                break  # Nothing of that kind fits; one more sweep would only come nearer.
+            before = best
+            for name, values in options.items():
+                best = self.first_best(best, (replace(best, **{name: item}) for item in values))
+            if best == before:
+                break
+        return best
+
+    def first_best(self, start: Tiling, tilings: Iterable[Tiling]) -> Tiling:
+        """Return the cheapest of `tilings`, or `start` if none is cheaper."""
+        return min((start, *tilings), key=self.cost)
