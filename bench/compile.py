@@ -14,8 +14,7 @@ from ..hw.config import AcceleratorConfig
 from ..sw.compiler import compile_encoder
 from ..sw.decoder_compiler import compile_decoder
 from ..sw.fabnet_compiler import compile_blocks
-from ..sw.frontend.bert import BertModel, load
-from ..sw.frontend.synthetic import synthetic_bert
+from ..sw.frontend.bert import load
 from ..sw.frontend.synthetic_fabnet import synthetic_block
 from ..sw.passes.explore import Budget
 from ..sw.program import Program
@@ -23,7 +22,7 @@ from .decode import decode_model
 from .fabnet import LENGTHS as BLOCK_LENGTHS
 from .fabnet import SEED as BLOCK_SEED
 from .fabnet import WORKLOADS as BLOCKS
-from .shapes import POSITIONS, SEED, SHAPES, VOCABULARY
+from .shapes import SHAPES, shape_model
 
 KIBIBYTE = 1024
 
@@ -142,7 +141,7 @@ def _compiler(case: CompileCase, config: AcceleratorConfig) -> Callable[[], Prog
     """Return what compiles `case`, with the model already read."""
     layers: Sequence[int] = range(case.layers)
     if case.workload in SHAPES or case.workload == "minilm":
-        model = load(None) if case.workload == "minilm" else _synthetic(case)
+        model = load(None) if case.workload == "minilm" else shape_model(case.workload, case.layers)
         return lambda: compile_encoder(model, config, case.length, layers, budget=FRESH)
     if case.workload in BLOCKS:
         kind = BLOCKS[case.workload][case.kind]
@@ -152,17 +151,3 @@ def _compiler(case: CompileCase, config: AcceleratorConfig) -> Callable[[], Prog
         return lambda: compile_blocks([block], config, x)
     decoder = decode_model()
     return lambda: compile_decoder(decoder, config, 1, case.length, layers)
-
-
-def _synthetic(case: CompileCase) -> BertModel:
-    shape = SHAPES[case.workload]
-    return synthetic_bert(
-        shape.hidden,
-        shape.heads,
-        shape.intermediate,
-        case.layers,
-        vocabulary=VOCABULARY,
-        positions=POSITIONS,
-        seed=SEED,
-        norm_first=shape.norm_first,
-    )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..hw.config import AcceleratorConfig
+from ..sw.frontend.bert import BertModel
 from ..sw.frontend.synthetic import synthetic_bert
 from .minilm import Job
 from .sample import SEED, sample_job
@@ -40,6 +41,21 @@ SHAPES = {
 2010.11929, with 14 x 14 patches and the class token."""
 
 
+def shape_model(workload: str, layers: int = 1) -> BertModel:
+    """Return a model of so many layers in the sizes of `workload`."""
+    shape = SHAPES[workload]
+    return synthetic_bert(
+        shape.hidden,
+        shape.heads,
+        shape.intermediate,
+        layers,
+        vocabulary=VOCABULARY,
+        positions=POSITIONS,
+        seed=SEED,
+        norm_first=shape.norm_first,
+    )
+
+
 def shape_job(workload: str, length: int, config: AcceleratorConfig) -> Job:
     """Return what is to be run for `length` random tokens.
 
@@ -48,14 +64,4 @@ def shape_job(workload: str, length: int, config: AcceleratorConfig) -> Job:
     CompileError
         If the machine cannot run the layer.
     """
-    shape = SHAPES[workload]
-    model = synthetic_bert(
-        shape.hidden,
-        shape.heads,
-        shape.intermediate,
-        vocabulary=VOCABULARY,
-        positions=POSITIONS,
-        seed=SEED,
-        norm_first=shape.norm_first,
-    )
-    return sample_job(model, workload, config, (0,), length)
+    return sample_job(shape_model(workload), workload, config, (0,), length)
