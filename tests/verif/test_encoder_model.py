@@ -15,6 +15,7 @@ from ageha.sw.compiler import compile_encoder, quantise_layers
 from ageha.sw.embedding import sentence_embedding
 from ageha.sw.frontend.synthetic import synthetic_bert
 from ageha.sw.passes.tiling import Tiling
+from ageha.sw.quantise import MASKED
 from ageha.sw.reference import embed
 from ageha.sw.sparsity.tasd import Term, parse_series
 from ageha.sw.tasder.plan import uniform_choice
@@ -59,6 +60,27 @@ def test_bits_are_those_of_the_program(tiling, lengths, activation, series, kept
     function = Activation[activation.upper()]
     numbers = [layer for _, layer in layers]
     found = run_encoder(x, numbers, 4, lengths, grouping, function, kept)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("norm_first", "lengths"), [(True, [17]), (True, [5, 9]), (False, [11])])
+def test_norms_that_come_first_and_masks(norm_first, lengths):
+    sizes = {"hidden": 128, "heads": 4, "intermediate": 256, "layers": 2}
+    model = synthetic_bert(**sizes, norm_first=norm_first)
+    tiling = TILINGS[0]
+    program = compile_encoder(model, ECP5, lengths, (0, 1), tiling=tiling, masked=True)
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    generator = np.random.default_rng(seed)
+    x = generator.integers(-4000, 4000, (sum(lengths), 128)).astype(np.int16)
+    mask = np.full((len(lengths), max(lengths)), MASKED, np.int16)
+    for row, length in zip(mask, lengths, strict=True):
+        row[: generator.integers(1, length + 1)] = 0
+    expected = run_golden(program, {"input": x, "mask": mask}).outputs["output"]
+    ranges = calibrate(model, (0, 1), calibration_tokens(model))
+    layers = [layer for _, layer in quantise_layers(model, (0, 1), ranges, masked=True)]
+    grouping = Grouping(tiling.heads, tiling.chunk)
+    found = run_encoder(x, layers, 4, lengths, grouping, norm_first=norm_first, mask=mask)
     np.testing.assert_array_equal(found, expected)
 
 

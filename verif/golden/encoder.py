@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...hw.isa import Activation, Norm
-from ...sw.quantise import QuantisedLayer, QuantisedLinear
+from ...sw.quantise import NormParameters, QuantisedLayer, QuantisedLinear
 from ...sw.scale import ScaleVector
 from ...sw.sparsity.prune import largest_of_groups
 from ...sw.sparsity.tasd import Term
@@ -88,6 +88,9 @@ def run_encoder(
     grouping: Grouping,
     activation: Activation = Activation.GELU,
     kept: Mapping[int, Term] = MappingProxyType({}),
+    *,
+    norm_first: bool = False,
+    mask: Wide | None = None,
 ) -> Wide:
     """Return the output of the last of `layers`.
 
@@ -104,66 +107,126 @@ def run_encoder(
         Of the feed-forward part.
     kept : mapping of int to Term
         What is kept of the inputs of the contraction, by the place of the layer in `layers`.
+    norm_first : bool
+        Whether norms come before attention and the feed-forward part, not after the sums.
+    mask : int16 [sentences, tokens of the longest], optional
+        What is added to the scores of each key.
 
     Returns
     -------
     int16 [tokens, hidden]
     """
+    ends = np.cumsum(lengths)
+    sentences = [
+        Sentence(slice(end - length, end), None if mask is None else mask[place, :length])
+        for place, (end, length) in enumerate(zip(ends, lengths, strict=True))
+    ]
+    run = _norm_first_layer if norm_first else _norm_last_layer
     for place, layer in enumerate(layers):
-        x = _encoder_layer(x, layer, heads, lengths, grouping, activation, kept.get(place))
+        attention = Attention(layer, heads, sentences, grouping.heads)
+        forward = FeedForward(layer, grouping.chunk, activation, kept.get(place))
+        x = run(x, layer, attention, forward)
     return x
 
 
-def _encoder_layer(
-    x: Wide,
-    layer: QuantisedLayer,
-    heads: int,
-    lengths: Sequence[int],
-    grouping: Grouping,
-    activation: Activation,
-    term: Term | None,
+@dataclass(frozen=True)
+class Sentence:
+    """Rows of a sentence, and what is added to the scores of each of its keys."""
+
+    rows: slice
+    mask: Wide | None
+
+
+@dataclass(frozen=True)
+class Attention:
+    """An attention; `group` heads share a scale of their context."""
+
+    layer: QuantisedLayer
+    heads: int
+    sentences: Sequence[Sentence]
+    group: int
+
+    def add(self, rows: Operand, total: Wide) -> Wide:
+        """Return `total` and the projection of what `rows` attend to."""
+        layer = self.layer
+        width = total.shape[1] // self.heads
+        step = self.group * width
+        for first in range(0, total.shape[1], step):
+            group = slice(first, first + step)
+            context = self._context(rows, group, width)
+            weights = Operand.weights(layer.projection, with_bias=first == 0)
+            part = weights.part(slice(None), group)
+            total = context.times(part, layer.fractions.input, total)
+        return total
+
+    def _context(self, rows: Operand, group: slice, width: int) -> Operand:
+        """Return the context of a group of heads."""
+        layer, fractions = self.layer, self.layer.fractions
+        query = rows.times(Operand.weights(layer.query).part(group), fractions.query)
+        key = rows.times(Operand.weights(layer.key).part(group), fractions.key)
+        value = Operand.weights(layer.value).part(group).times(rows, fractions.value)
+        queries, keys = Operand.of(query, fractions.query), Operand.of(key, fractions.key)
+        context = np.empty_like(query)
+        for sentence in self.sentences:
+            tokens = sentence.rows
+            values = Operand.of(value[:, tokens], fractions.value)
+            count = tokens.stop - tokens.start
+            mask = None if sentence.mask is None else np.tile(sentence.mask, (count, 1))
+            for first in range(0, query.shape[1], width):
+                head = slice(first, first + width)
+                operands = queries.part(tokens, head), keys.part(tokens, head)
+                scores = operands[0].times(operands[1], fractions.scores, mask)
+                context[tokens, head] = _mix(scores, values.part(head), layer)
+        return Operand.of(context, fractions.context)
+
+
+@dataclass(frozen=True)
+class FeedForward:
+    """A feed-forward part; `term` is what is kept of its hidden channels."""
+
+    layer: QuantisedLayer
+    chunk: int
+    activation: Activation
+    term: Term | None
+
+    def add(self, hidden: Wide, total: Wide) -> Wide:
+        """Return `total` and what the part makes of `hidden`."""
+        layer, fractions = self.layer, self.layer.fractions
+        rows = Operand.of(hidden, fractions.hidden)
+        for first in range(0, len(layer.expand.weight), self.chunk):
+            channels = slice(first, first + self.chunk)
+            wide = rows.times(Operand.weights(layer.expand).part(channels), fractions.expanded)
+            activated = Operand.of(wide, fractions.expanded, self.activation)
+            if self.term is not None:
+                activated = activated.kept(self.term)
+            weights = Operand.weights(layer.contract, with_bias=first == 0)
+            part = weights.part(slice(None), channels)
+            total = activated.times(part, fractions.summed, total)
+        return total
+
+
+def _normalise(x: Wide, norm: NormParameters, fraction: int, epsilon: int) -> Wide:
+    return normalise(x, norm.gain, norm.bias, Norm.LAYER, fraction, epsilon)
+
+
+def _norm_last_layer(
+    x: Wide, layer: QuantisedLayer, attention: Attention, forward: FeedForward
 ) -> Wide:
     fractions = layer.fractions
-    rows = Operand.of(x, fractions.input)
-    width = x.shape[1] // heads
-    step = grouping.heads * width
-    total = x
-    for first in range(0, x.shape[1], step):
-        group = slice(first, first + step)
-        context = _context(rows, layer, group, width, lengths)
-        weights = Operand.weights(layer.projection, with_bias=first == 0)
-        total = context.times(weights.part(slice(None), group), fractions.input, total)
-    norm = layer.attention_norm
-    hidden = normalise(
-        total, norm.gain, norm.bias, Norm.LAYER, fractions.hidden, layer.attention_epsilon
-    )
-    total = _feed_forward(hidden, layer, grouping.chunk, activation, term)
-    norm = layer.output_norm
-    return normalise(
-        total, norm.gain, norm.bias, Norm.LAYER, fractions.output, layer.output_epsilon
-    )
+    total = attention.add(Operand.of(x, fractions.input), x)
+    hidden = _normalise(total, layer.attention_norm, fractions.hidden, layer.attention_epsilon)
+    total = forward.add(hidden, hidden)
+    return _normalise(total, layer.output_norm, fractions.output, layer.output_epsilon)
 
 
-def _context(
-    rows: Operand, layer: QuantisedLayer, group: slice, width: int, lengths: Sequence[int]
-) -> Operand:
-    """Return the context of a group of heads."""
+def _norm_first_layer(
+    x: Wide, layer: QuantisedLayer, attention: Attention, forward: FeedForward
+) -> Wide:
     fractions = layer.fractions
-    query = rows.times(Operand.weights(layer.query).part(group), fractions.query)
-    key = rows.times(Operand.weights(layer.key).part(group), fractions.key)
-    value = Operand.weights(layer.value).part(group).times(rows, fractions.value)
-    queries, keys = Operand.of(query, fractions.query), Operand.of(key, fractions.key)
-    context = np.empty_like(query)
-    end = 0
-    for length in lengths:
-        sentence = slice(end, end + length)
-        end += length
-        values = Operand.of(value[:, sentence], fractions.value)
-        for first in range(0, query.shape[1], width):
-            head = slice(first, first + width)
-            scores = queries.part(sentence, head).times(keys.part(sentence, head), fractions.scores)
-            context[sentence, head] = _mix(scores, values.part(head), layer)
-    return Operand.of(context, fractions.context)
+    normed = _normalise(x, layer.attention_norm, fractions.normed, layer.attention_epsilon)
+    total = attention.add(Operand.of(normed, fractions.normed), x)
+    hidden = _normalise(total, layer.output_norm, fractions.hidden, layer.output_epsilon)
+    return forward.add(hidden, total)
 
 
 def _mix(scores: Wide, values: Operand, layer: QuantisedLayer) -> Wide:
@@ -173,21 +236,3 @@ def _mix(scores: Wide, values: Operand, layer: QuantisedLayer) -> Wide:
     assert low is not None
     coarse = Operand(high, scales).times(values, fraction + PLANE_BITS)
     return Operand(low, scales).times(values, fraction, coarse)
-
-
-def _feed_forward(
-    hidden: Wide, layer: QuantisedLayer, chunk: int, activation: Activation, term: Term | None
-) -> Wide:
-    """Return the sum after the feed-forward part; `term` is what is kept of its hidden channels."""
-    fractions = layer.fractions
-    rows = Operand.of(hidden, fractions.hidden)
-    total = hidden
-    for first in range(0, len(layer.expand.weight), chunk):
-        channels = slice(first, first + chunk)
-        wide = rows.times(Operand.weights(layer.expand).part(channels), fractions.expanded)
-        activated = Operand.of(wide, fractions.expanded, activation)
-        if term is not None:
-            activated = activated.kept(term)
-        weights = Operand.weights(layer.contract, with_bias=first == 0)
-        total = activated.times(weights.part(slice(None), channels), fractions.hidden, total)
-    return total
