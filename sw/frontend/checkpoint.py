@@ -53,6 +53,8 @@ def read_json(path: Path) -> dict[str, Any]:
         raise FrontendError(f"{path}: cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise FrontendError(f"{path}: no JSON: {error}") from None
+    except RecursionError:
+        raise FrontendError(f"{path}: no JSON: nested too deeply") from None
     if not isinstance(values, dict):
         raise FrontendError(f"{path}: must be a JSON object, not {type(values).__name__}")
     return values

@@ -14,6 +14,7 @@ from ..butterfly.linear import ButterflyLinear
 from ..butterfly.twiddle import factor_log_stride
 from ..errors import CompileError
 from ..gir import Node, words
+from ..gir_butterfly import WORD_NUMBERS
 from .butterfly import ButterflyBuilder, Matrix
 
 
@@ -45,11 +46,16 @@ class ButterflyLowering(ButterflyBuilder):
         Raises
         ------
         CompileError
-            If the layer is complex, or has a bias and adds.
+            If the layer is complex, has a bias and adds, or has stacks that begin in a word.
         """
         twiddle = layer.twiddle
         _require_real(name, twiddle.coefficients)
         size = twiddle.size
+        if twiddle.stacks > 1 and size < WORD_NUMBERS:
+            raise CompileError(
+                f"{name}: {layer.out_features} outputs of {layer.in_features} inputs need stacks "
+                f"of at least {WORD_NUMBERS} points, not {size}"
+            )
         if words(size, "int16") > y.values.pitch:
             room = self.matrix(f"{name}.wide", y.room, max(size, layer.out_features), y.fraction)
             room = replace(room, tokens=y.tokens, features=layer.out_features)

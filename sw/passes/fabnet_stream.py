@@ -200,7 +200,10 @@ class _StreamLowering:
         sources: tuple[Buffer, Buffer],
         target: Buffer,
     ) -> None:
-        """Apply the second half of the feed-forward part in place, and normalise the sum."""
+        """Apply the second half of the feed-forward part, and normalise the sum.
+
+        One stack works in place; of several each reads all that the ones before must leave alone.
+        """
         operators = self.operators
         layer = as_butterfly(block.contract)
         size = layer.twiddle.size
@@ -213,6 +216,8 @@ class _StreamLowering:
             whole = self._rows(f"{name}.again", size, fractions.activated, count, rows)
             x = replace(whole, features=layer.in_features)
             made = replace(whole, features=self.features, fraction=fractions.hidden)
+            if layer.twiddle.stacks > 1:
+                made = self._rows(f"{name}.made", self.features, fractions.hidden, count, rows)
             product = f"{name}.contract"
             return [
                 load(part(sources[0], first, rows=count), y.whole(), name),

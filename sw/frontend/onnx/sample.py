@@ -81,9 +81,7 @@ class Sampler:
     def _values(
         self, graph: Graph, item: Any, shape: tuple[int, ...], generator: np.random.Generator
     ) -> NDArray:
-        from onnx.helper import tensor_dtype_to_np_dtype
-
-        kind = tensor_dtype_to_np_dtype(item.type.tensor_type.elem_type)
+        kind = _dtype(graph, item)
         if np.issubdtype(kind, np.integer):
             rows = {other.name: _table_rows(graph, other.name) for other in _inputs(graph)}
             if rows[item.name] == 0:
@@ -97,12 +95,24 @@ class Sampler:
             return np.full(shape, self.counts, kind)
         if "mask" in item.name.lower():
             return np.zeros(shape, kind)
-        try:
-            return generator.normal(size=shape).astype(kind)
-        except (TypeError, ValueError):
-            raise FrontendError(
-                f"{graph.path}: input {item.name!r} must be numbers, not {kind}"
-            ) from None
+        return generator.normal(size=shape).astype(kind)
+
+
+def _dtype(graph: Graph, item: Any) -> np.dtype:
+    """Return the type of an input, which is a tensor of numbers."""
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    code = item.type.tensor_type.elem_type
+    try:
+        kind = tensor_dtype_to_np_dtype(code)
+    except KeyError:
+        kind = np.dtype(object)
+    if kind.kind not in "biuf":
+        raise FrontendError(
+            f"{graph.path}: input {item.name!r} must be a tensor of integers, floats or booleans, "
+            f"not of ONNX's type {code}"
+        )
+    return kind
 
 
 def samplers() -> Iterator[Sampler]:
