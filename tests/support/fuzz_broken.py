@@ -364,7 +364,7 @@ def broken_assembly(breaker):
         "LOAD rows=one",
         "LOAD rows=-1",
         "LOAD rows=1 rows=2",
-        "LOAD wait=0x1ffff",
+        "LOAD wait=0x1ffffffff",
         "LOAD dram_address=1",
         "LOAD dram_address=x:0",
         "STORE nothing=1",
