@@ -106,7 +106,10 @@ def machine(preset: str, config: Path | None, settings: list[str] | None) -> Acc
         If the preset, the file or a setting is wrong.
     """
     with input_errors(ConfigError):
-        return load(preset, settings or (), toml=config)
+        found = load(preset, settings or (), toml=config)
+    if not isinstance(found.name, str):
+        raise InputError(f"name must be a text, not {found.name!r}")
+    return found
 
 
 MEMORY = "Simulated memory"

@@ -39,7 +39,7 @@ def check(number, folder, capsys):
     return text, lines[0]
 
 
-@pytest.mark.parametrize("batch", batches())
+@pytest.mark.parametrize("batch", list(batches()))
 def test_broken_inputs_are_refused(batch, tmp_path, capsys):
     for number in batch:
         folder = tmp_path / str(number)

@@ -58,7 +58,7 @@ def on_verilog(run, number):
     return run_rtl(run.program, run.inputs, settings, build_library(TINY)).outputs
 
 
-@pytest.mark.parametrize("batch", numbers())
+@pytest.mark.parametrize("batch", list(numbers()))
 def test_cases(batch, tmp_path):
     for number in batch:
         (tmp_path / str(number)).mkdir()

@@ -126,14 +126,14 @@ def test_layers_are_near_floats(name, sizes):
 
 
 def test_commands(folder, tmp_path, capsys):
-    machine = ["--preset", "tiny", "--layers", "all"]
+    machine = ["--preset", "tiny", "--layers", "1"]
     command = ["run", "--model", folder, "--device", "golden", "-o", tmp_path / "run", *machine]
     assert main([str(item) for item in command]) == 0
     assert "cosine to float" in capsys.readouterr().out
     command = ["compile", folder, "-o", tmp_path / "prog", "--json", tmp_path / "x.json", *machine]
     assert main([str(item) for item in command]) == 0
     (record,) = json.loads((tmp_path / "x.json").read_text())
-    assert record["case"] == "model layers all S=10"
+    assert record["case"] == "model layers 1 S=10"
 
 
 def test_an_image_is_no_sentence(folder, capsys):
