@@ -27,8 +27,9 @@ from ...bench.sparse import (
 from ...hw.config import AcceleratorConfig
 from ...sw.errors import CompileError, FrontendError
 from ...sw.frontend.bert import load
-from ...sw.gemm.flows import DENSE_FLOWS
+from ...sw.gemm.flows import DENSE_FLOWS, is_stationary
 from ...sw.gemm.matrices import check_sizes
+from ...sw.sparsity.dataflow import Dataflow
 from ...sw.sparsity.errors import SparsityError
 from ...sw.sparsity.kept import Kept, single_term
 from ...sw.sparsity.tasd import parse_series
@@ -115,6 +116,10 @@ def gemm(
         list[str] | None,
         typer.Option(help="Only this product. Repeatable.", metavar="MxNxK"),
     ] = None,
+    flow: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this flow. Repeatable.", metavar="dOS|dWS|dIS"),
+    ] = None,
     preset: Preset = "base",
     config: ConfigFile = None,
     settings: Settings = None,
@@ -125,20 +130,21 @@ def gemm(
     Without SCALE-Sim (`make scale-sim`) its closed formulas count.
     """
     parameters = machine(preset, config, settings)
-    if not parameters.array.partial_rows:
-        raise InputError("array.partial_rows must be at least 16 for three dense flows, not 0")
+    flows: Sequence[Dataflow] = [*map(_dense_flow, flow)] if flow else DENSE_FLOWS
+    if not parameters.array.partial_rows and any(map(is_stationary, flows)):
+        raise InputError("array.partial_rows must be at least 16 for dWS and dIS, not 0")
     require_writable("--json", json_file)
     chosen: tuple[GemmCase, ...] = (*CASES, *LARGE_CASES) if complete else CASES
     if shape:
         chosen = tuple(map(parse_shape, shape))
     library = _library(parameters)
     records = []
-    for flow in DENSE_FLOWS:
-        with input_errors(ScaleSimError), step(f"Reference, {flow}"):
-            cycles, name = reference_cycles(flow, [case.shape for case in chosen], parameters.array)
+    for each in flows:
+        with input_errors(ScaleSimError), step(f"Reference, {each}"):
+            cycles, name = reference_cycles(each, [case.shape for case in chosen], parameters.array)
         for case, reference in zip(chosen, cycles, strict=True):
-            with input_errors(ValueError), machine_errors(), step(f"{case.text}, {flow}"):
-                records.append(measure_gemm(case, flow, parameters, library, (reference, name)))
+            with input_errors(ValueError), machine_errors(), step(f"{case.text}, {each}"):
+                records.append(measure_gemm(case, each, parameters, library, (reference, name)))
     _finish(records, GEMM_COLUMNS, json_file)
 
 
@@ -258,6 +264,12 @@ def activations(
         with machine_errors(), step(f"{case.text}, {text}"):
             records.append(measured.measure(text))
     _finish(records, ACTIVATION_COLUMNS, json_file)
+
+
+def _dense_flow(text: str) -> Dataflow:
+    if text not in DENSE_FLOWS:
+        raise InputError(f"--flow must be one of {', '.join(DENSE_FLOWS)}, not {text!r}")
+    return Dataflow(text)
 
 
 def _library(config: AcceleratorConfig) -> Path:
