@@ -8,6 +8,7 @@ from ..gir import Affine, Buffer, Node, Parallel, Slice
 from .build import block, load, matmul, part, quantise, softmax
 from .layer import LayerContext, Operand
 from .memory import Memory
+from .merged import MergedHeads
 from .tiling import Shape, Span, Tiling
 
 QUERY, KEY, VALUE, PROJECTION, PROJECTION_UNBIASED = range(5)
@@ -72,14 +73,7 @@ class AttentionLowering:
         self.scales, self._load_scales = context.resident_scales(
             "attention.scales", PROJECTION_UNBIASED + 1, shape.hidden
         )
-        self.merged = Operand(
-            context.memory.declare(
-                context.memory.operand(context.name("context"), shape.sequence, shape.hidden)
-            ),
-            context.memory.declare(
-                context.memory.scales(context.name("context.scales"), self.groups, shape.sequence)
-            ),
-        )
+        self.merged = MergedHeads(context, self.groups)
 
     def heads(self) -> list[Node]:
         """Return the nodes up to the int8 context of all heads."""
@@ -141,9 +135,17 @@ class AttentionLowering:
 
     def _values(self, weights: Buffer, sentence: Sentence) -> Node:
         context, fraction, span = self.context, self.fractions.value, sentence.span
-        step = min(context.tiling.rows, self.width)
+        # Channels are rows or columns of tiles: whole tiles of them, whatever the blocks of tokens.
+        columns = context.memory.config.array.columns
+        step = min(max(context.tiling.rows // columns, 1) * columns, self.width)
+        # Ragged numbers of tokens stream, which gives the results column by column.
+        is_ragged = any(length % columns for length in context.shape.lengths)
         staging = context.memory.results(
-            context.name("values.wide"), step, context.shape.longest, context.tiling.depth
+            context.name("values.wide"),
+            step,
+            context.shape.longest,
+            context.tiling.depth,
+            by_column=is_ragged,
         )
         loop = context.name(f"value_block{span.name}")
         number, count = block(loop)
@@ -170,11 +172,7 @@ class AttentionLowering:
             memory.scales(context.name("queries.scales"), 1, rows, depth),
         )
         mixed = memory.results(context.name("context.wide"), rows, self.width, depth)
-        columns = self.group * self.width
-        merged = (
-            part(self.merged.values, first, columns, count, self.width),
-            part(self.merged.scales, self.group, first, 1, count),
-        )
+        merged, blocks, stores = self.merged.block(rows, self.group, first, count)
         b = part(weights), self._channel_scales(QUERY)
         body: list[Node] = [
             matmul(
@@ -194,8 +192,9 @@ class AttentionLowering:
             quantise(
                 part(mixed, rows=count), merged, self.fractions.context, context.name("context")
             ),
+            *stores,
         ]
-        buffers = (wide, queries.values, queries.scales, mixed)
+        buffers = (wide, queries.values, queries.scales, mixed, *blocks)
         return Parallel(loop, 0, span.length, rows, buffers, tuple(body))
 
     def _head_loop(
@@ -234,8 +233,8 @@ class AttentionLowering:
         )
         return Parallel(loop, 0, self.width, width, (scores, planes, sums), body)
 
-    def projection(self, context: LayerContext, residual: Buffer) -> Node:
-        """Return the node that adds the output projection of a pass to `residual` in place.
+    def projection(self, context: LayerContext, residual: Buffer) -> list[Node]:
+        """Return the nodes that add the output projection of a pass to `residual` in place.
 
         Parameters
         ----------
@@ -253,14 +252,14 @@ class AttentionLowering:
         )
         source = context.constant("projection", "int8", shape.hidden, shape.hidden)
         first, count = context.tokens("projection_rows")
-        token = first + context.span.offset
+        merged, offset, loads = self.merged.of_pass(context)
         y = part(residual, first, number * step, count, channels)
         products: list[Node] = []
         for group in range(self.groups):
             columns = group * self.width
             a = (
-                part(self.merged.values, token, columns, count, self.width),
-                part(self.merged.scales, group, token, 1, count),
+                part(merged, first + offset, columns, count, self.width),
+                part(self.merged.scales, group, first + context.span.offset, 1, count),
             )
             row = PROJECTION if group == 0 else PROJECTION_UNBIASED
             b = (
@@ -272,4 +271,4 @@ class AttentionLowering:
             load(part(source, number * step, rows=channels), part(weights, rows=channels), product),
             context.token_blocks("projection_rows", (), products),
         )
-        return Parallel(loop, 0, shape.hidden, step, (weights,), body)
+        return [*loads, Parallel(loop, 0, shape.hidden, step, (weights,), body)]

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from ...hw.config import AcceleratorConfig
 from ..errors import CompileError
 from ..gir import Buffer, Graph, Node
+from ..profile import SPILLED
 from ..quantise import QuantisedLayer
 from .attention import AttentionLowering, mask_buffer
 from .build import load, part, quantise, store
@@ -60,7 +61,7 @@ def lower(
         target = None
         is_last = position == len(layers) - 1
         if is_last or not tiling.keep_residual:
-            name = "output" if is_last else f"{number}.spilled"
+            name = "output" if is_last else f"{number}{SPILLED}"
             target = memory.dram(name, "int16", shape.sequence, shape.hidden, OUTPUT_WINDOW)
         whole = Span("", 0, shape.sequence)
         context = LayerContext(shape, tiling, memory, number, layer, whole)
@@ -109,7 +110,7 @@ def _after_attention(
     nodes: list[Node] = []
     if not context.tiling.keep_residual and source is not None:
         nodes.append(_reload(context, source, residual))
-    nodes.append(attention.projection(context, residual))
+    nodes += attention.projection(context, residual)
     nodes += _hidden(context, residual, hidden)
     nodes += FeedForwardLowering(context, hidden, residual).nodes()
     nodes += _output(context, residual, target)

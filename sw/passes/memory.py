@@ -39,9 +39,13 @@ class Memory:
         pitch = scratchpad_pitch(columns, "int8", self.config.lanes)
         return Buffer(name, Level.SCRATCHPAD, "int8", rows, columns, pitch, depth)
 
-    def results(self, name: str, rows: int, columns: int, depth: int = 1) -> Buffer:
-        """Return an int16 matrix."""
+    def results(
+        self, name: str, rows: int, columns: int, depth: int = 1, *, by_column: bool = False
+    ) -> Buffer:
+        """Return an int16 matrix, which the array may write by column if `by_column`."""
         pitch = words(columns, "int16")
+        if by_column:
+            pitch = scratchpad_pitch(columns, "int16", self.config.lanes)
         return Buffer(name, Level.SCRATCHPAD, "int16", rows, columns, pitch, depth)
 
     def broadcast(self, name: str, rows: int, columns: int) -> Buffer:

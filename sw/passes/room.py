@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...hw.config import AcceleratorConfig
+from ..errors import CompileError
 from ..gir import WORD, Buffer, Graph, Level, Operation
 
 
@@ -91,6 +92,24 @@ class Room:
 def least_bytes(graph: Graph, config: AcceleratorConfig) -> int:
     """Return the scratchpad bytes that a graph without parallel nodes needs in its own order."""
     return int(Room(graph.operations(), graph.by_name(), config, 0.0).footprint.max())
+
+
+def check_room(graph: Graph, tokens: int, channels: int, config: AcceleratorConfig) -> None:
+    """Check that a graph without parallel nodes fits the scratchpad in its own order.
+
+    Raises
+    ------
+    CompileError
+        If not: what needs most, how much, and the limit.
+    """
+    operations = graph.operations()
+    footprint = Room(operations, graph.by_name(), config, 0.0).footprint
+    if footprint.max() > config.scratchpad.bytes:
+        raise CompileError(
+            f"{operations[int(footprint.argmax())].product}: needs at least {footprint.max()} "
+            f"bytes of scratchpad for {tokens} tokens of {channels} channels; the limit is "
+            f"{config.scratchpad.bytes}"
+        )
 
 
 def _footprint(

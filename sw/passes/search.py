@@ -5,24 +5,29 @@ The candidates of one layer are gone through first; the best of them are compare
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 from ...hw.config import AcceleratorConfig
-from ..errors import CompileError
-from ..gir import WORD
 from ..quantise import QuantisedLayer
 from ..sparsity.kept import Kept
 from .allocate import allocate
-from .attention import PROJECTION_UNBIASED
 from .compress import SparseWeights
 from .evaluate import Evaluator
 from .explore import Budget, Cost, Explorer
-from .feed_forward import CONTRACT_UNBIASED
-from .memory import Memory
+from .room import check_room
 from .schedule import schedule_that_fits
+from .spill import (
+    check_least,
+    least,
+    pass_lengths,
+    pass_rows,
+    spilled_options,
+    spilled_tilings,
+)
+from .steps import block_rows, divisors, nearest
 from .tiling import Shape, Tiling
 
 DEFAULT_BUDGET = Budget()
@@ -102,7 +107,7 @@ def choose_tiling(
     CompileError
         If none fits the scratchpad.
     """
-    _check_least(shape, config)
+    check_least(shape, config)
     options = search_options(shape, config)
     samples = _samples(layers, kept)
     one = Evaluator(shape, samples if kept else samples[:1], config, weights, kept)
@@ -113,12 +118,13 @@ def choose_tiling(
     if two.cost(heuristic).excess:
         heuristic = _smallest(shape, first, options, two)
     if two.cost(heuristic).excess:
-        graph = schedule_that_fits(two.straight(heuristic), config, heuristic.prefetch)
-        allocate(graph, config)
-    explorer.descend(heuristic, options)
+        graph = two.straight(heuristic)
+        check_room(graph, shape.sequence, shape.hidden, config)
+        allocate(schedule_that_fits(graph, config, heuristic.prefetch), config)
     if heuristic.tokens:
-        explorer.descend(replace(first, keep_residual=False, tokens=heuristic.tokens), options)
-    elif heuristic != first:
+        _explore_passes(shape, options, explorer, config)
+    explorer.descend(heuristic, options)
+    if not heuristic.tokens and heuristic != first:
         explorer.descend(first, options)
     ranking, costs = _finals(explorer.ranking(), heuristic, two)
     return Choice(
@@ -169,7 +175,7 @@ def _shrunk(first: Tiling, options: Mapping[str, Sequence[Any]], evaluator: Eval
     for name in BLOCKS:
         if not evaluator.cost(tiling).excess:
             break
-        tiling = replace(tiling, **{name: min(filter(None, options[name]))})
+        tiling = replace(tiling, **{name: _least_fields(options)[name]})
     return tiling
 
 
@@ -180,65 +186,34 @@ def _smallest(
 
     More passes leave more room for weights, but load them more often: as few as fit.
     """
-    small = {name: min(filter(None, options[name])) for name in BLOCKS}
-    lengths = _pass_lengths(shape, evaluator.config)
-    for tokens in lengths:
-        smallest = replace(first, keep_residual=False, tokens=tokens, **small)
-        if _least(shape, tokens, evaluator.config) > evaluator.config.scratchpad.bytes:
-            continue
-        if not evaluator.cost(smallest).excess:
-            break
+    config = evaluator.config
+    small = replace(first, keep_residual=False, **_least_fields(options))
+    for tokens in pass_lengths(shape, config):
+        for keep_context in (True, False):
+            smallest = replace(small, tokens=tokens, keep_context=keep_context)
+            fits = least(shape, smallest, config) <= config.scratchpad.bytes
+            if fits and not evaluator.cost(smallest).excess:
+                return smallest
     return smallest
 
 
-def _pass_lengths(shape: Shape, config: AcceleratorConfig) -> list[int]:
-    """Return the tokens of one pass, of two passes, and so on; 0 stands for all."""
-    rows = config.array.rows
-    most = -(-shape.sequence // rows)
-    lengths = {-(-most // passes) * rows: None for passes in range(1, most + 1)}
-    return [length if length < shape.sequence else 0 for length in lengths]
+def _least_fields(options: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    return {name: min(filter(None, options[name])) for name in BLOCKS}
 
 
-def _least(shape: Shape, tokens: int, config: AcceleratorConfig) -> int:
-    """Return the bytes that no tiling with passes of `tokens` tokens does without.
-
-    The output projection holds the context of all tokens, the residual stream of those of a pass,
-    and some weights; the feed-forward part holds that stream, its int8 copy and some weights of
-    either product, and the context if another pass needs it.
-    """
-    memory = Memory(config)
-    tokens = tokens or shape.sequence
-    columns = min(shape.hidden, config.array.columns)
-    chunk = min(shape.intermediate, config.axi_bytes)
-    context = (
-        memory.operand("context", shape.sequence, shape.hidden),
-        memory.scales("context.scales", 1, shape.sequence),
-        memory.scales("attention.scales", PROJECTION_UNBIASED + 1, shape.hidden),
-    )
-    residual = memory.results("residual", tokens, shape.hidden)
-    projection = (*context, residual, memory.operand("projection", columns, shape.hidden))
-    feed_forward = (
-        *(context if tokens < shape.sequence else ()),
-        residual,
-        memory.operand("hidden", tokens, shape.hidden),
-        memory.scales("expand.scales", 1, shape.intermediate),
-        memory.scales("contract.scales", CONTRACT_UNBIASED + 1, shape.hidden),
-        memory.operand("expand", chunk, shape.hidden),
-        memory.operand("contract", columns, chunk),
-    )
-    return max(
-        sum(buffer.size for buffer in buffers) * WORD for buffers in (projection, feed_forward)
-    )
-
-
-def _check_least(shape: Shape, config: AcceleratorConfig) -> None:
-    """Refuse what no tiling can fit, without a search."""
-    least = min(_least(shape, tokens, config) for tokens in _pass_lengths(shape, config))
-    if least > config.scratchpad.bytes:
-        raise CompileError(
-            f"after attention: needs at least {least} bytes of scratchpad for {shape.sequence} "
-            f"tokens of {shape.hidden} channels; the limit is {config.scratchpad.bytes}"
-        )
+def _explore_passes(
+    shape: Shape,
+    options: Mapping[str, list[Any]],
+    explorer: Explorer,
+    config: AcceleratorConfig,
+) -> None:
+    """Descend from small blocks and the few passes over the tokens that these need."""
+    spilled = spilled_options(shape, options, config)
+    first = first_tiling(spilled)
+    starts = spilled_tilings(shape, first, _least_fields(spilled), explorer.fits, config)
+    if starts:
+        start = min(starts, key=explorer.cost)
+        explorer.descend(start, spilled | {"rows": pass_rows(shape, start.tokens, config)})
 
 
 def first_tiling(options: Mapping[str, Sequence[Any]]) -> Tiling:
@@ -257,22 +232,11 @@ def search_options(shape: Shape, config: AcceleratorConfig) -> dict[str, list[An
     return {
         "prefetch": [1024 * rows, 256 * rows],
         "critical_path": [False, True],
-        "projection": _nearest(_divisors(shape.hidden, columns), 8 * columns, 3),
-        "chunk": _nearest(_divisors(shape.intermediate, beat), 8 * columns, 4),
-        "contract": [0, *_nearest(_divisors(shape.hidden, columns), 8 * columns, 1)],
-        "rows": [2 * rows, 4 * rows, 8 * rows, rows],
-        "query_rows": [4 * rows, 8 * rows, 2 * rows, rows],
-        "heads": _nearest(_divisors(shape.heads, 1), group, 4),
+        "projection": nearest(divisors(shape.hidden, columns), 8 * columns, 3),
+        "chunk": nearest(divisors(shape.intermediate, beat), 8 * columns, 4),
+        "contract": [0, *nearest(divisors(shape.hidden, columns), 8 * columns, 1)],
+        "rows": block_rows(shape.sequence, 2, config),
+        "query_rows": block_rows(shape.longest, 4, config),
+        "heads": nearest(divisors(shape.heads, 1), group, 4),
         "depth": [2, 1, 3],
     }
-
-
-def _divisors(size: int, multiple: int) -> Iterator[int]:
-    """Yield the divisors of `size` that are multiples of `multiple`, and `size` itself."""
-    yield from (step for step in range(multiple, size, multiple) if size % step == 0)
-    yield size
-
-
-def _nearest(values: Iterable[int], first: int, count: int) -> list[int]:
-    """Return the `count` values nearest to `first`, by their distance."""
-    return sorted(values, key=lambda value: (abs(value - first), value))[:count]

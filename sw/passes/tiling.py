@@ -40,6 +40,9 @@ class Tiling:
         Output channels a block of the feed-forward part's second product; 0: all.
     critical_path : bool
         How operations are ordered, as `schedule` takes it.
+    keep_context : bool
+        Whether what attention gives stays in the scratchpad until it is projected; otherwise each
+        pass over the tokens loads its rows of it.
     """
 
     heads: int
@@ -53,6 +56,7 @@ class Tiling:
     tokens: int = 0
     contract: int = 0
     critical_path: bool = False
+    keep_context: bool = True
 
     def passes(self, shape: Shape) -> list[Span]:
         """Return the tokens of each pass."""

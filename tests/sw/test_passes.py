@@ -260,7 +260,7 @@ def test_every_pass_has_a_text(quantised):
 def test_search_names_what_does_not_fit(quantised):
     model, layers = quantised
     small = override(preset("tiny"), {"scratchpad.bytes": 4096})
-    with pytest.raises(CompileError, match=r"^\d\.\w+: needs \d+ bytes of scratchpad"):
+    with pytest.raises(CompileError, match=r"^\d\.\w+: needs at least \d+ bytes of .* 4096$"):
         choose_tiling(Shape.of(model.config, 20), layers, small)
 
 
