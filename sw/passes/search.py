@@ -122,10 +122,11 @@ def choose_tiling(
         check_room(graph, shape.sequence, shape.hidden, config)
         allocate(schedule_that_fits(graph, config, heuristic.prefetch), config)
     if heuristic.tokens:
-        _explore_passes(shape, options, explorer, config)
-    explorer.descend(heuristic, options)
-    if not heuristic.tokens and heuristic != first:
-        explorer.descend(first, options)
+        _explore_passes(shape, heuristic, options, explorer, config)
+    else:
+        explorer.descend(heuristic, options)
+        if heuristic != first:
+            explorer.descend(first, options)
     ranking, costs = _finals(explorer.ranking(), heuristic, two)
     return Choice(
         ranking[0],
@@ -203,17 +204,18 @@ def _least_fields(options: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
 
 def _explore_passes(
     shape: Shape,
+    heuristic: Tiling,
     options: Mapping[str, list[Any]],
     explorer: Explorer,
     config: AcceleratorConfig,
 ) -> None:
-    """Descend from small blocks and the few passes over the tokens that these need."""
+    """Descend from the better of `heuristic` and blocks that are small, with as few passes over the
+    tokens as these need."""
     spilled = spilled_options(shape, options, config)
     first = first_tiling(spilled)
     starts = spilled_tilings(shape, first, _least_fields(spilled), explorer.fits, config)
-    if starts:
-        start = min(starts, key=explorer.cost)
-        explorer.descend(start, spilled | {"rows": pass_rows(shape, start.tokens, config)})
+    start = min((*starts, heuristic), key=explorer.cost)
+    explorer.descend(start, spilled | {"rows": pass_rows(shape, start.tokens, config)})
 
 
 def first_tiling(options: Mapping[str, Sequence[Any]]) -> Tiling:

@@ -39,7 +39,7 @@ def spilled_options(
 def spilled_tilings(
     shape: Shape,
     first: Tiling,
-    smallest: Mapping[str, int],
+    smallest: Mapping[str, Any],
     fits: Callable[[Tiling], bool],
     config: AcceleratorConfig,
 ) -> list[Tiling]:
@@ -59,8 +59,8 @@ def spilled_tilings(
     config : AcceleratorConfig
     """
     lengths = pass_lengths(shape, config)
-    for blocks in ({}, smallest):
-        spilled = replace(first, keep_residual=False, keep_context=False, **blocks)
+    streamed = replace(first, keep_residual=False, keep_context=False)
+    for spilled in (streamed, replace(streamed, **smallest)):
         found = _fewest_passes(shape, spilled, lengths, fits, config)
         if found:
             # What the context takes is no reason for more passes.
