@@ -17,6 +17,7 @@ from ..sw.fabnet_compiler import compile_blocks
 from ..sw.frontend.bert import load
 from ..sw.frontend.synthetic_fabnet import synthetic_block
 from ..sw.passes.explore import Budget
+from ..sw.passes.optimisations import ALL, Optimisations
 from ..sw.program import Program
 from .decode import decode_model
 from .fabnet import LENGTHS as BLOCK_LENGTHS
@@ -121,9 +122,9 @@ def measure_compile(case: CompileCase, config: AcceleratorConfig) -> dict[str, A
 
 
 def _measure(case: CompileCase, config: AcceleratorConfig) -> dict[str, Any]:
-    compile_case = _compiler(case, config)
+    compile_case = compiler(case, config)
     wall, processor = time.perf_counter(), time.process_time()
-    program = compile_case()
+    program = compile_case(FRESH, ALL)
     size = len(program.to_bytes())
     return {
         "bench": "compile",
@@ -137,17 +138,28 @@ def _measure(case: CompileCase, config: AcceleratorConfig) -> dict[str, Any]:
     }
 
 
-def _compiler(case: CompileCase, config: AcceleratorConfig) -> Callable[[], Program]:
-    """Return what compiles `case`, with the model already read."""
+def compiler(
+    case: CompileCase, config: AcceleratorConfig
+) -> Callable[[Budget, Optimisations], Program]:
+    """Return what compiles `case` within a budget and with some optimisations; the model is read.
+
+    Only encoders are searched; other workloads leave the budget aside.
+    """
     layers: Sequence[int] = range(case.layers)
     if case.workload in SHAPES or case.workload == "minilm":
         model = load(None) if case.workload == "minilm" else shape_model(case.workload, case.layers)
-        return lambda: compile_encoder(model, config, case.length, layers, budget=FRESH)
+        return lambda budget, optimisations: compile_encoder(
+            model, config, case.length, layers, budget=budget, optimisations=optimisations
+        )
     if case.workload in BLOCKS:
         kind = BLOCKS[case.workload][case.kind]
         block = synthetic_block(kind.attention, dense=kind.dense, seed=BLOCK_SEED)
         features = len(block.mixing_norm.gain)
         x = np.random.default_rng(BLOCK_SEED).normal(size=(1, case.length, features))
-        return lambda: compile_blocks([block], config, x)
+        return lambda _, optimisations: compile_blocks(
+            [block], config, x, optimisations=optimisations
+        )
     decoder = decode_model()
-    return lambda: compile_decoder(decoder, config, 1, case.length, layers)
+    return lambda _, optimisations: compile_decoder(
+        decoder, config, 1, case.length, layers, optimisations=optimisations
+    )

@@ -14,7 +14,6 @@ from .errors import CompileError
 from .frontend.bert import BertConfig, EncoderModel
 from .gir import Graph
 from .gir_text import to_text
-from .gir_verify import verify
 from .package import package
 from .passes.allocate import allocate
 from .passes.compress import SparseWeights, compress, packed_constants
@@ -24,6 +23,8 @@ from .passes.explore import Budget
 from .passes.flows import choose_flows
 from .passes.keep import keep, parse_kept
 from .passes.lower import lower
+from .passes.optimisations import ALL, Optimisations
+from .passes.pipeline import OnPass, Pass, ignore, run_pipeline
 from .passes.schedule import schedule_that_fits
 from .passes.search import DEFAULT_BUDGET, choose_tiling
 from .passes.synchronise import synchronise
@@ -56,6 +57,7 @@ def compile_encoder(
     ranges: Mapping[int, LayerRanges] | None = None,
     tiling: Tiling | None = None,
     budget: Budget = DEFAULT_BUDGET,
+    optimisations: Optimisations = ALL,
     dump_after: str | None = None,
     dump: Callable[[str], None] = print,
 ) -> Program:
@@ -80,6 +82,8 @@ def compile_encoder(
         How to cut the layers; searched for if left out.
     budget : Budget
         How long to search.
+    optimisations : Optimisations
+        What the passes do; all that they can unless a study leaves some out.
     dump_after : str, optional
         One of `PASSES`; the text of the graph after that pass goes to `dump`.
 
@@ -124,7 +128,14 @@ def compile_encoder(
 
         def run(item: Tiling) -> Graph:
             return run_passes(
-                shape, quantised, item, config, on_pass=on_pass, weights=sparse, kept=kept
+                shape,
+                quantised,
+                item,
+                config,
+                on_pass=on_pass,
+                weights=sparse,
+                kept=kept,
+                optimisations=optimisations,
             )
 
         return said, *_first_that_fits(ranking, run)
@@ -190,9 +201,10 @@ def run_passes(
     tiling: Tiling,
     config: AcceleratorConfig,
     *,
-    on_pass: Callable[[str, Graph], None] | None = None,
+    on_pass: OnPass = ignore,
     weights: SparseWeights | None = None,
     kept: Mapping[int, Kept] = MappingProxyType({}),
+    optimisations: Optimisations = ALL,
 ) -> Graph:
     """Return the allocated and synchronised graph; `on_pass` sees name and result of each pass.
 
@@ -209,25 +221,21 @@ def run_passes(
         straight = keep(expand(graph), kept, config)
         if weights is not None:
             straight = compress(straight, weights, config)
-        return choose_flows(straight, config)
+        return optimisations.apply(choose_flows(straight, config), config)
 
-    steps: dict[str, Callable[[Graph], Graph]] = {
+    passes: dict[str, Pass] = {
         "expand": straighten,
         "schedule": lambda graph: schedule_that_fits(
-            graph, config, tiling.prefetch, critical_path=tiling.critical_path
+            graph,
+            config,
+            tiling.prefetch,
+            critical_path=tiling.critical_path,
+            overlap=optimisations.overlap,
         ),
         "allocate": lambda graph: allocate(graph, config),
-        "synchronise": lambda graph: synchronise(graph, config),
+        "synchronise": lambda graph: synchronise(graph, config, overlap=optimisations.overlap),
     }
-    graph = lower(shape, layers, tiling, config)
-    if on_pass is not None:
-        on_pass("lower", graph)
-    for name, step in steps.items():
-        graph = step(graph)
-        if on_pass is not None:
-            on_pass(name, graph)
-    verify(graph, config)
-    return graph
+    return run_pipeline(lower(shape, layers, tiling, config), passes, config, on_pass)
 
 
 def _first_that_fits(

@@ -23,7 +23,6 @@ from .errors import CompileError, NoRoomError
 from .frontend.llama import LlamaConfig, LlamaModel
 from .gir import WORD, Graph
 from .gir_text import to_text
-from .gir_verify import verify
 from .package import package
 from .passes.allocate import allocate
 from .passes.constants import decoder_constants
@@ -31,6 +30,8 @@ from .passes.decoder import lower_decoder
 from .passes.decoder_tiling import ALIGNMENT, DecoderShape, DecoderTiling, split
 from .passes.expand import expand
 from .passes.memory import Memory
+from .passes.optimisations import ALL, Optimisations
+from .passes.pipeline import OnPass, Pass, ignore, run_pipeline
 from .passes.schedule import schedule
 from .passes.synchronise import synchronise
 from .profile import bytes_moved, profile
@@ -56,6 +57,7 @@ def compile_decoder(
     capacity: int | None = None,
     quantised: Sequence[tuple[int, QuantisedDecoderLayer]] | None = None,
     tiling: DecoderTiling | None = None,
+    optimisations: Optimisations = ALL,
     dump_after: str | None = None,
     dump: Callable[[str], None] = print,
 ) -> Program:
@@ -79,6 +81,8 @@ def compile_decoder(
         from what calibration sees in random tokens.
     tiling : DecoderTiling, optional
         How to cut the layers; chosen if left out.
+    optimisations : Optimisations
+        What the passes do.
     dump_after : str, optional
         One of `compiler.PASSES`; the text of the graph after that pass goes to `dump`.
 
@@ -112,7 +116,9 @@ def compile_decoder(
     candidates = _candidates(model.config, tokens, past, capacity, config)
     if tiling is not None:
         candidates = ((shape, tiling) for shape, _ in candidates)
-    graph, shape, chosen, tried = _first_that_fits(candidates, quantised, config, on_pass)
+    graph, shape, chosen, tried = _first_that_fits(
+        candidates, quantised, config, optimisations, on_pass
+    )
     for text in texts.values():
         dump(text)
     positions = range(past, past + tokens)
@@ -270,7 +276,8 @@ def _first_that_fits(
     candidates: Iterable[tuple[DecoderShape, DecoderTiling]],
     layers: Sequence[tuple[int, QuantisedDecoderLayer]],
     config: AcceleratorConfig,
-    on_pass: Callable[[str, Graph], None],
+    optimisations: Optimisations,
+    on_pass: OnPass = ignore,
 ) -> tuple[Graph, DecoderShape, DecoderTiling, int]:
     """Return the first graph that the scratchpad has room for, and how many were tried."""
     failure: NoRoomError | None = None
@@ -280,8 +287,8 @@ def _first_that_fits(
             if len(shape.steps) * len(layers) > 1:
                 # The last step needs most room; one layer alone shows whether there is any.
                 last = replace(shape, steps=(replace(shape.steps[-1], first=0),))
-                _run_passes(last, layers[:1], tiling, config, lambda name, graph: None)
-            graph = _run_passes(shape, layers, tiling, config, on_pass)
+                _run_passes(last, layers[:1], tiling, config, optimisations)
+            graph = _run_passes(shape, layers, tiling, config, optimisations, on_pass)
             return graph, shape, tiling, tried
         except NoRoomError as error:
             failure = error
@@ -320,18 +327,15 @@ def _run_passes(
     layers: Sequence[tuple[int, QuantisedDecoderLayer]],
     tiling: DecoderTiling,
     config: AcceleratorConfig,
-    on_pass: Callable[[str, Graph], None],
+    optimisations: Optimisations,
+    on_pass: OnPass = ignore,
 ) -> Graph:
-    steps: dict[str, Callable[[Graph], Graph]] = {
-        "expand": expand,
-        "schedule": lambda graph: schedule(graph, config, tiling.prefetch),
+    passes: dict[str, Pass] = {
+        "expand": lambda graph: optimisations.apply(expand(graph), config),
+        "schedule": lambda graph: schedule(
+            graph, config, tiling.prefetch, overlap=optimisations.overlap
+        ),
         "allocate": lambda graph: allocate(graph, config),
-        "synchronise": lambda graph: synchronise(graph, config),
+        "synchronise": lambda graph: synchronise(graph, config, overlap=optimisations.overlap),
     }
-    graph = lower_decoder(shape, layers, tiling, config)
-    on_pass("lower", graph)
-    for name, step in steps.items():
-        graph = step(graph)
-        on_pass(name, graph)
-    verify(graph, config)
-    return graph
+    return run_pipeline(lower_decoder(shape, layers, tiling, config), passes, config, on_pass)

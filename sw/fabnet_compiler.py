@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,12 +23,13 @@ from .gir import Graph, Level
 from .gir_butterfly import butterfly_pairs
 from .gir_product import product_of
 from .gir_text import to_text
-from .gir_verify import verify
 from .package import package
 from .passes.allocate import allocate
 from .passes.expand import expand
 from .passes.fabnet import NUMBER_FRACTION, lower_fabnet
 from .passes.fabnet_stream import lower_blocks
+from .passes.optimisations import ALL, Optimisations
+from .passes.pipeline import OnPass, Pass, ignore, run_pipeline
 from .passes.schedule import schedule
 from .passes.synchronise import synchronise
 from .profile import compulsory_bytes, profile
@@ -80,7 +82,11 @@ def compile_fabnet(
 
 
 def compile_blocks(
-    blocks: Sequence[FabnetBlock], config: AcceleratorConfig, calibration: NDArray[np.floating]
+    blocks: Sequence[FabnetBlock],
+    config: AcceleratorConfig,
+    calibration: NDArray[np.floating],
+    *,
+    optimisations: Optimisations = ALL,
 ) -> Program:
     """Compile blocks of any size, without embedding and classifier.
 
@@ -91,6 +97,8 @@ def compile_blocks(
     config : AcceleratorConfig
     calibration : float [batch, tokens, features]
         Inputs of the first block, from which the fractions of all results are chosen.
+    optimisations : Optimisations
+        What the passes do.
 
     Returns
     -------
@@ -107,10 +115,10 @@ def compile_blocks(
     lower = partial(lower_blocks, quantised, tokens, features, config)
     try:
         steps, constants = lower(choose_tilings(lower, tokens, config))
-        graph = run_butterfly_passes(_joined(steps), config)
+        graph = run_butterfly_passes(_joined(steps), config, optimisations=optimisations)
     except NoRoomError:
         steps, constants = lower({})
-        graph = run_butterfly_passes(_joined(steps), config)
+        graph = run_butterfly_passes(_joined(steps), config, optimisations=optimisations)
     metadata = describe_fabnet(graph, config)
     fractions = quantised[0][1].input, quantised[-1][1].output
     return package(graph, constants, fractions, metadata, config)
@@ -125,7 +133,9 @@ def _joined(steps: Mapping[str, Graph]) -> Graph:
 def run_butterfly_passes(
     graph: Graph,
     config: AcceleratorConfig,
-    on_pass: Callable[[str, Graph], Any] = lambda name, graph: None,
+    on_pass: OnPass = ignore,
+    *,
+    optimisations: Optimisations = ALL,
 ) -> Graph:
     """Return the allocated and synchronised graph; `on_pass` sees name and result of each pass.
 
@@ -134,28 +144,23 @@ def run_butterfly_passes(
     CompileError
         If the scratchpad or the semaphores do not suffice.
     """
-    on_pass("lower", graph)
-    graph = expand(graph)
-    on_pass("expand", graph)
-    scheduled, graph = _schedule(graph, config)
-    on_pass("schedule", scheduled)
-    on_pass("allocate", graph)
-    graph = synchronise(graph, config)
-    on_pass("synchronise", graph)
-    verify(graph, config)
-    return graph
+    passes: dict[str, Pass] = {
+        "expand": lambda graph: optimisations.apply(expand(graph), config),
+        "schedule": lambda graph: _schedule(graph, config, optimisations.overlap),
+        "allocate": lambda graph: allocate(graph, config),
+        "synchronise": lambda graph: synchronise(graph, config, overlap=optimisations.overlap),
+    }
+    return run_pipeline(graph, passes, config, on_pass)
 
 
-def _schedule(graph: Graph, config: AcceleratorConfig) -> tuple[Graph, Graph]:
-    """Return the scheduled and the allocated graph, with as much prefetch as there is room for."""
-    for number, horizon in enumerate(PREFETCH):
-        scheduled = schedule(graph, config, horizon)
-        try:
-            return scheduled, allocate(scheduled, config)
-        except NoRoomError:
-            if number == len(PREFETCH) - 1:
-                raise
-    raise AssertionError
+def _schedule(graph: Graph, config: AcceleratorConfig, overlap: bool) -> Graph:
+    """Return the scheduled graph, with as much prefetch as there is room for."""
+    for horizon in PREFETCH:
+        scheduled = schedule(graph, config, horizon, overlap=overlap)
+        with suppress(NoRoomError):
+            allocate(scheduled, config)
+            break
+    return scheduled
 
 
 def describe_fabnet(graph: Graph, config: AcceleratorConfig) -> dict[str, Any]:

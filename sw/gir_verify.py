@@ -74,7 +74,8 @@ def _check_buffer(buffer: Buffer, config: AcceleratorConfig) -> None:
             f"buffer {buffer.name}: pitch must be at least {buffer.row_words}, not {buffer.pitch}"
         )
     if buffer.level == Level.SCRATCHPAD:
-        end = (buffer.address or 0) + buffer.size
+        # What does not fit before it has an address is for `allocate` to refuse.
+        end = buffer.size + buffer.address if buffer.address is not None else 0
         if end > config.scratchpad_words:
             raise GirError(f"buffer {buffer.name}: ends at word {end} of {config.scratchpad_words}")
     elif buffer.pitch * WORD % config.axi_bytes:

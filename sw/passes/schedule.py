@@ -175,6 +175,7 @@ class _Scheduler:
         while any(self.ready.values()):
             start, number = self._choose()
             order.append(self._place(number, start))
+        assert len(order) == len(self.plan.operations), "operations wait for each other"
         return replace(self.plan.graph, body=tuple(order))
 
     def _choose(self) -> tuple[int, int]:

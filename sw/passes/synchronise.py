@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from itertools import pairwise
 
 from ...hw.config import AcceleratorConfig
 from ...hw.isa import Unit
@@ -19,8 +20,10 @@ IN_ORDER_ROLES = frozenset({"residual"})
 """Roles that the array reads only after all earlier instructions have written their results."""
 
 
-def synchronise(graph: Graph, config: AcceleratorConfig) -> Graph:
+def synchronise(graph: Graph, config: AcceleratorConfig, *, overlap: bool = True) -> Graph:
     """Return `graph` with the masks `wait` and `signal` set.
+
+    Without `overlap`, each operation waits for the one before it if that is another unit's.
 
     Raises
     ------
@@ -34,6 +37,10 @@ def synchronise(graph: Graph, config: AcceleratorConfig) -> Graph:
         pair = operations[earlier].unit, operations[later].unit
         if pair[0] != pair[1] or (pair[0] == Unit.ARRAY and overtakes(conflict)):
             edges[pair].add((earlier, later))
+    if not overlap:
+        for later, (first, second) in enumerate(pairwise(operations), 1):
+            if first.unit != second.unit:
+                edges[first.unit, second.unit].add((later - 1, later))
     if len(edges) > config.controller.semaphores:
         raise CompileError(
             f"semaphores: {len(edges)} pairs of units wait for each other; "
