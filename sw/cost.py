@@ -35,8 +35,8 @@ VECTOR_START = {
 """Cycles of an instruction of the vector unit besides those of its rows."""
 
 VECTOR_ROW = {
-    Opcode.QUANTISE: 18,
-    Opcode.SOFTMAX: 18,
+    Opcode.QUANTISE: 11,
+    Opcode.SOFTMAX: 11,
     Opcode.NORMALISE: 33,
     Opcode.MULTIPLY: 3,
 }

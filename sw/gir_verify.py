@@ -21,13 +21,14 @@ SIGNATURES: dict[Opcode, tuple[dict[str, str], dict[str, str]]] = {
         {"y": "int16"},
     ),
     Opcode.QUANTISE: ({"x": "int16"}, {"y": "int8", "scale": "scale"}),
-    Opcode.SOFTMAX: ({"x": "int16"}, {"y": "int8", "low": "int8", "scale": "scale"}),
+    Opcode.SOFTMAX: ({"x": "int16"}, {"y": "int8", "scale": "scale"}),
     Opcode.NORMALISE: ({"x": "int16", "parameter": "int16"}, {"y": "int16"}),
     Opcode.MULTIPLY: ({"x": "int16", "w": "int16"}, {"y": "int16"}),
 }
-"""Roles and dtypes that each computation must have; MATMUL may have a residual as well."""
+"""Roles and dtypes that each computation must have."""
 
-OPTIONAL = {"residual": "int16"}
+OPTIONAL = {Opcode.MATMUL: {"residual": "int16"}, Opcode.SOFTMAX: {"low": "int8"}}
+"""Those that it may have as well: a residual, a second plane."""
 
 MAXIMUM_SIZE = (1 << 16) - 1
 """Rows, columns, pitches and sizes of products are fields of 16 bits."""
@@ -121,21 +122,25 @@ def _check_compute(
     required = SIGNATURES.get(operation.opcode)
     if required is None:
         raise GirError(f"{where}: is no computation")
+    optional = OPTIONAL.get(operation.opcode, {})
     for slices, roles in zip((operation.reads, operation.writes), required, strict=True):
-        if set(slices) - set(OPTIONAL) != set(roles):
+        if set(slices) - set(optional) != set(roles):
             raise GirError(f"{where}: takes {', '.join(roles)}, not {', '.join(slices)}")
         for role, item in slices.items():
             dtype = buffers[item.buffer].dtype
             if dtype == PACKED and (role in ("a", "b") or _is_kept(operation, role)):
                 dtype = "int8"
-            if dtype != (roles | OPTIONAL)[role]:
-                raise GirError(f"{where}: {role} must be {(roles | OPTIONAL)[role]}, not {dtype}")
+            if dtype != (roles | optional)[role]:
+                raise GirError(f"{where}: {role} must be {(roles | optional)[role]}, not {dtype}")
             if buffers[item.buffer].level != Level.SCRATCHPAD:
                 raise GirError(f"{where}: {role} must be in the scratchpad")
     if operation.opcode == Opcode.MATMUL:
         _check_matmul(operation, buffers, config, where)
     else:
         x = operation.reads["x"]
+        planes = 1 + ("low" in operation.writes)
+        if planes != 1 + operation.attributes.get("two_planes", 0):
+            raise GirError(f"{where}: two_planes does not say that it has {planes}")
         rows = [
             item
             for role, item in operation.writes.items()

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import CompileError
-from .frontend.bert import BertModel, EncoderLayer, EncoderModel, LayerNorm, Linear
+from .frontend.bert import (
+    BertConfig,
+    BertModel,
+    EncoderLayer,
+    EncoderModel,
+    LayerNorm,
+    Linear,
+)
 from .frontend.vit import VitModel
 
 Values = dict[str, NDArray[np.float64]]
@@ -114,7 +121,7 @@ def encoder_layer(model: EncoderModel, index: int, x: NDArray[np.floating]) -> V
     given: NDArray[np.float64] = np.asarray(x, dtype=np.float64)
     before, epsilon = config.norm_first, config.epsilon
     normed = layer_norm(given, layer.attention_norm, epsilon) if before else given
-    values: Values = {"normed": normed} | _attention(layer, config.heads, normed)
+    values: Values = {"normed": normed} | _attention(layer, config, normed)
     summed = given + linear(values["context"], layer.projection)
     norm = layer.output_norm if before else layer.attention_norm
     hidden = layer_norm(summed, norm, epsilon)
@@ -127,10 +134,9 @@ def encoder_layer(model: EncoderModel, index: int, x: NDArray[np.floating]) -> V
     return values
 
 
-def _attention(layer: EncoderLayer, heads: int, x: NDArray[np.float64]) -> Values:
+def _attention(layer: EncoderLayer, config: BertConfig, x: NDArray[np.float64]) -> Values:
     """Attend with the projections of `x`, float64 [sequence, hidden]."""
-    sequence, hidden = x.shape
-    width = hidden // heads
+    sequence, heads, width = len(x), config.heads, config.head_width
     values = {
         "query": linear(x, layer.query) * (math.log2(math.e) / math.sqrt(width)),
         "key": linear(x, layer.key),
@@ -143,7 +149,7 @@ def _attention(layer: EncoderLayer, heads: int, x: NDArray[np.float64]) -> Value
     values["scores"] = query @ key.transpose(0, 2, 1)
     values["probabilities"] = softmax(values["scores"] * math.log(2))
     context = values["probabilities"] @ value
-    values["context"] = context.transpose(1, 0, 2).reshape(sequence, hidden)
+    values["context"] = context.transpose(1, 0, 2).reshape(sequence, heads * width)
     return values
 
 

@@ -59,6 +59,7 @@ class WorkloadChoice(Enum):
     FNET = "fnet"
     FABNET_BASE = "fabnet-base"
     DECODE = "decode"
+    ITA = "ita"
 
 
 bench = typer.Typer(help="Measure; every figure comes from the hardware's counters.")
@@ -91,8 +92,8 @@ def attention(
         WorkloadChoice,
         typer.Option(
             help="minilm: real sentences; decode: one token through a decoder layer; the others: "
-            "a layer or blocks with random weights.",
-            metavar="minilm|bert-base|vit-base|fnet|fabnet-base|decode",
+            "a layer or blocks with random weights; ita: attention alone.",
+            metavar="minilm|bert-base|vit-base|fnet|fabnet-base|decode|ita",
         ),
     ] = WorkloadChoice.MINILM,
     sequence: Annotated[

@@ -8,6 +8,7 @@ from typing import Any
 from ...bench.attention import measure_job
 from ...bench.execute import build_library
 from ...bench.fabnet import LENGTHS, WORKLOADS, measure_block
+from ...bench.ita import ita_shapes, measure_ita
 from ...bench.record import Case
 from ...bench.shapes import SHAPES, shape_job
 from ...hw.config import AcceleratorConfig
@@ -16,6 +17,8 @@ from ...verif.devices.library import MemorySettings
 from ...verif.verilator import VerilatorError
 from ..console import step
 from ..errors import input_errors, machine_errors
+
+ITA = "ita"
 
 
 def bench_blocks(
@@ -33,8 +36,13 @@ def bench_blocks(
     ResultError
         If a device stops.
     """
+    with input_errors(ValueError):
+        shapes = ita_shapes(lengths) if workload == ITA else []
     with input_errors(VerilatorError), step(f"Building the simulator of {config.name}"):
         library = build_library(config)
+    if workload == ITA:
+        with _errors(), step(f"Running {ITA}"):
+            return list(measure_ita(shapes, config, settings, library))
     if workload in SHAPES:
         return [
             _measure_shape(workload, length, config, settings, library)

@@ -55,6 +55,8 @@ class BertConfig:
     norm_first : bool
         Whether norms come before attention and the feed-forward part, as in a ViT, instead of
         after the sums.
+    head_channels : int
+        Channels of a head; as many as the heads share of the hidden ones if left out.
     """
 
     hidden: int
@@ -68,11 +70,12 @@ class BertConfig:
     activation: str = "gelu"
     epsilon: float = 1e-12
     norm_first: bool = False
+    head_channels: int = 0
 
     @property
     def head_width(self) -> int:
         """Channels of a head."""
-        return self.hidden // self.heads
+        return self.head_channels or self.hidden // self.heads
 
 
 @dataclass(frozen=True)

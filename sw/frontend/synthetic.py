@@ -19,6 +19,7 @@ def synthetic_bert(
     positions: int = 64,
     seed: int = 0,
     norm_first: bool = False,
+    head_channels: int = 0,
 ) -> BertModel:
     """Return a BERT with random weights, whose activations are about as large as in a real one.
 
@@ -32,6 +33,8 @@ def synthetic_bert(
         The same seed gives the same model.
     norm_first : bool
         Whether norms come first, as in a ViT.
+    head_channels : int
+        As in `BertConfig`.
     """
     generator = np.random.default_rng(seed)
 
@@ -45,12 +48,14 @@ def synthetic_bert(
     def norm() -> LayerNorm:
         return LayerNorm(1 + normal(hidden, deviation=0.1), normal(hidden, deviation=0.1))
 
+    attended = heads * (head_channels or hidden // heads)
+
     def layer() -> EncoderLayer:
         return EncoderLayer(
-            query=linear(hidden, hidden),
-            key=linear(hidden, hidden),
-            value=linear(hidden, hidden),
-            projection=linear(hidden, hidden),
+            query=linear(attended, hidden),
+            key=linear(attended, hidden),
+            value=linear(attended, hidden),
+            projection=linear(hidden, attended),
             attention_norm=norm(),
             expand=linear(intermediate, hidden),
             contract=linear(hidden, intermediate),
@@ -67,6 +72,7 @@ def synthetic_bert(
         1,
         maximum_tokens=positions,
         norm_first=norm_first,
+        head_channels=head_channels,
     )
     words, places, types = (
         normal(rows, hidden, deviation=1.0) for rows in (vocabulary, positions, 1)

@@ -71,7 +71,9 @@ class AttentionLowering:
         self.group, _ = block(context.name("group"))
         self.masks = [mask_buffer(context.memory, shape, tiling, span) for span in shape.spans]
         self.scales, self._load_scales = context.resident_scales(
-            "attention.scales", PROJECTION_UNBIASED + 1, shape.hidden
+            "attention.scales",
+            PROJECTION_UNBIASED + 1,
+            max(shape.hidden, shape.attended),
         )
         self.merged = MergedHeads(context, self.groups)
 
@@ -106,12 +108,12 @@ class AttentionLowering:
             *(self._query_blocks(weights["query"], keys, sentence) for sentence in sentences),
         ]
         step = self.width
-        group = Parallel(name("group"), 0, shape.hidden, step, buffers, tuple(body))
+        group = Parallel(name("group"), 0, shape.attended, step, buffers, tuple(body))
         return [*self._load_scales, group]
 
     def _load_weights(self, kind: str, target: Buffer) -> Node:
-        hidden = self.context.shape.hidden
-        source = self.context.constant(kind, "int8", hidden, hidden)
+        shape = self.context.shape
+        source = self.context.constant(kind, "int8", shape.attended, shape.hidden)
         rows = part(source, self.group * self.width, 0, self.width)
         return load(rows, part(target), self.context.name(kind))
 
@@ -208,10 +210,13 @@ class AttentionLowering:
         number, _ = block(loop)
         first = number * width
         scores = memory.results(context.name("scores"), rows, longest, depth)
-        planes = memory.operand(context.name("probabilities"), 2 * rows, longest, depth)
+        both = context.shape.planes > 1
+        planes = memory.operand(
+            context.name("probabilities"), rows * context.shape.planes, longest, depth
+        )
         sums = memory.scales(context.name("probabilities.scales"), 1, rows, depth)
         high = part(planes, 0, rows=count, columns=length)
-        low = part(planes, rows, rows=count, columns=length)
+        low = part(planes, rows, rows=count, columns=length) if both else None
         scale = part(sums, columns=count)
         query = part(queries.values, 0, first, count, width), part(queries.scales, columns=count)
         key = (
@@ -223,17 +228,23 @@ class AttentionLowering:
         result = part(mixed, 0, first, count, width)
         fraction = self.fractions.context
         head_values = sentence.values.rows(first, width)
-        body: tuple[Node, ...] = (
+        shift = PLANE_BITS if both else 0
+        body: list[Node] = [
             matmul(query, key, score, self.fractions.scores, context.name("scores"), masking),
             softmax(score, (high, low), scale, self.fractions.scores, context.name("softmax")),
-            matmul(
-                (high, scale), head_values, result, fraction + PLANE_BITS, context.name("context")
-            ),
-            matmul((low, scale), head_values, result, fraction, context.name("context"), result),
-        )
-        return Parallel(loop, 0, self.width, width, (scores, planes, sums), body)
+            matmul((high, scale), head_values, result, fraction + shift, context.name("context")),
+        ]
+        if low is not None:
+            body.append(
+                matmul(
+                    (low, scale), head_values, result, fraction, context.name("context"), result
+                )
+            )
+        return Parallel(loop, 0, self.width, width, (scores, planes, sums), tuple(body))
 
-    def projection(self, context: LayerContext, residual: Buffer) -> list[Node]:
+    def projection(
+        self, context: LayerContext, residual: Buffer, *, is_sum: bool = True
+    ) -> list[Node]:
         """Return the nodes that add the output projection of a pass to `residual` in place.
 
         Parameters
@@ -242,15 +253,17 @@ class AttentionLowering:
             Of the pass.
         residual : Buffer
             int16 [tokens of the pass, hidden].
+        is_sum : bool
+            Whether there is something to add to; otherwise `residual` is overwritten.
         """
         shape, step = context.shape, context.tiling.projection
         product = context.product("projection")
         loop = context.name("projection_block")
         number, channels = block(loop)
         weights = context.memory.operand(
-            context.product("projection.weights"), step, shape.hidden, context.tiling.depth
+            context.product("projection.weights"), step, shape.attended, context.tiling.depth
         )
-        source = context.constant("projection", "int8", shape.hidden, shape.hidden)
+        source = context.constant("projection", "int8", shape.hidden, shape.attended)
         first, count = context.tokens("projection_rows")
         merged, offset, loads = self.merged.of_pass(context)
         y = part(residual, first, number * step, count, channels)
@@ -266,7 +279,8 @@ class AttentionLowering:
                 part(weights, 0, columns, channels, self.width),
                 part(self.scales, row, number * step, 1, channels),
             )
-            products.append(matmul(a, b, y, self.fractions.input, product, y))
+            added = y if is_sum or group else None
+            products.append(matmul(a, b, y, self.fractions.input, product, added))
         body: tuple[Node, ...] = (
             load(part(source, number * step, rows=channels), part(weights, rows=channels), product),
             context.token_blocks("projection_rows", (), products),

@@ -75,18 +75,19 @@ def quantise(
 
 def softmax(
     x: Slice,
-    planes: tuple[Slice, Slice],
+    planes: tuple[Slice, Slice | None],
     scale: Slice,
     fraction: int,
     product: str,
     first_length: int | None = None,
 ) -> Compute:
-    """Turn scores `x` into two planes of probabilities and their scale a row.
+    """Turn scores `x` into two planes of probabilities, or one, and their scale a row.
 
     With `first_length`, row r counts its first ``first_length + r`` columns only.
     """
-    writes = {"y": planes[0], "low": planes[1], "scale": scale}
-    attributes = {"two_planes": 1, "x_fraction": fraction}
+    high, low = planes
+    writes = {"y": high, "scale": scale} | ({} if low is None else {"low": low})
+    attributes = {"two_planes": int(low is not None), "x_fraction": fraction}
     if first_length is not None:
         attributes |= {"causal": 1, "first_length": first_length}
     return Compute(Opcode.SOFTMAX, {"x": x}, writes, attributes, product)

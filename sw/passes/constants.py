@@ -74,7 +74,8 @@ def pack(values: NDArray, buffer: Buffer) -> bytes:
 
 
 def _vectors(*vectors: ScaleVector) -> NDArray[np.uint64]:
-    return np.stack([vector.pack() for vector in vectors])
+    longest = max(map(len, vectors))
+    return np.stack([np.pad(vector.pack(), (0, longest - len(vector))) for vector in vectors])
 
 
 def _without_bias(vector: ScaleVector) -> ScaleVector:

@@ -26,14 +26,14 @@ class MergedHeads:
     def __init__(self, context: LayerContext, groups: int) -> None:
         shape, memory = context.shape, context.memory
         self.context, self.groups = context, groups
-        self.width = shape.hidden // groups
+        self.width = shape.attended // groups
         self.scales = memory.declare(
             memory.scales(context.name("context.scales"), groups, shape.sequence)
         )
         name = context.name("context")
         self.values: Buffer | None = None
         if context.tiling.keep_context:
-            self.values = memory.declare(memory.operand(name, shape.sequence, shape.hidden))
+            self.values = memory.declare(memory.operand(name, shape.sequence, shape.attended))
         else:
             rows = groups * shape.sequence
             self.spilled = memory.dram(f"{name}{SPILLED}", "int8", rows, self.width, OUTPUT_WINDOW)
@@ -79,7 +79,7 @@ class MergedHeads:
             return self.values, span.offset, []
         name, sequence = context.name("context.rows"), context.shape.sequence
         memory = context.memory
-        values = memory.declare(memory.operand(name, span.length, context.shape.hidden))
+        values = memory.declare(memory.operand(name, span.length, context.shape.attended))
         loads: list[Node] = [
             load(
                 part(self.spilled, group * sequence + span.offset, 0, span.length, width),

@@ -111,6 +111,10 @@ class Shape:
         Whether an input tells which keys count.
     norm_first : bool
         Whether norms come before attention and the feed-forward part instead of after the sums.
+    head_channels : int
+        Channels of a head; as many as the heads share of the hidden ones if left out.
+    planes : int
+        Planes of 7 bits in which a probability is given, 2 or 1.
     """
 
     sequence: int
@@ -121,6 +125,8 @@ class Shape:
     lengths: tuple[int, ...] = ()
     masked: bool = False
     norm_first: bool = False
+    head_channels: int = 0
+    planes: int = 2
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lengths", self.lengths or (self.sequence,))
@@ -138,7 +144,12 @@ class Shape:
     @property
     def head_width(self) -> int:
         """Channels of a head."""
-        return self.hidden // self.heads
+        return self.head_channels or self.hidden // self.heads
+
+    @property
+    def attended(self) -> int:
+        """Channels of all heads together."""
+        return self.heads * self.head_width
 
     @classmethod
     def of(cls, config: BertConfig, lengths: int | Sequence[int], masked: bool = False) -> Shape:
@@ -153,4 +164,5 @@ class Shape:
             tokens,
             masked,
             config.norm_first,
+            config.head_channels,
         )
