@@ -138,8 +138,8 @@ def _best(
     """Return the tiling that takes fewest cycles, its graph and the number of candidates."""
     found: list[tuple[int, Tiling, Graph]] = []
     reason = CompileError("attention: there is no tiling")
-    candidates = 0
-    for candidates, tiling in enumerate(_tilings(shape, config), 1):
+    tilings = list(_tilings(shape, config))
+    for tiling in tilings:
         try:
             graph = _compiled(shape, layer, tiling, config, resident)
         except CompileError as error:
@@ -150,7 +150,7 @@ def _best(
         raise reason
     _, tiling, graph = min(found, key=lambda item: item[0])
     verify(graph, config)
-    return tiling, graph, candidates
+    return tiling, graph, len(tilings)
 
 
 def _compiled(

@@ -236,9 +236,7 @@ class AttentionLowering:
         ]
         if low is not None:
             body.append(
-                matmul(
-                    (low, scale), head_values, result, fraction, context.name("context"), result
-                )
+                matmul((low, scale), head_values, result, fraction, context.name("context"), result)
             )
         return Parallel(loop, 0, self.width, width, (scores, planes, sums), tuple(body))
 

@@ -38,9 +38,7 @@ def lower_attention(
         memory.declare(memory.operand(context.name("input.copy"), shape.sequence, shape.hidden)),
         memory.declare(memory.scales(context.name("input.scales.copy"), 1, shape.sequence)),
     )
-    result = memory.declare(
-        memory.results(context.name("result"), shape.sequence, shape.hidden)
-    )
+    result = memory.declare(memory.results(context.name("result"), shape.sequence, shape.hidden))
     attention = AttentionLowering(context, x)
     body = [
         *_input(context, x),

@@ -28,10 +28,9 @@ def attention(tokens, heads, head_channels, config=TINY, **options):
 
 
 @pytest.mark.parametrize(
-    ("tokens", "heads", "head_channels"), [(1, 1, 8), (13, 1, 16), (16, 3, 8), (29, 2, 24)]
+    ("tokens", "heads", "head_channels", "planes", "resident"),
+    [(1, 1, 8, 2, True), (13, 1, 16, 1, False), (16, 3, 8, 1, True), (29, 2, 24, 2, False)],
 )
-@pytest.mark.parametrize("planes", [1, 2])
-@pytest.mark.parametrize("resident", [False, True])
 def test_result_is_near_to_floats(tokens, heads, head_channels, planes, resident):
     program, inputs, reference = attention(
         tokens, heads, head_channels, planes=planes, resident=resident
