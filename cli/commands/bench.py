@@ -62,6 +62,9 @@ class WorkloadChoice(Enum):
     ITA = "ita"
 
 
+ITA_FIGURES = ("attention_cycles", "reference_cycles", "ratio", "predicted_cycles", "cycles")
+"""What is printed of each run of attention alone."""
+
 bench = typer.Typer(help="Measure; every figure comes from the hardware's counters.")
 
 Presets = Annotated[
@@ -79,6 +82,16 @@ def print_records(records: Sequence[dict[str, Any]], title: str, rows: Sequence[
         column.justify = "right"
     for name in rows:
         table.add_row(name, *(figure_text(record[name]) for record in records))
+    output.print(table)
+
+
+def _print_by_row(records: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    """Print `records` as a table: a row each, and a column a figure."""
+    table = Table("case", *columns)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for record in records:
+        table.add_row(record["case"], *(figure_text(record[name]) for name in columns))
     output.print(table)
 
 
@@ -141,8 +154,11 @@ def attention(
         title = f"{workload.value}, random weights"
         runs = bench_blocks(workload.value, sequence, parameters, memory_settings)
     records = [record | energy_figures(case.counters, parameters, table) for record, case in runs]
-    shown = [name for name, value in records[0].items() if isinstance(value, int | float)]
-    print_records(records, "case", shown)
+    if workload is WorkloadChoice.ITA:
+        _print_by_row(records, ITA_FIGURES)
+    else:
+        shown = [name for name, value in records[0].items() if isinstance(value, int | float)]
+        print_records(records, "case", shown)
     write_json("--json", json_file, records)
     stored = RunRecord(
         title=title,

@@ -65,6 +65,10 @@ def test_attention(tmp_path, capsys):
         (["attention", "--sequence", "0"], "--sequence must be from 1 to 256"),
         (["attention", "--sequence", "257"], "the limit of the model, not 257"),
         (["attention", "--preset", "huge"], "preset must be one of"),
+        (
+            ["attention", "--workload", "ita", "--sequence", "65"],
+            "--sequence must be one of 64, 128, 256, 512 for ita, not 65",
+        ),
         (["generate", "--preset", "huge"], "preset must be one of"),
         (["simulate", "--preset", "huge"], "preset must be one of"),
         (["moths"], "No such command 'moths'"),
