@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from difflib import unified_diff
 from itertools import takewhile
 
 from ..hw.isa import Opcode
@@ -50,6 +51,12 @@ def to_text(graph: Graph) -> str:
     for node in graph.body:
         lines += _node(node)
     return "\n".join(lines) + "\n"
+
+
+def difference(first: Graph, second: Graph) -> list[str]:
+    """Return what differs between two graphs, as the lines of a unified diff of their texts."""
+    texts = (to_text(graph).splitlines() for graph in (first, second))
+    return list(unified_diff(*texts, first.name, second.name, lineterm="", n=0))
 
 
 def _buffer(buffer: Buffer) -> str:

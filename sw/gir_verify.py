@@ -9,6 +9,7 @@ from ..hw.config import AcceleratorConfig
 from ..hw.isa import COMPRESSED_A_FLOWS, COMPRESSED_B_FLOWS, Opcode
 from .gir import DTYPE_BYTES, WORD, Buffer, Compute, Graph, Level, Move, Operation, Slice
 from .gir_butterfly import butterfly_error
+from .gir_order import check_places, check_producers, check_semaphores
 from .gir_product import PACKED, is_packed, product_of
 from .gir_text import GirError
 from .sparsity.errors import SparsityError
@@ -42,24 +43,23 @@ def verify(graph: Graph, config: AcceleratorConfig) -> None:
     GirError
         Naming the node and the rule: a slice outside its buffer or not at a word, a dtype or
         shape that the operation does not take, an operand whose pitch is not 1 modulo the number
-        of lanes, something read that nothing has written, or memory that is not there.
+        of lanes, words read that nothing has written, buffers in use that share a place, a wait
+        without a signal, or memory that is not there.
     """
     buffers = graph.by_name()
     for buffer in graph.buffers:
         _check_buffer(buffer, config)
-    written = {buffer.name for buffer in graph.buffers if buffer.level == Level.DRAM}
     for number, operation in enumerate(graph.operations()):
         where = f"node {number} ({operation.opcode.name} {operation.product})"
         for item in (*operation.reads.values(), *operation.writes.values()):
             _check_slice(item, buffers, where)
-        missing = {item.buffer for item in operation.reads.values()} - written
-        if missing:
-            raise GirError(f"{where}: {min(missing)} is read before anything is written to it")
-        written |= {item.buffer for item in operation.writes.values()}
         if isinstance(operation, Move):
             _check_move(operation, buffers, where)
         elif isinstance(operation, Compute):
             _check_compute(operation, buffers, config, where)
+    check_producers(graph)
+    check_places(graph)
+    check_semaphores(graph)
 
 
 def _check_buffer(buffer: Buffer, config: AcceleratorConfig) -> None:

@@ -14,6 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import index
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...hw.config import AcceleratorConfig
 from ..errors import CompileError
 from ..gir import DTYPE_BYTES, WORD, Buffer, Graph, Level, Operation, Slice, scratchpad_pitch, words
@@ -38,14 +41,40 @@ def unfuse(graph: Graph, config: AcceleratorConfig) -> Graph:
     return _Unfusing(graph, config).run()
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where in DRAM a rectangle of a scratchpad buffer is: there, so many rows and columns on."""
+Origin = tuple[str, int, int]
+"""A DRAM buffer that holds a part of a scratchpad buffer so many rows and columns further on."""
 
-    rectangle: Rectangle
-    buffer: str
-    rows: int
-    columns: int
+
+class _Places:
+    """Which DRAM buffer has the newest version of each element of a scratchpad buffer."""
+
+    def __init__(self, buffer: Buffer) -> None:
+        self.name = buffer.name
+        self.origins: list[Origin] = []
+        self.newest = np.full((buffer.rows, buffer.columns), -1)
+
+    def put(self, rectangle: Rectangle, origin: Origin) -> None:
+        """Note that a rectangle is at `origin` now."""
+        if origin not in self.origins:
+            self.origins.append(origin)
+        self._part(rectangle)[...] = self.origins.index(origin)
+
+    def find(self, rectangle: Rectangle) -> Origin:
+        """Return where a rectangle is.
+
+        Raises
+        ------
+        CompileError
+            If it is in several buffers.
+        """
+        found = np.unique(self._part(rectangle))
+        if len(found) > 1 or found[0] < 0:
+            raise CompileError(f"buffer {self.name}: a tile of it is in several places of DRAM")
+        return self.origins[found[0]]
+
+    def _part(self, rectangle: Rectangle) -> NDArray[np.int_]:
+        first_row, end_row, first_column, end_column = rectangle
+        return self.newest[first_row:end_row, first_column:end_column]
 
 
 @dataclass
@@ -88,7 +117,7 @@ class _Unfusing:
             if not _is_move(operation)
             for item in operation.writes.values()
         }
-        self.places: dict[str, list[_Place]] = defaultdict(list)
+        self.places = {name: _Places(self.buffers[name]) for name in self.results}
         self.uses = self._uses()
         self.made: list[Buffer] = []
         self.twins: dict[str, Buffer] = {}
@@ -171,11 +200,7 @@ class _Unfusing:
             return
         rows = index(source.row) - index(target.row)
         columns = index(source.column) - index(target.column)
-        self._put(target.buffer, _Place(_rectangle(target), source.buffer, rows, columns))
-
-    def _put(self, name: str, place: _Place) -> None:
-        kept = (old for old in self.places[name] if not _covers(place.rectangle, old.rectangle))
-        self.places[name] = [*kept, place]
+        self.places[target.buffer].put(_rectangle(target), (source.buffer, rows, columns))
 
     def _tile(self, name: str, rectangle: Rectangle, last: int) -> _Tile:
         buffer = self.buffers[name]
@@ -200,20 +225,11 @@ class _Unfusing:
             wanted = _rectangle(item)
             if item.buffer != name or not _covers(tile.rectangle, wanted):
                 continue
-            place = self._find(name, wanted)
-            source = _slice(place.buffer, wanted, place.rows, place.columns)
+            place, rows, columns = self.places[name].find(wanted)
+            source = _slice(place, wanted, rows, columns)
             self._check(source, operation)
             target = _slice(tile.buffer.name, wanted, -tile.rectangle[0], -tile.rectangle[2])
             yield load(source, target, operation.product)
-
-    def _find(self, name: str, wanted: Rectangle) -> _Place:
-        """Return where the newest version of a rectangle is."""
-        found = [place for place in self.places[name] if _overlap(place.rectangle, wanted)]
-        newest = found[-1]
-        origins = {(place.buffer, place.rows, place.columns) for place in found}
-        if not _covers(newest.rectangle, wanted) and len(origins) > 1:
-            raise CompileError(f"buffer {name}: a tile of it is in several places of DRAM")
-        return newest
 
     def _renamed(
         self, operation: Operation, tiles: Mapping[tuple[str, Rectangle], _Tile]
@@ -247,7 +263,7 @@ class _Unfusing:
         target = _slice(twin.name, tile.rectangle, 0, 0)
         operation = store(source, target, product)
         self._check(target, operation)
-        self._put(name, _Place(tile.rectangle, twin.name, 0, 0))
+        self.places[name].put(tile.rectangle, (twin.name, 0, 0))
         yield operation
 
     def _is_read(self, name: str, rectangle: Rectangle, number: int) -> bool:
