@@ -19,6 +19,7 @@ from .commands.compile import compile_command
 from .commands.compile_gemm import gemm
 from .commands.embed import embed
 from .commands.generate import generate
+from .commands.graph import graph_command
 from .commands.report import report
 from .commands.run import run
 from .commands.simulate import simulate
@@ -83,6 +84,7 @@ _add(
     "sparsify minilm --budget 0.75 -o build/sparse.safetensors",
     "sparsify",
 )
+_add(graph_command, "graph build/lower.gir -o build/graph.svg", "graph")
 _add(asm, "asm examples/matrix_product.s -o product.prog --preset tiny")
 _add(disasm, "disasm build/prog/minilm.prog")
 _add(simulate, "simulate build/prog/minilm.prog --input input.npy --latency 100")

@@ -55,8 +55,8 @@ def to_text(graph: Graph) -> str:
 
 def difference(first: Graph, second: Graph) -> list[str]:
     """Return what differs between two graphs, as the lines of a unified diff of their texts."""
-    texts = (to_text(graph).splitlines() for graph in (first, second))
-    return list(unified_diff(*texts, first.name, second.name, lineterm="", n=0))
+    old, new = (to_text(graph).splitlines() for graph in (first, second))
+    return list(unified_diff(old, new, first.name, second.name, lineterm="", n=0))
 
 
 def _buffer(buffer: Buffer) -> str:

@@ -1,7 +1,9 @@
 """`ageha compile`: a model to a program, its listing and a C header."""
 
+import io
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +40,13 @@ from ..options import (
     machine,
     search_budget,
 )
-from ..output import require_writable, require_writable_folder, staged_folder, write_json
+from ..output import (
+    require_writable,
+    require_writable_folder,
+    staged_folder,
+    write_file,
+    write_json,
+)
 from ..program_files import program_paths, write_program
 
 MINILM = "minilm"
@@ -157,6 +165,10 @@ def compile_command(
             metavar="PASS",
         ),
     ] = None,
+    dump_to: Annotated[
+        Path | None,
+        typer.Option(help="Write that graph to a file instead, for `ageha graph`.", metavar="FILE"),
+    ] = None,
     past: Annotated[
         int, typer.Option(help="Tokens in the cache of a decoder.", metavar="COUNT")
     ] = 0,
@@ -178,20 +190,28 @@ def compile_command(
     budget = search_budget(candidates, search_seconds)
     require_writable_folder("--output", target)
     require_writable("--json", json_file)
+    require_writable("--dump-to", dump_to)
+    if dump_to is not None and dump_after is None:
+        raise InputError("--dump-to goes with --dump-after")
     started = time.perf_counter()
-    program = compile_model(
-        model,
-        parameters,
-        sequence or [],
-        layers,
-        masked,
-        dump_after,
-        weights,
-        past,
-        keep or (),
-        budget,
-    )
+    with redirect_stdout(io.StringIO()) as dumped:
+        program = compile_model(
+            model,
+            parameters,
+            sequence or [],
+            layers,
+            masked,
+            dump_after,
+            weights,
+            past,
+            keep or (),
+            budget,
+        )
     seconds = time.perf_counter() - started
+    if dump_to is not None:
+        write_file("--dump-to", dump_to, dumped.getvalue())
+    else:
+        output.print(dumped.getvalue(), end="", markup=False, soft_wrap=True)
     name = model if model in (MINILM, DIGITS) else _name(Path(model).resolve())
     with staged_folder("--output", target) as folder:
         write_program(folder, name, program)

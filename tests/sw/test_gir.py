@@ -2,13 +2,15 @@
 
 import random
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 
 from ageha.hw.config import preset
 from ageha.hw.isa import Opcode
 from ageha.sw.gir import Affine, Buffer, Compute, Graph, Level, Move, Parallel, Slice
-from ageha.sw.gir_text import GirError, from_text, to_text
+from ageha.sw.gir_svg import to_svg
+from ageha.sw.gir_text import GirError, difference, from_text, to_text
 from ageha.sw.gir_verify import verify
 from ageha.sw.passes.build import load, matmul, part, quantise, store
 
@@ -204,3 +206,68 @@ def test_scales_as_long_as_the_operand():
     reads = dict(straight_graph().body[2].reads) | {"row_scale": short}
     with pytest.raises(GirError, match="row_scale must be 1 row of 6"):
         verify(change(straight_graph(), 2, reads=reads), TINY)
+
+
+def placed_graph():
+    """The graph with addresses, times, and semaphores: 0 tells the vector unit, 1 the array."""
+    graph = straight_graph()
+    for number, masks in enumerate(((0, 1), (1, 2), (2, 4), (4, 0))):
+        wait, signal = masks
+        times = {"start": 10 * number, "end": 10 * number + 10}
+        graph = change(graph, number, wait=wait, signal=signal, **times)
+    addresses = {"wide": 0, "narrow": 24, "scales": 56, "result": 64}
+    buffers = tuple(
+        replace(buffer, address=addresses.get(buffer.name, 0)) for buffer in graph.buffers
+    )
+    return replace(graph, buffers=buffers)
+
+
+def move_buffer(graph, name, address):
+    buffers = tuple(
+        replace(buffer, address=address) if buffer.name == name else buffer
+        for buffer in graph.buffers
+    )
+    return replace(graph, buffers=buffers)
+
+
+def test_rules_of_order():
+    graph = placed_graph()
+    verify(graph, TINY)
+    verify(move_buffer(graph, "result", 0), TINY)  # In the place of `wide`, which is done with.
+    for broken, message in (
+        (move_buffer(graph, "narrow", 20), "buffer narrow: shares word 20 with wide while both"),
+        (move_buffer(graph, "scales", 24), "shares word 24 with"),
+        (change(graph, 1, signal=0), r"node 2 \(MATMUL square\): waits for semaphore 1, which no"),
+        (change(graph, 0, wait=8), "node 0 .* waits for semaphore 3"),
+        (
+            change(
+                graph,
+                0,
+                reads={"source": part(SOURCE, rows=5)},
+                writes={"destination": part(WIDE, rows=5)},
+            ),
+            r"node 1 \(QUANTISE input\): x reads words of wide.* that nothing wrote",
+        ),
+    ):
+        with pytest.raises(GirError, match=message):
+            verify(broken, TINY)
+
+
+def test_difference_of_graphs():
+    graph = straight_graph()
+    assert difference(graph, graph) == []
+    lines = difference(graph, change(graph, 2, product="cube"))
+    assert [line[0] for line in lines[3:]] == ["-", "+"]
+    assert '"square"' in lines[3] and '"cube"' in lines[4]
+
+
+def test_picture():
+    graph = Graph("a < b", BUFFERS, (Parallel("i", 0, 6, 2, (), straight_graph().body),))
+    text = to_svg(graph)
+    root = ElementTree.fromstring(text)
+    dots = [item for item in root.iter() if item.tag.endswith("circle")]
+    assert len(dots) == sum(
+        len(item.reads) + len(item.writes) for item in straight_graph().operations()
+    )
+    for operation in straight_graph().operations():
+        assert operation.opcode.name in text
