@@ -38,12 +38,12 @@ class OptimumCase:
 def optimum_cases() -> Iterator[OptimumCase]:
     """Yield the cases: with room to spare, and with so little that tilings differ most."""
     tiny = preset("tiny")
-    small = override(preset("ecp5"), {"scratchpad.bytes": 32768})
-    yield OptimumCase("tiny, 7 tokens of 16", tiny, 7, 16, 2, 32)
-    yield OptimumCase("tiny, 12 tokens of 32", tiny, 12, 32, 2, 64)
-    yield OptimumCase("tiny, 12 tokens of 32, norms first", tiny, 12, 32, 2, 64, norm_first=True)
-    yield OptimumCase("8 x 8, 32 KiB, 20 tokens of 48", small, 20, 48, 3, 96)
-    yield OptimumCase("8 x 8, 32 KiB, 33 tokens of 64", small, 33, 64, 4, 128)
+    less = override(tiny, {"scratchpad.bytes": 4096})
+    wider = override(preset("ecp5"), {"scratchpad.bytes": 8192})
+    yield OptimumCase("4 x 4, 16 KiB, 7 tokens of 16", tiny, 7, 16, 2, 32)
+    yield OptimumCase("4 x 4, 4 KiB, 7 tokens of 16", less, 7, 16, 2, 32)
+    yield OptimumCase("4 x 4, 4 KiB, 13 tokens of 16, norms first", less, 13, 16, 2, 32, True)
+    yield OptimumCase("8 x 8, 8 KiB, 11 tokens of 32", wider, 11, 32, 2, 32)
 
 
 def all_tilings(shape: Shape, config: AcceleratorConfig) -> Iterator[Tiling]:
