@@ -9,15 +9,15 @@ from typing import Annotated
 import typer
 
 from ..bench.embedding import compare_embeddings
-from ..bench.execute import Execution, build_library, run_golden, run_rtl
+from ..bench.execute import Execution, run_golden, run_rtl
 from ..bench.measure import measure
 from ..bench.minilm import Job
 from ..bench.record import Case
 from ..hw.config import AcceleratorConfig
 from ..verif.devices.library import MemorySettings
-from ..verif.verilator import VerilatorError
 from .console import step
-from .errors import input_errors, machine_errors
+from .errors import machine_errors
+from .simulator import simulator
 
 
 class DeviceChoice(Enum):
@@ -26,6 +26,16 @@ class DeviceChoice(Enum):
     GOLDEN = "golden"
     RTL = "rtl"
     BOTH = "both"
+
+    @property
+    def golden(self) -> bool:
+        """Whether the golden model runs."""
+        return self is not DeviceChoice.RTL
+
+    @property
+    def rtl(self) -> bool:
+        """Whether the Verilog runs."""
+        return self is not DeviceChoice.GOLDEN
 
 
 Device = Annotated[
@@ -90,11 +100,7 @@ class Devices:
         InputError
             If Verilator or g++ is missing.
         """
-        if choice is DeviceChoice.GOLDEN:
-            return cls(choice, settings, None)
-        text = f"Building the simulator of {config.name} (minutes, the first time)"
-        with input_errors(VerilatorError), step(text):
-            return cls(choice, settings, build_library(config))
+        return cls(choice, settings, simulator(config) if choice.rtl else None)
 
     def run(self, job: Job) -> tuple[Execution, Case]:
         """Run `job`; return what the device gave, the Verilog if there is a choice, and figures.
@@ -109,10 +115,10 @@ class Devices:
         start = time.monotonic()
         tokens = sum(job.lengths)
         with machine_errors():
-            if self.choice is not DeviceChoice.RTL:
+            if self.choice.golden:
                 with step(f"Golden model, {tokens} tokens"):
                     golden = run_golden(job.program, job.inputs)
-            if self.choice is not DeviceChoice.GOLDEN:
+            if self.choice.rtl:
                 with step(f"Verilog, {tokens} tokens"):
                     start = time.monotonic()
                     rtl = run_rtl(job.program, job.inputs, self.settings, self.library)

@@ -13,7 +13,6 @@ from rich.table import Table
 from ...bench.attention import LENGTHS, measure_layer
 from ...bench.decode import LENGTHS as DECODE_LENGTHS
 from ...bench.energy import energy_figures
-from ...bench.execute import build_library
 from ...bench.generate import generate_design, measure_clock, measure_resources
 from ...bench.history import HistoryError, read_history, update_history
 from ...bench.minilm import MiniLm
@@ -44,6 +43,7 @@ from ..options import (
 )
 from ..output import require_writable, write_file, write_json
 from ..page.page import render_page
+from ..simulator import simulator
 from ..tables import change_lines, figure_text
 from .bench_blocks import bench_blocks
 from .bench_decode import bench_decode
@@ -181,8 +181,7 @@ def _minilm_runs(
     config = mini.config
     for length in lengths:
         _check_length(length, mini.tokenizer.maximum_tokens)
-    with input_errors(VerilatorError), step(f"Building the simulator of {config.name}"):
-        library = build_library(config)
+    library = simulator(config)
     runs = []
     for length in lengths:
         with input_errors(CompileError), machine_errors(), step(f"Running {length} tokens"):

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from ...bench.attention import measure_job
-from ...bench.execute import build_library
 from ...bench.fabnet import LENGTHS, WORKLOADS, measure_block
 from ...bench.ita import ita_shapes, measure_ita
 from ...bench.record import Case
@@ -14,9 +13,9 @@ from ...bench.shapes import SHAPES, shape_job
 from ...hw.config import AcceleratorConfig
 from ...sw.errors import CompileError
 from ...verif.devices.library import MemorySettings
-from ...verif.verilator import VerilatorError
 from ..console import step
 from ..errors import input_errors, machine_errors
+from ..simulator import simulator
 
 ITA = "ita"
 
@@ -38,8 +37,7 @@ def bench_blocks(
     """
     with input_errors(ValueError):
         shapes = ita_shapes(lengths) if workload == ITA else []
-    with input_errors(VerilatorError), step(f"Building the simulator of {config.name}"):
-        library = build_library(config)
+    library = simulator(config)
     if workload == ITA:
         with _errors(), step(f"Running {ITA}"):
             return list(measure_ita(shapes, config, settings, library))

@@ -20,15 +20,14 @@ from ...bench.butterfly_compare import (
 )
 from ...bench.butterfly_memory import MEMORY_MODES, measure_memory
 from ...bench.butterfly_traffic import measure_traffic
-from ...bench.execute import build_library
 from ...hw.config import AcceleratorConfig
 from ...hw.isa import Axis
 from ...sw.errors import CompileError
-from ...verif.verilator import VerilatorError
 from ..console import messages, output, step
 from ..errors import InputError, ResultError, input_errors, machine_errors
 from ..options import ConfigFile, JsonFile, Preset, Settings, machine
 from ..output import require_writable, write_json
+from ..simulator import simulator
 
 COMMON = ("case", "cycles", "ideal_cycles", "utilization")
 COLUMNS = {
@@ -125,8 +124,7 @@ def butterfly(
     for points in size or ():
         if not LIMITS[0] <= points <= LIMITS[1] or points & (points - 1):
             raise InputError(f"--n must be a power of two from 4 to 8192, not {points}")
-    with input_errors(VerilatorError), step(f"Building the simulator of {parameters.name}"):
-        library = build_library(parameters)
+    library = simulator(parameters)
     records = _STUDIES[study](_Chosen(mode, size, axis, tokens), parameters, library)
     if not records:
         raise InputError(f"--study {study.value}: nothing fits the scratchpad")

@@ -7,16 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from ...bench.compile import CASES, WORKLOADS, CompileCase, measure_compile
-from ...bench.execute import build_library
 from ...bench.fusion import FORMS, FUSION_CASES, FusionMismatch, mean_speedups, measure_fusion
 from ...bench.optimum import measure_optimum, optimum_cases
 from ...hw.config import AcceleratorConfig
 from ...sw.errors import CompileError
-from ...verif.verilator import VerilatorError
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors, machine_errors
 from ..options import ConfigFile, JsonFile, Preset, Settings, machine
 from ..output import require_writable, write_json
+from ..simulator import simulator
 from ..tables import record_table
 
 
@@ -103,10 +102,7 @@ def bench_compile(
 
 
 def _fusion(workloads: Sequence[str], config: AcceleratorConfig, rtl: bool) -> list[dict[str, Any]]:
-    library = None
-    if rtl:
-        with input_errors(VerilatorError), step(f"Building the simulator of {config.name}"):
-            library = build_library(config)
+    library = simulator(config) if rtl else None
     try:
         with machine_errors():
             return _each(

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...bench.decode import DecodeWorkload, decode_model, measure_decode
-from ...bench.execute import build_library
 from ...bench.record import Case
 from ...hw.config import AcceleratorConfig
 from ...sw.errors import CompileError
 from ...sw.frontend.llama import LlamaConfig
 from ...verif.devices.library import MemorySettings
-from ...verif.verilator import VerilatorError
 from ..console import step
 from ..errors import InputError, input_errors, machine_errors
+from ..simulator import simulator
 
 
 def check_lengths(lengths: Sequence[int], model: LlamaConfig) -> None:
@@ -47,8 +46,7 @@ def bench_decode(
         model = decode_model()
         check_lengths(lengths, model.config)
         workload = DecodeWorkload(config, model, (0,), max(lengths))
-    with input_errors(VerilatorError), step(f"Building the simulator of {config.name}"):
-        library = build_library(config)
+    library = simulator(config)
     runs = []
     for length in lengths:
         with input_errors(CompileError), machine_errors(), step(f"Running {length} tokens"):

@@ -11,7 +11,6 @@ from rich.table import Table
 from ...bench.activations import INPUTS, OUTPUTS, ActivationBench, ActivationCase
 from ...bench.activations import SERIES as ACTIVATION_SERIES
 from ...bench.activations import TOKENS as ACTIVATION_TOKENS
-from ...bench.execute import build_library
 from ...bench.gemm import CASES, LARGE_CASES, GemmCase, measure_gemm
 from ...bench.scale_sim import ScaleSimError, reference_cycles
 from ...bench.sparse import (
@@ -24,7 +23,6 @@ from ...bench.sparse import (
     shaped,
     summary,
 )
-from ...hw.config import AcceleratorConfig
 from ...sw.errors import CompileError, FrontendError
 from ...sw.frontend.bert import load
 from ...sw.gemm.flows import DENSE_FLOWS, is_stationary
@@ -33,12 +31,12 @@ from ...sw.sparsity.dataflow import Dataflow
 from ...sw.sparsity.errors import SparsityError
 from ...sw.sparsity.kept import Kept, single_term
 from ...sw.sparsity.tasd import parse_series
-from ...verif.verilator import VerilatorError
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors, machine_errors
 from ..layers import ALL, parse_layers
 from ..options import ConfigFile, EnergyFile, JsonFile, Preset, Settings, energies, machine
 from ..output import require_writable, write_json
+from ..simulator import simulator
 
 GEMM_COLUMNS = ("case", "flow", "cycles", "utilization", "folds", "reference_cycles", "speedup")
 SPARSE_COLUMNS = (
@@ -137,7 +135,7 @@ def gemm(
     chosen: tuple[GemmCase, ...] = (*CASES, *LARGE_CASES) if complete else CASES
     if shape:
         chosen = tuple(map(parse_shape, shape))
-    library = _library(parameters)
+    library = simulator(parameters)
     records = []
     for each in flows:
         with input_errors(ScaleSimError), step(f"Reference, {each}"):
@@ -216,7 +214,7 @@ def sparse(
         raise InputError(f"{name} is for --weights minilm, not {weights.value}")
     else:
         chosen, tried = pruned_cases(complete=complete), list(pruned_schemes(block=block))
-    bench = SparseBench(parameters, _library(parameters), tokens, table, resident=resident)
+    bench = SparseBench(parameters, simulator(parameters), tokens, table, resident=resident)
     records = []
     for case in chosen:
         for scheme in tried:
@@ -256,7 +254,7 @@ def activations(
     with input_errors(SparsityError, prefix="--keep: "):
         for text in chosen:
             Kept(single_term(parse_series(text)), parameters).check(case.inputs)
-    library = _library(parameters)
+    library = simulator(parameters)
     with input_errors(CompileError), machine_errors(), step(f"{case.text}, dense"):
         measured = ActivationBench(parameters, library, case)
     records = []
@@ -270,11 +268,6 @@ def _dense_flow(text: str) -> Dataflow:
     if text not in DENSE_FLOWS:
         raise InputError(f"--flow must be one of {', '.join(DENSE_FLOWS)}, not {text!r}")
     return Dataflow(text)
-
-
-def _library(config: AcceleratorConfig) -> Path:
-    with input_errors(VerilatorError), step(f"Building the simulator of {config.name}"):
-        return build_library(config)
 
 
 def _finish(

@@ -39,12 +39,11 @@ from ..options import (
 from ..output import (
     require_writable,
     require_writable_folder,
-    staged_folder,
     write_file,
     write_json,
 )
-from ..page.page import render_page
-from ..tables import case_table, embedding_table
+from ..run_folder import make_record, write_run
+from ..tables import embedding_table
 from .compile import default_tokens
 from .run_decode import run_decode_workload
 from .run_digits import run_digits
@@ -125,19 +124,18 @@ def run(
     require_writable_folder("--output", target)
     require_writable("--json", json_file)
     require_writable("--trace", trace)
-    used = device is not DeviceChoice.RTL, device is not DeviceChoice.GOLDEN
     if workload is WorkloadChoice.DIGITS:
         if text or model or weights or keep or program:
             raise InputError(
                 "--workload digits takes no PROGRAM, --text, --model, --weights or --keep"
             )
-        run_digits(parameters, used, memory_settings, images, target, json_file)
+        run_digits(parameters, device, memory_settings, images, target, json_file)
         return
     if workload is WorkloadChoice.DECODE:
         if text or weights or program:
             raise InputError("--workload decode takes no PROGRAM, --text or --weights")
         run_decode_workload(
-            parameters, used, memory_settings, (model, layers), sequence, target, json_file
+            parameters, device, memory_settings, (model, layers), sequence, target, json_file
         )
         return
     if program is not None:
@@ -145,7 +143,7 @@ def run(
             raise InputError(
                 "PROGRAM has its own input: --text, --model, --weights and --keep go without one"
             )
-        run_program_file(program, used, memory_settings, target, json_file)
+        run_program_file(program, device, memory_settings, target, json_file)
         return
     with step("Reading the model"):
         encoder = read_encoder(model, weights, keep or ())
@@ -159,21 +157,10 @@ def run(
         title = jobs[0].name
     devices = Devices.prepare(device, parameters, memory_settings)
     cases = [devices.run(job)[1] for job in jobs]
-    record = RunRecord(
-        title=title,
-        device=device.value,
-        preset=parameters.name,
-        parameters=parameters.to_dict(),
-        memory={} if devices.library is None else asdict(memory_settings),
-        cases=cases,
-    )
-    with staged_folder("--output", target) as folder:
-        (folder / "run.json").write_text(record.to_json(), encoding="utf-8")
-        (folder / "report.html").write_text(render_page(record), encoding="utf-8")
-    output.print(case_table(cases))
+    record = make_record(title, device, parameters, memory_settings, cases)
+    write_run(record, target)
     if mini is not None and mini.is_whole:
         output.print(embedding_table(cases))
-    output.print(f"report: {target / 'report.html'}", markup=False)
     write_json("--json", json_file, [summary(record, case) for case in cases])
     if trace is not None:
         write_file("--trace", trace, chrome_trace(record))

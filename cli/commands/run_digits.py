@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
 from ...bench.digits import TITLE, Classification, DigitsWorkload
-from ...bench.execute import Execution, build_library, memory_bytes, run_golden, run_rtl
+from ...bench.execute import Execution, memory_bytes, run_golden, run_rtl
 from ...bench.measure import measure
 from ...bench.record import Case, RunRecord
 from ...hw.config import AcceleratorConfig
@@ -18,12 +18,12 @@ from ...sw.frontend.digits import TEST_IMAGES
 from ...verif.devices.golden import GoldenDevice
 from ...verif.devices.library import MemorySettings
 from ...verif.devices.rtl import RtlDevice
-from ...verif.verilator import VerilatorError
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors, machine_errors
-from ..output import staged_folder, write_json
-from ..page.page import render_page
-from ..tables import case_table
+from ..jobs import DeviceChoice
+from ..output import write_json
+from ..run_folder import make_record, write_run
+from ..simulator import simulator
 
 LARGEST_LOSS = 0.01
 """Accuracy that the machine may lose against the float model."""
@@ -31,7 +31,7 @@ LARGEST_LOSS = 0.01
 
 def run_digits(
     config: AcceleratorConfig,
-    devices: tuple[bool, bool],
+    device: DeviceChoice,
     settings: MemorySettings,
     images: int,
     target: Path,
@@ -42,8 +42,8 @@ def run_digits(
     Parameters
     ----------
     config : AcceleratorConfig
-    devices : tuple of bool
-        Whether to use the golden model and the Verilog; they must agree in every element.
+    device : DeviceChoice
+        If both, they must agree in every element.
     settings : MemorySettings
     images : int
         How many of the test images.
@@ -64,23 +64,12 @@ def run_digits(
     with input_errors(FrontendError, CompileError), step("Compiling"):
         workload = DigitsWorkload(config, images)
     start = time.monotonic()
-    golden, rtl = _classify(workload, devices, settings)
+    golden, rtl = _classify(workload, device, settings)
     case, found = _first_image(workload, golden, rtl, time.monotonic() - start)
-    record = RunRecord(
-        title=TITLE,
-        device="both" if golden and rtl else "rtl" if rtl else "golden",
-        preset=config.name,
-        parameters=config.to_dict(),
-        memory=asdict(settings) if rtl else {},
-        cases=[case],
-    )
-    with staged_folder("--output", target) as folder:
-        (folder / "run.json").write_text(record.to_json(), encoding="utf-8")
-        (folder / "report.html").write_text(render_page(record), encoding="utf-8")
+    record = make_record(TITLE, device, config, settings, [case])
+    write_run(record, target)
     figures = workload.figures(found)
-    output.print(case_table([case]))
     output.print(accuracy_table(figures))
-    output.print(f"report: {target / 'report.html'}", markup=False)
     write_json("--json", json_file, [_summary(record, case) | figures])
     if case.mismatches:
         raise ResultError("the Verilog differs from the golden model")
@@ -92,23 +81,19 @@ Runs = tuple[Classification, Execution] | None
 
 
 def _classify(
-    workload: DigitsWorkload, devices: tuple[bool, bool], settings: MemorySettings
+    workload: DigitsWorkload, choice: DeviceChoice, settings: MemorySettings
 ) -> tuple[Runs, Runs]:
     """Return what each device makes of all images, and its run of the first one."""
     config, count = workload.config, len(workload.labels)
     golden = rtl = None
     with machine_errors():
-        if devices[0]:
+        if choice.golden:
             device = GoldenDevice(config, memory_bytes(workload.program))
             with step(f"Golden model, {count} images", count) as progress:
                 found = workload.run(device, progress)
             golden = found, run_golden(workload.program, workload.inputs(0))
-        if devices[1]:
-            with (
-                input_errors(VerilatorError),
-                step(f"Building the simulator of {config.name} (minutes, the first time)"),
-            ):
-                library = build_library(config)
+        if choice.rtl:
+            library = simulator(config)
             size = memory_bytes(workload.program)
             with (
                 RtlDevice(config, size, settings=settings, library=library) as simulated,

@@ -1,30 +1,29 @@
 """`ageha run PROGRAM`: a compiled program on the devices, compared with what it should give."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...bench.execute import Execution, build_library, run_golden, run_rtl
+from ...bench.execute import Execution, run_golden, run_rtl
 from ...bench.measure import measure, mismatches
 from ...bench.record import Case, RunRecord
 from ...sw.program import Program, ProgramError
 from ...verif.devices.library import MemorySettings
-from ...verif.verilator import VerilatorError
 from ..arrays import read_array
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors, machine_errors
-from ..output import staged_folder, write_json
-from ..page.page import render_page
+from ..jobs import DeviceChoice
+from ..output import write_json
 from ..program_files import tensor_path
-from ..tables import case_table
+from ..run_folder import make_record, write_run
+from ..simulator import simulator
 from .simulate import read_inputs
 
 
 def run_program_file(
     path: Path,
-    devices: tuple[bool, bool],
+    device: DeviceChoice,
     settings: MemorySettings,
     target: Path,
     json_file: Path | None,
@@ -38,8 +37,7 @@ def run_program_file(
     ----------
     path : Path
         Program; its inputs are ``NAME.TENSOR.npy`` in the same folder.
-    devices : tuple of bool
-        Whether to use the golden model and the Verilog.
+    device : DeviceChoice
     settings : MemorySettings
     target : Path
         Where run.json and the report go.
@@ -57,26 +55,18 @@ def run_program_file(
     inputs = read_inputs(
         program, [f"{tensor.name}={tensor_path(path, tensor.name)}" for tensor in program.inputs]
     )
-    golden, rtl = _execute(program, inputs, devices, settings)
+    golden, rtl = _execute(program, inputs, device, settings)
     main = rtl or golden
     assert main is not None
     case = measure(path.name, program, main, golden=golden if rtl else None)
-    record = RunRecord(
-        title=path.name,
-        device="both" if golden and rtl else "rtl" if rtl else "golden",
-        preset=program.config.name,
-        parameters=program.config.to_dict(),
-        memory=asdict(settings) if rtl else {},
-        cases=[case],
-    )
-    with staged_folder("--output", target) as folder:
+    record = make_record(path.name, device, program.config, settings, [case])
+
+    def write_outputs(folder: Path) -> None:
         for name, array in main.outputs.items():
             np.save(folder / f"{name}.npy", array)
-        (folder / "run.json").write_text(record.to_json(), encoding="utf-8")
-        (folder / "report.html").write_text(render_page(record), encoding="utf-8")
-    output.print(case_table([case]))
+
+    write_run(record, target, write_outputs)
     wrong = _compare(path, main)
-    output.print(f"report: {target / 'report.html'}", markup=False)
     write_json("--json", json_file, [_summary(record, case, wrong)])
     if record.is_equal is False:
         raise ResultError("the Verilog differs from the golden model")
@@ -87,21 +77,16 @@ def run_program_file(
 def _execute(
     program: Program,
     inputs: dict[str, NDArray],
-    devices: tuple[bool, bool],
+    device: DeviceChoice,
     settings: MemorySettings,
 ) -> tuple[Execution | None, Execution | None]:
     golden = rtl = None
     with machine_errors():
-        if devices[0]:
+        if device.golden:
             with step("Golden model"):
                 golden = run_golden(program, inputs)
-        if devices[1]:
-            name = program.config.name
-            with (
-                input_errors(VerilatorError),
-                step(f"Building the simulator of {name} (minutes, the first time)"),
-            ):
-                library = build_library(program.config)
+        if device.rtl:
+            library = simulator(program.config)
             with step("Verilog"):
                 rtl = run_rtl(program, inputs, settings, library)
     return golden, rtl

@@ -9,12 +9,11 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from ...bench.execute import build_library, memory_bytes, run_rtl
+from ...bench.execute import memory_bytes, run_rtl
 from ...bench.measure import measure
 from ...bench.record import RunRecord
 from ...sw.program import Program, ProgramError
 from ...sw.tensor import Tensor, TensorError
-from ...verif.verilator import VerilatorError
 from ..arrays import read_array
 from ..console import output, step
 from ..errors import InputError, input_errors, machine_errors
@@ -31,6 +30,7 @@ from ..options import (
     memory,
 )
 from ..output import require_writable, require_writable_folder, staged_folder, write_json
+from ..simulator import simulator
 from ..tables import counter_table
 
 MEMORY_LIMIT = 1 << 30
@@ -117,8 +117,7 @@ def simulate(
             f"PROGRAM {program_file}: windows must take at most {MEMORY_LIMIT} bytes to be "
             f"simulated, not {size}"
         )
-    with input_errors(VerilatorError), step(f"Building the simulator of {program.config.name}"):
-        library = build_library(program.config)
+    library = simulator(program.config)
     with machine_errors(), step("Simulating"):
         execution = run_rtl(program, inputs, memory_settings, library)
     case = measure(program_file.name, program, execution)

@@ -136,7 +136,7 @@ def test_difference_is_a_wrong_result(command, monkeypatch, capsys):
 
     monkeypatch.setattr(jobs, "run_golden", spoiled)
     monkeypatch.setattr(jobs, "run_rtl", lambda program, inputs, *_: golden(program, inputs))
-    monkeypatch.setattr(jobs, "build_library", lambda config: None)
+    monkeypatch.setattr(jobs, "simulator", lambda config: None)
     assert main([str(argument) for argument in command]) == 1
     printed = capsys.readouterr()
     assert "no: 1 of 160 differ" in printed.out

@@ -1,98 +1,51 @@
 """Bench of the butterfly unit: random instructions, cycles, faults, halt."""
 
 import cocotb
-import numpy as np
 from cocotb.triggers import RisingEdge
 
 from ...hw.isa import Axis, ButterflyMode
-from ...sw.instruction import Instruction
 from ..golden.butterfly_instruction import execute
-from ..golden.fault import Fault
-from ..golden.scratchpad import Scratchpad
-from ..parameters import generator, parameters
+from ..parameters import parameters
 from .butterfly_operations import ButterflyOperation, random_operation
-from .line_memory import LineMemory, noise
-from .products import Allocator
-from .unit import UnitDriver, configuration, reset
+from .unit_bench import UnitBench
 
 READERS = ("data", "coefficients", "addends")
 
 
-class Bench:
-    """A butterfly unit beside a scratchpad full of noise."""
+class Bench(UnitBench):
+    """A butterfly unit, whose multiplications are counted."""
 
     def __init__(self, dut, name):
-        self.dut = dut
-        self.config = configuration()
-        self.random = generator(name)
-        self.actual = Scratchpad(self.config)
-        noise(self.actual, self.random)
-        self.expected = Scratchpad(self.config)
-        self.issued = 0
+        super().__init__(dut, name, execute)
         self.multiplies = 0
+        self.counted = 0
 
     async def start(self, refusals=0.0):
         """Reset the unit and begin to serve it."""
-
-        def refuse():
-            return self.random.random() < refusals
-
-        self.driver = UnitDriver(self.dut, refuse)
-        self.memory = LineMemory(self.dut, self.actual, READERS, ("write",), refuse)
-        await reset(self.dut)
+        await self.serve(refusals, READERS, ("write",))
         cocotb.start_soon(self._count())
 
     async def _count(self):
         while True:
             await RisingEdge(self.dut.clk)
-            self.multiplies += int(self.dut.events.value) & 0xFFFF_FFFF
+            self.counted += int(self.dut.events.value) & 0xFFFF_FFFF
 
-    def place(self, operations):
-        """Put the operands of all `operations` into the scratchpad; return the instructions."""
-        allocator = Allocator(self.config, self.random)
-        return [operation.place(allocator, self.actual) for operation in operations]
-
-    def place_random(self, most, modes=tuple(ButterflyMode)):
+    def place_some(self, most):
         """Return up to `most` random instructions, as many as find room."""
-        allocator = Allocator(self.config, self.random)
-        instructions: list[Instruction] = []
-        for _ in range(20 * most):
-            if len(instructions) == most:
-                break
-            begin = allocator.next
-            try:
-                operation = random_operation(self.random, self.config, modes=modes)
-                instructions.append(operation.place(allocator, self.actual))
-            except ValueError:
-                allocator.next = begin
-        assert instructions
-        return instructions
+        modes = tuple(ButterflyMode)
+        return self.place_random(
+            lambda: random_operation(self.random, self.config, modes=modes), most
+        )
+
+    def expect(self, instruction):
+        """Execute an instruction on the golden model and count its multiplications."""
+        self.multiplies += super().expect(instruction)
 
     async def run(self, instructions):
         """Execute instructions; compare the whole scratchpad and the multiplications."""
-        self.expected.bytes[:] = self.actual.bytes
-        self.multiplies = expected = 0
-        for instruction in instructions:
-            expected += execute(instruction, self.expected)
-            self.driver.issue(instruction.encode(), self.issued)
-            self.issued += 1
-        while self.driver.done < self.issued:
-            await self.driver.finish(self.driver.done + 1)
-        self.compare(instructions)
-        assert self.multiplies == expected, instructions
-
-    def compare(self, instructions):
-        """Compare the whole scratchpad."""
-        wrong = np.flatnonzero(self.actual.words != self.expected.words)
-        assert not len(wrong), f"{len(wrong)} wrong words, first {wrong[0]:#x}: {instructions}"
-
-    async def rest(self):
-        """The unit becomes idle."""
-        await self.driver.until(lambda: not self.driver.busy)
-        for _ in range(50):
-            await RisingEdge(self.dut.clk)
-            assert not self.driver.busy
-        assert self.driver.done == self.issued
+        self.multiplies = self.counted = 0
+        await super().run(instructions)
+        assert self.counted == self.multiplies, instructions
 
 
 @cocotb.test()
@@ -101,7 +54,7 @@ async def random_operations(dut):
     bench = Bench(dut, "random")
     await bench.start(parameters()["refusals"])
     for _ in range(parameters()["rounds"]):
-        await bench.run(bench.place_random(3))
+        await bench.run(bench.place_some(3))
     await bench.rest()
 
 
@@ -179,15 +132,6 @@ async def cycles(dut):
     assert not slow, "; ".join(slow)
 
 
-def expected_fault(instruction, scratchpad):
-    """Return code and address of the golden model's fault."""
-    try:
-        execute(instruction, scratchpad)
-    except Fault as fault:
-        return fault.code, fault.address
-    raise AssertionError(f"{instruction} is legal")
-
-
 @cocotb.test()
 async def refuses(dut):
     """What is illegal is reported after what came before is done, and has no effect."""
@@ -242,29 +186,12 @@ async def refuses(dut):
     }
     for instruction in legal:
         for change in common + changes[instruction["mode"]]:
-            await refused(bench, before, instruction, change)
+            wrong = instruction.replace(**change)
+            fault = bench.expected_fault(wrong)
+            assert fault is not None, wrong
+            await bench.refuse(before, wrong, instruction, fault)
     await bench.run(legal)
     await bench.rest()
-
-
-async def refused(bench, before, legal, change):
-    """Run an instruction and then one that has been changed to be illegal."""
-    bench.expected.bytes[:] = bench.actual.bytes
-    execute(before, bench.expected)
-    wrong = legal.replace(**change)
-    expected = expected_fault(wrong, bench.expected)
-    bench.driver.done = 0
-    for index, instruction in enumerate((before, wrong, legal)):
-        bench.driver.issue(instruction.encode(), 7 + index)
-    fault, number = await bench.driver.faulted()
-    assert (fault.code, fault.address, number) == (*expected, 8), (legal["mode"], change)
-    assert bench.driver.done == 1
-    for _ in range(20):
-        await RisingEdge(bench.dut.clk)
-        assert bench.driver.fault is not None and bench.driver.busy
-    bench.compare([before])
-    await bench.driver.halt()
-    bench.driver.done = bench.issued
 
 
 @cocotb.test()
@@ -273,12 +200,5 @@ async def halts(dut):
     bench = Bench(dut, "halts")
     await bench.start(parameters()["refusals"])
     for _ in range(parameters()["rounds"] * 2):
-        instructions = bench.place_random(3)
-        bench.driver.done = bench.issued = 0
-        for instruction in instructions:
-            bench.driver.issue(instruction.encode(), 0)
-        for _ in range(bench.random.randrange(600)):
-            await RisingEdge(dut.clk)
-        await bench.driver.halt()
-        bench.driver.done = 0
-        await bench.run(bench.place_random(2))
+        await bench.halt_amid(bench.place_some(3), 600)
+        await bench.run(bench.place_some(2))

@@ -20,14 +20,13 @@ from ...hw.isa import (
 )
 from ...hw.matmul_events import matmul_events_layout
 from ..golden.array import Work, execute
-from ..golden.fault import Fault
 from ..golden.matmul_check import check_matmul
-from ..golden.scratchpad import Scratchpad
-from ..parameters import generator, parameters
+from ..parameters import parameters
 from .compressed_words import random_words
-from .line_memory import LineMemory, noise
+from .line_memory import LineMemory
 from .products import Allocator, Product, random_product, random_products
-from .unit import UnitDriver, configuration, reset
+from .unit import UnitDriver, reset
+from .unit_bench import UnitBench
 
 READ_PORTS = ("operands", "compressed", "gather", "drain_read")
 """Read ports of an array that no flow is left out of."""
@@ -41,23 +40,16 @@ def flows():
     return [Flow[name] for name in parameters()["flows"]]
 
 
-class Bench:
-    """An array unit beside a scratchpad full of noise."""
+class Bench(UnitBench):
+    """An array unit, whose work is counted."""
 
     def __init__(self, dut, name):
-        self.dut = dut
-        self.config = configuration()
-        self.random = generator(name)
-        self.actual = Scratchpad(self.config)
-        noise(self.actual, self.random)
-        self.expected = Scratchpad(self.config)
+        super().__init__(dut, name, execute)
         self.events = []
-        self.issued = 0
         self.work = Work(0, 0)
 
     async def start(self, refusals=0.0):
-        """Reset the unit and begin to serve it."""
-
+        """Reset the unit and begin to serve it; the ports are refused apart from each other."""
         self.driver = UnitDriver(self.dut, self._refuse(refusals))
         for name in READ_PORTS:
             if hasattr(self.dut, f"{name}_request_valid"):
@@ -83,52 +75,20 @@ class Bench:
             await RisingEdge(self.dut.clk)
             self.events.append(layout.from_bits(int(self.dut.events.value)))
 
-    def place(self, products):
-        """Put the operands of all `products` into the scratchpad; return the instructions."""
-        allocator = Allocator(self.config, self.random)
-        return [product.place(allocator, self.actual) for product in products]
-
-    async def run(self, instructions):
-        """Execute instructions and compare the whole scratchpad."""
-        self.expected.bytes[:] = self.actual.bytes
-        for instruction in instructions:
-            self.expect(instruction)
-            self.driver.issue(instruction.encode(), self.issued)
-            self.issued += 1
-        await self.finish(2 * sum(i["m"] * i["n"] * i["k"] for i in instructions))
-        self.compare()
-
     def expect(self, instruction):
-        """Execute an instruction that the unit will finish on the golden model."""
-        work = execute(instruction, self.expected)
+        """Execute an instruction on the golden model and count its work."""
+        work = super().expect(instruction)
         self.work = Work(self.work.multiplies + work.multiplies, self.work.skipped + work.skipped)
 
-    async def finish(self, multiplications):
+    async def finish(self, instructions):
         """Wait until all is done; small products may leave most of the array idle."""
+        multiplications = 2 * sum(i["m"] * i["n"] * i["k"] for i in instructions)
         for _ in range(1000 * (1 + self.issued) + multiplications):
             await RisingEdge(self.dut.clk)
             assert self.driver.fault is None, self.driver.fault
             if self.driver.done == self.issued:
                 return
         raise AssertionError(f"{self.driver.done} of {self.issued} products are done")
-
-    async def fault(self):
-        """Wait for a fault; return it with the index of its instruction."""
-        await self.driver.until(lambda: self.driver.fault is not None)
-        return self.driver.fault
-
-    async def refuse(self, instructions, fault):
-        """Issue a legal instruction, one that gives `fault`, and another; all but one have none."""
-        self.expected.bytes[:] = self.actual.bytes
-        self.expect(instructions[0])
-        self.driver.done = 0
-        index = self.random.randrange(1 << 15)
-        for place, instruction in enumerate(instructions):
-            self.driver.issue(instruction.encode(), index + place)
-        found, number = await self.fault()
-        expected = (fault.code, fault.address, index + 1)
-        assert (found.code, found.address, number) == expected, (found, number, expected)
-        assert self.driver.done == 1
 
     def result_words(self, instruction):
         """Return the words that Y takes."""
@@ -137,22 +97,12 @@ class Bench:
             y.address + row * y.pitch + word for row in range(y.rows) for word in range(y.words)
         ]
 
-    def compare(self, ignored=()):
-        """Compare the whole scratchpad but the words `ignored`."""
-        different = self.actual.words != self.expected.words
-        different[list(ignored)] = False
-        wrong = np.flatnonzero(different)
-        assert not len(wrong), f"{len(wrong)} wrong words, the first at {wrong[0]:#x}"
-
     async def rest(self):
         """The unit becomes idle and has counted what the model has."""
-        await self.driver.until(lambda: not self.driver.busy)
-        for _ in range(3):
-            await RisingEdge(self.dut.clk)
+        await super().rest()
         for name, count in self.work._asdict().items():
             counted = sum(getattr(event, name) for event in self.events)
             assert counted == count, f"{name}: {counted} were counted, not {count}"
-        assert self.driver.done == self.issued
 
 
 @cocotb.test()
@@ -321,27 +271,13 @@ async def refuses(dut):
         )
         for change in illegal_changes(bench.config, flow):
             wrong = legal.replace(**change)
-            fault = expected_fault(wrong, bench.actual)
+            fault = bench.expected_fault(wrong)
             if fault is None:
                 # The pitch of a compressed operand means nothing.
                 continue
-            await bench.refuse([before, wrong, legal], fault)
-            bench.compare()
-            await bench.driver.halt()
-        bench.driver.done = bench.issued
+            await bench.refuse(before, wrong, legal, fault)
         await bench.run([legal])
     await bench.rest()
-
-
-def expected_fault(instruction, scratchpad):
-    """Return the golden model's fault, if there is one; the scratchpad stays as it is."""
-    trial = Scratchpad(scratchpad.config)
-    trial.bytes[:] = scratchpad.bytes
-    try:
-        execute(instruction, trial)
-    except Fault as fault:
-        return fault
-    return None
 
 
 def spoil(random, words):
@@ -380,14 +316,11 @@ async def refuses_malformed_operands(dut):
             spoilt = spoil(bench.random, kept[:count])
             bench.actual.words[address : address + len(spoilt)] = spoilt
             wrong = legal.replace(compressed_words=len(spoilt))
-            fault = expected_fault(wrong, bench.actual)
+            fault = bench.expected_fault(wrong)
             if fault is not None:
                 seen += 1
-                await bench.refuse([before, wrong, legal], fault)
-                bench.compare(ignored=bench.result_words(wrong))
-                await bench.driver.halt()
+                await bench.refuse(before, wrong, legal, fault, bench.result_words(wrong))
             bench.actual.words[address : address + count + 1] = kept
-            bench.driver.done = bench.issued
             await bench.run([legal])
 
 
@@ -403,7 +336,7 @@ async def refuses_other_flows(dut):
             continue
         word = int.from_bytes(legal.encode(), "little") | flow << FLOW_BIT
         bench.driver.issue(word.to_bytes(INSTRUCTION_BYTES, "little"), flow)
-        fault, number = await bench.fault()
+        fault, number = await bench.driver.faulted()
         assert (fault.code, fault.address, number) == (ErrorCode.ILLEGAL_OPERAND, 0, flow)
         await bench.driver.halt()
 
@@ -418,12 +351,5 @@ async def halts(dut):
         instructions = bench.place(
             [Product(9, 11, 21, residual=True, flow=flow, density=0.5), Product(5, 7, 9)]
         )
-        bench.driver.done = 0
-        bench.issued = 0
-        for instruction in instructions:
-            bench.driver.issue(instruction.encode(), 0)
-        for _ in range(bench.random.randrange(150)):
-            await RisingEdge(dut.clk)
-        await bench.driver.halt()
-        bench.driver.done = 0
+        await bench.halt_amid(instructions, 150)
         await bench.run(instructions[1:])

@@ -2,18 +2,13 @@
 
 import cocotb
 import numpy as np
-from cocotb.triggers import RisingEdge
 
 from ...hw.isa import Activation, ErrorCode, Norm, Opcode
-from ...sw.instruction import Instruction, Value
-from ..golden.fault import Fault
-from ..golden.scratchpad import Scratchpad
+from ...sw.instruction import Value
 from ..golden.vector import execute
-from ..parameters import generator, parameters
-from .line_memory import LineMemory, noise
-from .products import Allocator
+from ..parameters import parameters
 from .row_operations import OPCODES, RowOperation, random_fields, random_operation
-from .unit import UnitDriver, configuration, reset
+from .unit_bench import UnitBench
 
 LONGEST: dict[Opcode, dict[str, Value]] = {
     Opcode.QUANTISE: {"activation": Activation.GELU},
@@ -22,74 +17,20 @@ LONGEST: dict[Opcode, dict[str, Value]] = {
 """Fields with which an instruction has most to do."""
 
 
-class Bench:
-    """A vector unit beside a scratchpad full of noise."""
+class Bench(UnitBench):
+    """A vector unit."""
 
     def __init__(self, dut, name):
-        self.dut = dut
-        self.config = configuration()
-        self.random = generator(name)
+        super().__init__(dut, name, execute)
         self.numbers = np.random.default_rng(self.random.getrandbits(32))
-        self.actual = Scratchpad(self.config)
-        noise(self.actual, self.random)
-        self.expected = Scratchpad(self.config)
-        self.issued = 0
 
     async def start(self, refusals=0.0):
         """Reset the unit and begin to serve it."""
+        await self.serve(refusals, ("read",), ("write",))
 
-        def refuse():
-            return self.random.random() < refusals
-
-        self.driver = UnitDriver(self.dut, refuse)
-        self.memory = LineMemory(self.dut, self.actual, ("read",), ("write",), refuse)
-        await reset(self.dut)
-
-    def place(self, operations):
-        """Put the operands of all `operations` into the scratchpad; return the instructions."""
-        allocator = Allocator(self.config, self.random)
-        return [operation.place(allocator, self.actual) for operation in operations]
-
-    def place_random(self, most):
+    def place_some(self, most):
         """Return up to `most` random instructions, as many as find room."""
-        allocator = Allocator(self.config, self.random)
-        instructions: list[Instruction] = []
-        while len(instructions) < most:
-            try:
-                operation = random_operation(self.random, self.config)
-                instructions.append(operation.place(allocator, self.actual))
-            except ValueError:
-                break
-        return instructions
-
-    async def run(self, instructions):
-        """Execute instructions and compare the whole scratchpad."""
-        self.expected.bytes[:] = self.actual.bytes
-        for instruction in instructions:
-            execute(instruction, self.expected)
-            self.driver.issue(instruction.encode(), self.issued)
-            self.issued += 1
-        while self.driver.done < self.issued:
-            await self.driver.finish(self.driver.done + 1)
-        self.compare(instructions)
-
-    def compare(self, instructions):
-        """Compare the whole scratchpad."""
-        wrong = np.flatnonzero(self.actual.words != self.expected.words)
-        assert not len(wrong), f"{len(wrong)} wrong words, first {wrong[0]:#x}: {instructions}"
-
-    async def fault(self):
-        """Return the next fault and the index of its instruction."""
-        await self.driver.until(lambda: self.driver.fault is not None)
-        return self.driver.fault
-
-    async def rest(self):
-        """The unit becomes idle."""
-        await self.driver.until(lambda: not self.driver.busy)
-        for _ in range(50):
-            await RisingEdge(self.dut.clk)
-            assert not self.driver.busy
-        assert self.driver.done == self.issued
+        return self.place_random(lambda: random_operation(self.random, self.config), most)
 
 
 @cocotb.test()
@@ -98,7 +39,7 @@ async def random_operations(dut):
     bench = Bench(dut, "random")
     await bench.start(parameters()["refusals"])
     for _ in range(parameters()["rounds"]):
-        await bench.run(bench.place_random(8))
+        await bench.run(bench.place_some(8))
     await bench.rest()
 
 
@@ -232,15 +173,6 @@ async def cycles(dut):
     assert not slow, "; ".join(slow)
 
 
-def expected_fault(instruction, scratchpad):
-    """Return code and address of the golden model's fault."""
-    try:
-        execute(instruction, scratchpad)
-    except Fault as fault:
-        return fault.code, fault.address
-    raise AssertionError(f"{instruction} is legal")
-
-
 @cocotb.test()
 async def refuses(dut):
     """What is illegal is reported after what came before is done, and has no effect."""
@@ -301,33 +233,19 @@ async def refuses(dut):
             {"w_pitch": words - 2},
         ],
     }
-    for instruction in legal:
-        for change in common + changes[instruction.opcode]:
-            await refused(bench, before, instruction, change)
-    for fraction in (-65, 65):
-        await refused(bench, before, before, {"x_fraction": fraction})
+    cases = [
+        (instruction, change)
+        for instruction in legal
+        for change in common + changes[instruction.opcode]
+    ]
+    cases += [(before, {"x_fraction": fraction}) for fraction in (-65, 65)]
+    for instruction, change in cases:
+        wrong = instruction.replace(**change)
+        fault = bench.expected_fault(wrong)
+        assert fault is not None, wrong
+        await bench.refuse(before, wrong, instruction, fault)
     await bench.run(legal)
     await bench.rest()
-
-
-async def refused(bench, before, legal, change):
-    """Run an instruction and then one that has been changed to be illegal."""
-    bench.expected.bytes[:] = bench.actual.bytes
-    execute(before, bench.expected)
-    wrong = legal.replace(**change)
-    expected = expected_fault(wrong, bench.expected)
-    bench.driver.done = 0
-    for index, instruction in enumerate((before, wrong, legal)):
-        bench.driver.issue(instruction.encode(), 7 + index)
-    fault, number = await bench.fault()
-    assert (fault.code, fault.address, number) == (*expected, 8), (legal.opcode, change)
-    assert bench.driver.done == 1
-    for _ in range(20):
-        await RisingEdge(bench.dut.clk)
-        assert bench.driver.fault is not None and bench.driver.busy
-    bench.compare([before])
-    await bench.driver.halt()
-    bench.driver.done = bench.issued
 
 
 @cocotb.test()
@@ -339,7 +257,7 @@ async def refuses_unknown_activations(dut):
     for activation in (4, 8, 15):
         word = int.from_bytes(legal.encode(), "little") | activation << 96
         bench.driver.issue(word.to_bytes(64, "little"), activation)
-        fault, number = await bench.fault()
+        fault, number = await bench.driver.faulted()
         assert (fault.code, fault.address, number) == (ErrorCode.ILLEGAL_OPERAND, 0, activation)
         await bench.driver.halt()
 
@@ -350,13 +268,5 @@ async def halts(dut):
     bench = Bench(dut, "halts")
     await bench.start(parameters()["refusals"])
     for _ in range(parameters()["rounds"] * 4):
-        instructions = bench.place_random(3)
-        bench.driver.done = 0
-        bench.issued = 0
-        for instruction in instructions:
-            bench.driver.issue(instruction.encode(), 0)
-        for _ in range(bench.random.randrange(400)):
-            await RisingEdge(dut.clk)
-        await bench.driver.halt()
-        bench.driver.done = 0
-        await bench.run(bench.place_random(2))
+        await bench.halt_amid(bench.place_some(3), 400)
+        await bench.run(bench.place_some(2))
