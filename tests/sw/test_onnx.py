@@ -11,7 +11,10 @@ from onnx_graphs import FORMS, Form, GraphBuilder, encoder_graph, finished
 from small_model import write_model
 
 from ageha.cli.main import main
+from ageha.hw.config import preset
+from ageha.sw.compiler import compile_encoder
 from ageha.sw.errors import FrontendError
+from ageha.sw.frontend import bert
 from ageha.sw.frontend.bert import BertModel, EncoderModel
 from ageha.sw.frontend.load import load_encoder
 from ageha.sw.frontend.onnx.load import load_onnx
@@ -278,3 +281,16 @@ def test_damaged_files(tmp_path):
 def test_weights_of_another_file(tmp_path):
     with pytest.raises(FrontendError, match="holds its weights, and takes none"):
         load_encoder(tmp_path / "x.onnx", tmp_path / "x.safetensors")
+
+
+@pytest.mark.slow
+def test_a_real_model_gives_the_same_program(tmp_path):
+    """All bytes of all-MiniLM-L6-v2, through a graph and from its checkpoint."""
+    model = bert.load()
+    path = saved(tmp_path / "minilm.onnx", encoder_graph(model, FORMS["legacy 14"]))
+    (tmp_path / "tokenizer.json").write_bytes((model.folder / "tokenizer.json").read_bytes())
+    programs = [
+        compile_encoder(item, preset("base"), [9, 4], (0, 5)) for item in (model, load_onnx(path))
+    ]
+    assert programs[0].code == programs[1].code
+    assert programs[0].segments == programs[1].segments
