@@ -1,5 +1,6 @@
 """Encoders from ONNX: graphs in the shapes of PyTorch's exporters, and what is refused."""
 
+import sys
 from dataclasses import fields, replace
 
 import numpy as np
@@ -276,6 +277,12 @@ def test_damaged_files(tmp_path):
         path.write_bytes(broken)
         refused(path, "x.onnx: ")
     refused(tmp_path / "nothing.onnx", "no such file")
+
+
+def test_package_that_is_not_installed(tmp_path, monkeypatch):
+    path = saved(tmp_path / "x.onnx", encoder_graph(vectors(), Form()))
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    refused(path, "x.onnx: an ONNX file needs pip install onnx==")
 
 
 def test_weights_of_another_file(tmp_path):

@@ -106,7 +106,9 @@ def _gemm(trace: Trace, node: Node) -> LinearMatch | None:
         return None
     if any(name in trace.variable for name in constants):
         return None
-    weight = trace.values[constants[0]] * flags.get("alpha", 1.0)
+    weight = trace.values[constants[0]]
+    if flags.get("alpha", 1.0) != 1:
+        weight = weight * flags["alpha"]
     weight = np.asarray(weight if flags.get("transB", 0) else weight.T, dtype=np.float32)
     bias = np.zeros(len(weight), np.float32)
     if len(constants) > 1 and constants[1]:
