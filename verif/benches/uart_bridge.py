@@ -1,13 +1,22 @@
 """Bench of the UART bridge: requests of every kind, whole and broken in every way."""
 
+import binascii
 from typing import Any
 
 import cocotb
 from cocotb.triggers import FallingEdge
 
 from ...hw.axi import Response
-from ...hw.uart_packet import READS, WORD_BYTES, WRITES, Operation
-from ...sw.devices.packets import Request
+from ...hw.uart_packet import (
+    CRC_BYTES,
+    READS,
+    REQUEST_SYNC,
+    WORD_BYTES,
+    WRITES,
+    Operation,
+    Status,
+)
+from ...sw.devices.packets import Answer, Request
 from ..golden.uart_bridge import Bridge, BusError, Event
 from ..parameters import generator, parameters
 from .unit import reset
@@ -111,6 +120,8 @@ class Host:
     def __init__(self, dut: Any, random: Any) -> None:
         self.dut, self.random = dut, random
         self.answers: list[int] = []
+        self.longest = parameters()["silence"] - 2
+        self.pauses: tuple[int, ...] = (BYTE_CYCLES,) * 20 + (self.longest,)
         dut.received_valid.value = 0
         dut.framing_error.value = 0
         dut.interrupt.value = 0
@@ -138,9 +149,7 @@ class Host:
             getattr(self.dut, name).value = 1
             await FallingEdge(self.dut.clk)
             getattr(self.dut, name).value = 0
-            longest = parameters()["silence"] - 2
-            pause = self.random.choice((BYTE_CYCLES,) * 20 + (longest,))
-            for _ in range(pause):
+            for _ in range(self.random.choice(self.pauses)):
                 await FallingEdge(self.dut.clk)
 
     async def silence(self) -> None:
@@ -234,3 +243,38 @@ async def answers(dut: Any) -> None:
         await host.expect(b"".join(packets))
         assert hardware.written == model.written, f"after request {number}, {request}"
     assert len(seen) == 6, seen
+
+
+@cocotb.test()
+async def silence_begins_after_the_last_event(dut: Any) -> None:
+    """Broken bytes put the answer off as whole ones do."""
+    host = Host(dut, generator("silence"))
+    host.pauses = (host.longest,)
+    golden = Bridge(lambda *_: 0, lambda *_: None)
+    await reset(dut)
+    cocotb.start_soon(host.take())
+    await FallingEdge(dut.clk)
+    broken = Event.FRAMING_ERROR
+    items: list[int | Event] = [REQUEST_SYNC, broken, 7, broken, broken]
+    for item in items:
+        await host.send([item])
+        assert not host.answers
+        assert not int(dut.answer_valid.value), f"an answer too early, after {item}"
+    (answer,) = golden.take([*items, Event.SILENCE])
+    await host.expect(answer.to_bytes())
+
+
+@cocotb.test()
+async def every_bit_of_the_checksum_counts(dut: Any) -> None:
+    """A write is refused whichever single bit of the remainder is wrong."""
+    host = Host(dut, generator("checksum"))
+    await reset(dut)
+    cocotb.start_soon(host.take())
+    await FallingEdge(dut.clk)
+    sums = range(1 << 8 * CRC_BYTES)
+    damage = {binascii.crc_hqx(each.to_bytes(CRC_BYTES, "big"), 0): each for each in sums}
+    for bit in range(8 * CRC_BYTES):
+        request = Request(Operation.WRITE_MEMORY, bit, 64, 1, b"lost").to_bytes()
+        value = int.from_bytes(request[-CRC_BYTES:], "big") ^ damage[1 << bit]
+        await host.send([*request[:-CRC_BYTES], *value.to_bytes(CRC_BYTES, "big")])
+        await host.expect(Answer(Status.CHECKSUM, bit).to_bytes())
