@@ -93,19 +93,25 @@ class LayerContext:
         return self.memory.dram(self.product(name), dtype, rows, columns)
 
     def resident_scales(self, name: str, rows: int, columns: int) -> tuple[Buffer, list[Node]]:
-        """Return vectors of scale words in the scratchpad, and what loads them once."""
+        """Return vectors of scale words in the scratchpad, and what loads each of them once."""
         target = self.memory.scales(self.product(f"{name}.copy"), rows, columns)
-        return self._resident(name, self.constant(name, "scale", rows, columns), target)
+        return self._resident(name, self.constant(name, "scale", rows, columns), target, step=1)
 
     def norm(self, name: str) -> tuple[Buffer, list[Node]]:
         """Return gain and bias of a norm in the scratchpad, and what loads them once."""
         source = self.constant(name, "int16", 2, self.shape.hidden)
         target = self.memory.results(self.product(f"{name}.copy"), 2, self.shape.hidden)
-        return self._resident(name, source, target)
+        return self._resident(name, source, target, step=source.rows)
 
-    def _resident(self, name: str, source: Buffer, target: Buffer) -> tuple[Buffer, list[Node]]:
-        copy = load(part(source), part(target), self.product(name))
-        return self.memory.declare(target), [] if self.span.offset else [copy]
+    def _resident(
+        self, name: str, source: Buffer, target: Buffer, step: int
+    ) -> tuple[Buffer, list[Node]]:
+        """Return `target`, and what fills it `step` rows at a time in the first pass."""
+        copies: list[Node] = [
+            load(part(source, row, rows=step), part(target, row, rows=step), self.product(name))
+            for row in range(0, target.rows, step)
+        ]
+        return self.memory.declare(target), [] if self.span.offset else copies
 
     def normalise(
         self, x: Slice, parameter: Buffer, y: Slice, fraction: int, epsilon: int, product: str

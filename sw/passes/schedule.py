@@ -125,6 +125,23 @@ class Plan:
             path[number] = self.work[number] + self.latency[self.units[number]] + after
         return path
 
+    @cached_property
+    def turn(self) -> list[int]:
+        """The place of each operation in the program; of a LOAD, of what it makes `PACING` wait for.
+
+        So weights go before what only later products need.
+        """
+        pacing = list(range(len(self.operations)))
+        for number in reversed(range(len(pacing))):
+            if self.units[number] not in PACING:
+                after = (pacing[later] for later in self.followers[number])
+                pacing[number] = min(after, default=number)
+        loads = (operation.opcode == Opcode.LOAD for operation in self.operations)
+        return [
+            later if is_load else number
+            for number, (later, is_load) in enumerate(zip(pacing, loads, strict=True))
+        ]
+
     def _add_edges(self, overlap: bool) -> None:
         edges = {
             (conflict.earlier.operation, conflict.later.operation)
@@ -157,8 +174,7 @@ class _Scheduler:
         self.plan = plan
         self.horizon = horizon
         # Of two operations that can start at a time, the lower rank goes first.
-        numbers = range(len(plan.operations))
-        self.rank = [-path for path in plan.path] if critical_path else list(numbers)
+        self.rank = [-path for path in plan.path] if critical_path else plan.turn
         self.missing = list(plan.missing)
         self.room = Room(plan.operations, plan.buffers, plan.config, share)
         self.earliest = [0] * len(plan.operations)

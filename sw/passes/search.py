@@ -213,7 +213,7 @@ def _explore_passes(
     tokens as these need."""
     spilled = spilled_options(shape, options, config)
     first = first_tiling(spilled)
-    starts = spilled_tilings(shape, first, _least_fields(spilled), explorer.fits, config)
+    starts = spilled_tilings(shape, first, _least_fields(options), explorer.fits, config)
     start = min((*starts, heuristic), key=explorer.cost)
     explorer.descend(start, spilled | {"rows": pass_rows(shape, start.tokens, config)})
 

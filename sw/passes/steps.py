@@ -47,4 +47,4 @@ def block_rows(length: int, tiles: int, config: AcceleratorConfig) -> list[int]:
     whole = [size * rows for size in sizes]
     if not streams(length, config):
         return whole
-    return list(dict.fromkeys([*even_blocks(length, tiles, config), *whole[:2]]))
+    return list(dict.fromkeys([*even_blocks(length, tiles, config), whole[0], rows]))
