@@ -127,7 +127,7 @@ class Plan:
 
     @cached_property
     def turn(self) -> list[int]:
-        """The place of each operation in the program; of a LOAD, that of what `PACING` needs it for.
+        """The place of each operation in the program; of a LOAD, of what `PACING` needs it for.
 
         So weights go before what only later products need.
         """
