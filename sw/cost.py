@@ -23,8 +23,8 @@ MEMORY_LATENCY = 64
 BURST_CYCLES = 11
 """Of a burst besides that latency, until the next one may take its place."""
 
-BURST_GAP = 1
-"""Cycles between two bursts, as the trace shows at that latency."""
+BURST_GAP = 0.5
+"""Cycles between two bursts: none in a LOAD alone, half a one beside the other units' accesses."""
 
 VECTOR_START = {
     Opcode.QUANTISE: 70,
