@@ -1,7 +1,7 @@
 """Butterfly products and Fourier transforms with resident operands, beside half precision.
 
-Everything is loaded before the one BUTTERFLY of a case, so that the hardware's counter
-`butterfly_busy` holds its cycles and nothing else: from the moment the unit takes the instruction,
+Everything is loaded before the BUTTERFLY instructions of a case, so that the hardware's counter
+`butterfly_busy` holds their cycles and nothing else: from the moment the unit takes the first one,
 with its checks, until the last result is in the scratchpad.
 """
 
@@ -49,7 +49,7 @@ class TooLargeError(ValueError):
 
 @dataclass(frozen=True)
 class ButterflyCase:
-    """One transform of `tokens` vectors.
+    """Equal transforms of `tokens` vectors each.
 
     Parameters
     ----------
@@ -60,12 +60,15 @@ class ButterflyCase:
     tokens : int
         Vectors: rows on the axis HIDDEN, columns on TOKENS.
     axis : Axis
+    instructions : int
+        How many follow each other; all read the same X and write the same Y.
     """
 
     mode: str
     n: int
     tokens: int
     axis: Axis
+    instructions: int = 1
 
     @property
     def blocks(self) -> int:
@@ -89,8 +92,9 @@ class ButterflyCase:
 
     @property
     def text(self) -> str:
-        """Mode, n, vectors and axis."""
-        return f"{self.mode} {self.n} x {self.tokens} {self.axis.name.lower()}"
+        """Mode, n, vectors, axis, and how many instructions if there are several."""
+        times = f" {self.instructions} times" if self.instructions > 1 else ""
+        return f"{self.mode} {self.n} x {self.tokens} {self.axis.name.lower()}{times}"
 
 
 class ButterflyProgram:
@@ -156,18 +160,22 @@ class ButterflyProgram:
             assert second.address - y.address == plane
         else:
             self._load_coefficients(values)
+            if case.instructions > 1:
+                y = builder.block(*planes[0].shape, "int16")
         exponents = builder.block(self._turns(), 1, "uint64", pitch=1)
-        builder.emit(
-            Opcode.BUTTERFLY,
-            **values,
-            plane_words=plane,
-            x_address=x.address,
-            x_pitch=x.pitch,
-            y_address=y.address,
-            y_pitch=y.pitch,
-            work_address=y.address,
-            y_exponent_address=exponents.address,
-        )
+        for number in range(case.instructions):
+            builder.emit(
+                Opcode.BUTTERFLY,
+                waits=not number,
+                **values,
+                plane_words=plane,
+                x_address=x.address,
+                x_pitch=x.pitch,
+                y_address=y.address,
+                y_pitch=y.pitch,
+                work_address=y.address,
+                y_exponent_address=exponents.address,
+            )
         builder.store("y_real", y)
         if case.is_complex:
             builder.store("y_imaginary", second)
@@ -212,7 +220,8 @@ class ButterflyProgram:
         """Return the cycles that the passes take at one pair a lane a cycle."""
         case = self.case
         words = case.points if case.axis == Axis.TOKENS else case.points // 4
-        return self._turns() * sum(pass_cycles(each, words) for each in self._passes())
+        turns = case.instructions * self._turns()
+        return turns * sum(pass_cycles(each, words) for each in self._passes())
 
     def result(self, outputs: Mapping[str, NDArray]) -> NDArray[np.complex128]:
         """Return what the machine computed, [tokens, points]."""
@@ -245,8 +254,9 @@ class ButterflyProgram:
 
 def fits(case: ButterflyCase, config: AcceleratorConfig) -> bool:
     """Tell whether the operands of a case fit the scratchpad."""
-    # Both planes of X and Y, or X and the coefficients.
-    numbers = case.tokens * case.points * (4 if case.is_complex else 1)
+    # Both planes of X and Y, or X, perhaps Y, and the coefficients.
+    planes = 4 if case.is_complex else 1 + (case.instructions > 1)
+    numbers = case.tokens * case.points * planes
     words = numbers // 4
     if not case.is_complex:
         copies = 4 if case.axis == Axis.TOKENS else 1
@@ -301,6 +311,7 @@ def measure_butterfly(
         "n": case.n,
         "tokens": case.tokens,
         "axis": case.axis.name.lower(),
+        "instructions": case.instructions,
         "pass_efficiency": round(built.pass_cycles() / cycles, 4),
         "snr_db": round(decibels(exact, built.result(found.outputs)), 1),
         "fp16_snr_db": round(decibels(exact, half), 1),

@@ -50,7 +50,7 @@ class Block:
 
 @dataclass
 class Builder:
-    """Collects instructions that run strictly one after the other, and places what they use.
+    """Collects instructions that run one after the other, and places what they use.
 
     Parameters
     ----------
@@ -65,10 +65,10 @@ class Builder:
     scratchpad_words: int = 0
     dram_bytes: int = 0
 
-    def emit(self, opcode: Opcode, **values: Value) -> None:
-        """Append an instruction that waits for the one before."""
+    def emit(self, opcode: Opcode, *, waits: bool = True, **values: Value) -> None:
+        """Append an instruction that waits for the one before, unless its unit orders both."""
         instruction = Instruction(opcode, values)
-        if self.code:
+        if self.code and waits:
             # One semaphore for each ordered pair of units: no third unit can take what it gives.
             last = self.code[-1]
             ordered = 1 << semaphore(last.unit, instruction.unit)

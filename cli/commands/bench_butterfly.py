@@ -94,6 +94,13 @@ def butterfly(
         int | None,
         typer.Option(help="Vectors that are transformed, 1 to 4096; 64 by default.", metavar="T"),
     ] = None,
+    instructions: Annotated[
+        int,
+        typer.Option(
+            help="Equal instructions after each other in the study resident, 1 to 64.",
+            metavar="COUNT",
+        ),
+    ] = 1,
     study: Annotated[
         StudyChoice,
         typer.Option(
@@ -118,6 +125,8 @@ def butterfly(
     require_writable("--json", json_file)
     if tokens is not None and not 1 <= tokens <= 4096:
         raise InputError(f"--tokens must be from 1 to 4096, not {tokens}")
+    if not 1 <= instructions <= 64:
+        raise InputError(f"--instructions must be from 1 to 64, not {instructions}")
     is_transform = study in (StudyChoice.FABNET, StudyChoice.TRANSPOSITION)
     if is_transform and tokens is not None and (tokens < 4 or tokens & (tokens - 1)):
         raise InputError(f"--tokens must be a power of two from 4 on for this study, not {tokens}")
@@ -125,7 +134,8 @@ def butterfly(
         if not LIMITS[0] <= points <= LIMITS[1] or points & (points - 1):
             raise InputError(f"--n must be a power of two from 4 to 8192, not {points}")
     library = simulator(parameters)
-    records = _STUDIES[study](_Chosen(mode, size, axis, tokens), parameters, library)
+    chosen = _Chosen(mode, size, axis, tokens, instructions)
+    records = _STUDIES[study](chosen, parameters, library)
     if not records:
         raise InputError(f"--study {study.value}: nothing fits the scratchpad")
     columns = COLUMNS[study.value]
@@ -147,6 +157,7 @@ class _Chosen:
     sizes: list[int] | None
     axes: list[AxisChoice] | None
     tokens: int | None
+    instructions: int
 
 
 Records = list[dict[str, Any]]
@@ -154,7 +165,9 @@ Records = list[dict[str, Any]]
 
 def _resident(chosen: _Chosen, config: AcceleratorConfig, library: Path) -> Records:
     cases = [
-        ButterflyCase(name, points, chosen.tokens or TOKENS, Axis[direction.name])
+        ButterflyCase(
+            name, points, chosen.tokens or TOKENS, Axis[direction.name], chosen.instructions
+        )
         for name in (choice.value for choice in chosen.modes or ModeChoice)
         for direction in chosen.axes or AxisChoice
         for points in chosen.sizes or (TILES if name == "hierarchical" else SIZES)

@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from ageha.bench.butterfly import ButterflyCase, ButterflyProgram, decibels, fits
-from ageha.bench.execute import run_golden
+from ageha.bench.butterfly import (
+    MODES,
+    ButterflyCase,
+    ButterflyProgram,
+    decibels,
+    fits,
+    measure_butterfly,
+)
+from ageha.bench.execute import build_library, run_golden
 from ageha.bench.half_precision import half_fourier
 from ageha.hw.config import override, preset
 from ageha.hw.isa import Axis
@@ -29,6 +36,36 @@ def test_cycles_of_passes():
     assert built.pass_cycles() == 4 * 3 * 32
     built = ButterflyProgram(ButterflyCase("fft", 64, 64, Axis.TOKENS), BASE)
     assert built.pass_cycles() == 3 * 128
+
+
+def test_instructions_after_each_other():
+    """Each costs its beats; what fills and empties the unit is paid once."""
+    config = preset("tiny")
+    library = build_library(config)
+    for mode in ("fft", "bpmm"):
+        lone, four = (
+            measure_butterfly(ButterflyCase(mode, 64, 16, Axis.HIDDEN, count), config, library)
+            for count in (1, 4)
+        )
+        assert four["instructions"] == 4
+        assert four["ideal_cycles"] == 4 * lone["ideal_cycles"]
+        assert four["cycles"] - lone["cycles"] <= 3 * (lone["ideal_cycles"] + 8)
+        assert four["snr_db"] == lone["snr_db"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["base", "large"])
+@pytest.mark.parametrize("axis", Axis)
+@pytest.mark.parametrize("mode", MODES)
+def test_whole_machines_equal_the_golden_model(name, axis, mode):
+    """`measure_butterfly` refuses a result that differs in a bit; lanes are full and part full."""
+    config = preset(name)
+    library = build_library(config)
+    for n, tokens in ((16, 3), (32, 64), (64, 131)):
+        case = ButterflyCase(mode, n, tokens, axis)
+        assert fits(case, config) or (mode, n) == ("hierarchical", 64)
+        if fits(case, config):
+            measure_butterfly(case, config, library)
 
 
 def test_what_does_not_fit():

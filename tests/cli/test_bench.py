@@ -73,6 +73,8 @@ def test_attention(tmp_path, capsys):
         (["simulate", "--preset", "huge"], "preset must be one of"),
         (["moths"], "No such command 'moths'"),
         (["butterfly", "--n", "48"], "--n must be a power of two from 4 to 8192, not 48"),
+        (["butterfly", "--n", "16384"], "--n must be a power of two from 4 to 8192, not 16384"),
+        (["butterfly", "--instructions", "0"], "--instructions must be from 1 to 64, not 0"),
         (["butterfly", "--tokens", "0"], "--tokens must be from 1 to 4096, not 0"),
         (["gemm", "--shape", "3x4"], "--shape must be MxNxK such as 128x384x384, not '3x4'"),
         (["gemm", "--shape", "3x0x4"], "n must be from 1 to 65535, not 0"),
