@@ -161,21 +161,21 @@ class ButterflyProgram:
         else:
             self._load_coefficients(values)
             if case.instructions > 1:
-                y = builder.block(*planes[0].shape, "int16")
+                rows, columns = planes[0].shape
+                y = builder.block(rows, columns, "int16")
         exponents = builder.block(self._turns(), 1, "uint64", pitch=1)
-        for number in range(case.instructions):
-            builder.emit(
-                Opcode.BUTTERFLY,
-                waits=not number,
-                **values,
-                plane_words=plane,
-                x_address=x.address,
-                x_pitch=x.pitch,
-                y_address=y.address,
-                y_pitch=y.pitch,
-                work_address=y.address,
-                y_exponent_address=exponents.address,
-            )
+        builder.emit(
+            Opcode.BUTTERFLY,
+            **values,
+            plane_words=plane,
+            x_address=x.address,
+            x_pitch=x.pitch,
+            y_address=y.address,
+            y_pitch=y.pitch,
+            work_address=y.address,
+            y_exponent_address=exponents.address,
+        )
+        builder.repeat(case.instructions - 1)
         builder.store("y_real", y)
         if case.is_complex:
             builder.store("y_imaginary", second)

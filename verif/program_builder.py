@@ -65,16 +65,20 @@ class Builder:
     scratchpad_words: int = 0
     dram_bytes: int = 0
 
-    def emit(self, opcode: Opcode, *, waits: bool = True, **values: Value) -> None:
-        """Append an instruction that waits for the one before, unless its unit orders both."""
+    def emit(self, opcode: Opcode, **values: Value) -> None:
+        """Append an instruction that waits for the one before."""
         instruction = Instruction(opcode, values)
-        if self.code and waits:
+        if self.code:
             # One semaphore for each ordered pair of units: no third unit can take what it gives.
             last = self.code[-1]
             ordered = 1 << semaphore(last.unit, instruction.unit)
             self.code[-1] = last.replace(signal=ordered)
             instruction = instruction.replace(wait=ordered)
         self.code.append(instruction)
+
+    def repeat(self, count: int) -> None:
+        """Append the last instruction `count` times more; nothing but its unit orders them."""
+        self.code += [self.code[-1].replace(wait=0)] * count
 
     def block(self, rows: int, columns: int, dtype: str, *, pitch: int = 0) -> Block:
         """Return an unused place for a matrix, with a pitch that any access allows."""
