@@ -10,7 +10,7 @@ from operator import index
 
 from ..hw.config import AcceleratorConfig
 from ..hw.isa import UNITS, Opcode, Unit
-from .gir import WORD, Buffer, Graph, Operation, words
+from .gir import WORD, Buffer, Graph, Operation, semaphores, words
 from .gir_butterfly import LATENCY as BUTTERFLY_LATENCY
 from .gir_butterfly import butterfly_cycles
 
@@ -130,7 +130,7 @@ def predict(graph: Graph, config: AcceleratorConfig) -> Prediction:
         if len(waiting) == config.controller.queue_depth:
             fetched = max(fetched, heapq.heappop(waiting))
         start = max(free[unit], fetched)
-        for semaphore in _bits(operation.wait):
+        for semaphore in semaphores(operation.wait):
             if not signals.get(semaphore):
                 raise ValueError(f"semaphore {semaphore} is waited for but never signalled")
             start = max(start, signals[semaphore].pop(0) + ISSUE_CYCLES)
@@ -139,11 +139,7 @@ def predict(graph: Graph, config: AcceleratorConfig) -> Prediction:
         free[unit] = start + work
         spans.append((start, start + work))
         heapq.heappush(waiting, start)
-        for semaphore in _bits(operation.signal):
+        for semaphore in semaphores(operation.signal):
             signals.setdefault(semaphore, []).append(start + work + latency(unit, config))
     last = max(free[unit] + latency(unit, config) for unit in UNITS)
     return Prediction(last, busy, spans)
-
-
-def _bits(mask: int) -> list[int]:
-    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ..hw.isa import UNIT_OF, Opcode, Unit
 
@@ -22,6 +23,22 @@ DTYPE_BYTES = {"int8": 1, "int16": 2, "scale": 8, "packed": 8, "coefficient": 8}
 `coefficient` a 2 x 2 matrix of a butterfly."""
 
 WORD = 8
+
+SPILLED = ".spilled"
+"""End of the names of DRAM buffers that a program fills for itself, for want of scratchpad."""
+
+
+T = TypeVar("T")
+
+
+def changed(item: T, **values: object) -> T:
+    """Return a copy of a node, a slice or a buffer with other values, without checks.
+
+    It is what `dataclasses.replace` does in several times the time, which a search would feel.
+    """
+    copy = object.__new__(type(item))
+    copy.__dict__.update(item.__dict__, **values)
+    return copy
 
 
 class Level(enum.Enum):
@@ -137,6 +154,11 @@ class Buffer:
         return self.rows * self.pitch or self.row_words
 
 
+def semaphores(mask: int) -> list[int]:
+    """Return the numbers of the semaphores in a `wait` or `signal` mask."""
+    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
+
+
 def words(columns: int, dtype: str) -> int:
     """Return the words that `columns` elements take."""
     return -(-columns * DTYPE_BYTES[dtype] // WORD)
@@ -205,7 +227,7 @@ class Operation:
 
     def substitute(self, values: Mapping[str, int], names: Mapping[str, str]) -> Operation:
         """Return the operation of one iteration."""
-        return replace(
+        return changed(
             self,
             reads={role: item.substitute(values, names) for role, item in self.reads.items()},
             writes={role: item.substitute(values, names) for role, item in self.writes.items()},

@@ -8,12 +8,9 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from .gir import Buffer, Graph, Level, Operation
+from .gir import SPILLED, Buffer, Graph, Level, Operation, semaphores
 from .gir_text import GirError
 from .passes.dependencies import Region, region
-
-SPILLED = ".spilled"
-"""End of the names of DRAM buffers that nobody fills before the program runs."""
 
 
 def check_producers(graph: Graph) -> None:
@@ -119,15 +116,11 @@ def check_semaphores(graph: Graph) -> None:
     """
     signals: Counter[int] = Counter()
     for number, operation in enumerate(graph.operations()):
-        for semaphore in _bits(operation.wait):
+        for semaphore in semaphores(operation.wait):
             signals[semaphore] -= 1
             if signals[semaphore] < 0:
                 raise GirError(
                     f"{_where(number, operation)}: waits for semaphore {semaphore}, which no "
                     "operation before it signals"
                 )
-        signals.update(_bits(operation.signal))
-
-
-def _bits(mask: int) -> list[int]:
-    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
+        signals.update(semaphores(operation.signal))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..hw.config import INSTRUCTION_BYTES, AcceleratorConfig
 from .errors import CompileError
-from .gir import WORD, Buffer, Graph, Level
+from .gir import SPILLED, WORD, Buffer, Graph, Level
 from .instruction import Dram
 from .passes.constants import pack
 from .passes.emit import emit
@@ -62,7 +62,7 @@ def package(
         Segment(WEIGHT_WINDOW, _offset(buffers[name]), pack(values, buffers[name]))
         for name, values in constants.items()
     )
-    spills = any(buffer.name.endswith(".spilled") for buffer in graph.buffers)
+    spills = any(buffer.name.endswith(SPILLED) for buffer in graph.buffers)
     kept = [Window("cache", ends[CACHE_WINDOW], writable=True)] if any(cached) else []
     return Program(
         config=config,

@@ -9,10 +9,7 @@ from typing import Any
 
 from ..hw.config import AcceleratorConfig
 from .cost import predict
-from .gir import WORD, Buffer, Graph, Level, Operation, words
-
-SPILLED = ".spilled"
-"""End of the names of DRAM buffers that hold what did not fit the scratchpad."""
+from .gir import SPILLED, WORD, Buffer, Graph, Level, Operation, words
 
 
 def profile(graph: Graph, config: AcceleratorConfig) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...hw.config import AcceleratorConfig
 from ..errors import NoRoomError
-from ..gir import WORD, Buffer, Graph, Level
+from ..gir import WORD, Buffer, Graph, Level, changed
 
 
 @dataclass(frozen=True, order=True)
@@ -104,7 +104,7 @@ def _place(buffers: list[Buffer], alive: dict[str, Lifetime], alignment: int) ->
                 break
             address = max(address, end)
         placed[count] = address, address + size, lifetime.start, lifetime.end
-        yield replace(buffer, address=address)
+        yield changed(buffer, address=address)
 
 
 def _stack(buffers: Iterable[Buffer], config: AcceleratorConfig) -> Iterable[Buffer]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ..errors import CompileError
-from ..gir import Buffer, Graph, Node, Operation, Parallel
+from ..gir import Buffer, Graph, Node, Operation, Parallel, changed
 
 
 def expand(graph: Graph) -> Graph:
@@ -52,5 +52,5 @@ class _Expander:
             raise CompileError(f"buffer {buffer.name} is declared twice, differently")
         number = self._counts.get(buffer.name, 0)
         self._counts[buffer.name] = number + 1
-        self.copies.append(replace(buffer, name=f"{buffer.name}.{number}"))
+        self.copies.append(changed(buffer, name=f"{buffer.name}.{number}"))
         return self.copies[-1].name

@@ -19,6 +19,9 @@ from .tiling import Tiling
 SWEEPS = 3
 """How often a descent goes over all fields of a tiling, at most."""
 
+SWEEP_GAIN = 1.005
+"""How many times fewer cycles a sweep must find for another one to follow."""
+
 
 @dataclass(frozen=True, order=True)
 class Cost:
@@ -121,9 +124,14 @@ class Explorer:
             before = best
             for name, values in options.items():
                 best = self.first_best(best, (replace(best, **{name: item}) for item in values))
-            if best == before:
+            if best == before or self._has_settled(before, best):
                 break
         return best
+
+    def _has_settled(self, before: Tiling, after: Tiling) -> bool:
+        """Return whether both fit, and a sweep gained too little for another one."""
+        old, new = self.cost(before), self.cost(after)
+        return not old.excess and not new.excess and old.cycles < new.cycles * SWEEP_GAIN
 
     def first_best(self, start: Tiling, tilings: Iterable[Tiling]) -> Tiling:
         """Return the cheapest of `tilings`, or `start` if none is cheaper."""

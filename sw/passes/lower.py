@@ -13,8 +13,7 @@ from collections.abc import Sequence
 
 from ...hw.config import AcceleratorConfig
 from ..errors import CompileError
-from ..gir import Buffer, Graph, Node
-from ..profile import SPILLED
+from ..gir import SPILLED, Buffer, Graph, Node
 from ..quantise import QuantisedLayer
 from .attention import AttentionLowering, mask_buffer
 from .build import load, part, quantise, store

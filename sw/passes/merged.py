@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ..gir import Affine, Buffer, Node, Slice
-from ..profile import SPILLED
+from ..gir import SPILLED, Affine, Buffer, Node, Slice
 from .build import load, part, store
 from .layer import LayerContext
 from .memory import OUTPUT_WINDOW

@@ -21,7 +21,7 @@ from ...hw.config import AcceleratorConfig
 from ...hw.isa import UNITS, Opcode, Unit
 from ..cost import ISSUE_CYCLES, cycles, latency
 from ..errors import NoRoomError
-from ..gir import Buffer, Graph, Operation
+from ..gir import Buffer, Graph, Operation, changed
 from .allocate import allocate
 from .dependencies import dependencies
 from .room import Room
@@ -236,7 +236,7 @@ class _Scheduler:
             self.missing[later] -= 1
             if not self.missing[later]:
                 self.ready[plan.units[later]].append(later)
-        return replace(operation, start=start, end=visible)
+        return changed(operation, start=start, end=visible)
 
 
 def _ring_edges(operations: list[Operation], buffers: dict[str, Buffer]) -> set[tuple[int, int]]:

@@ -18,13 +18,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...hw.config import AcceleratorConfig
+from ...hw.isa import Opcode
 from ..errors import CompileError
-from ..gir import DTYPE_BYTES, WORD, Buffer, Graph, Level, Operation, Slice, scratchpad_pitch, words
+from ..gir import (
+    DTYPE_BYTES,
+    SPILLED,
+    WORD,
+    Buffer,
+    Graph,
+    Level,
+    Operation,
+    Slice,
+    scratchpad_pitch,
+    words,
+)
 from .build import load, part, store
 from .memory import OUTPUT_WINDOW
 
-SPILLED = ".spilled"
-"""End of the names of DRAM buffers that hold results between operators."""
+SUMS = ("y", "y_imaginary")
+"""What an accumulating butterfly adds to."""
 
 Rectangle = tuple[int, int, int, int]
 """First row, end row, first column, end column."""
@@ -133,8 +145,8 @@ class _Unfusing:
         """Return number, kind and rectangle of all accesses to each result, in program order."""
         uses: dict[str, list[tuple[int, bool, Rectangle]]] = defaultdict(list)
         for number, operation in enumerate(self.operations):
-            for is_write, slices in ((False, operation.reads), (True, operation.writes)):
-                for item in slices.values():
+            for is_write, slices in ((False, _reads(operation)), (True, operation.writes.values())):
+                for item in slices:
                     if item.buffer in self.results:
                         uses[item.buffer].append((number, is_write, _rectangle(item)))
         return uses
@@ -184,7 +196,7 @@ class _Unfusing:
             for name, rectangles in self._tiles(operation).items():
                 for rectangle in rectangles:
                     if (name, rectangle) not in tiles:
-                        tile = self._tile(name, rectangle, last[name, rectangle])
+                        tile = self._tile(name, rectangle, last[name, rectangle], operation)
                         tiles[name, rectangle] = tile
                         yield from self._fetch(name, tile, operation)
             yield self._renamed(operation, tiles)
@@ -202,15 +214,14 @@ class _Unfusing:
         columns = index(source.column) - index(target.column)
         self.places[target.buffer].put(_rectangle(target), (source.buffer, rows, columns))
 
-    def _tile(self, name: str, rectangle: Rectangle, last: int) -> _Tile:
+    def _tile(self, name: str, rectangle: Rectangle, last: int, operation: Operation) -> _Tile:
         buffer = self.buffers[name]
         rows, columns = rectangle[1] - rectangle[0], rectangle[3] - rectangle[2]
-        is_skewed = buffer.pitch % self.config.lanes == 1
-        pitch = (
-            scratchpad_pitch(columns, buffer.dtype, self.config.lanes)
-            if is_skewed
-            else words(columns, buffer.dtype)
-        )
+        pitch = words(columns, buffer.dtype)
+        if operation.opcode == Opcode.BUTTERFLY:
+            pitch = buffer.pitch  # All matrices of such an instruction have one pitch.
+        elif buffer.pitch % self.config.lanes == 1:
+            pitch = scratchpad_pitch(columns, buffer.dtype, self.config.lanes)
         number = self.counts[name]
         self.counts[name] += 1
         made = replace(
@@ -221,7 +232,7 @@ class _Unfusing:
 
     def _fetch(self, name: str, tile: _Tile, operation: Operation) -> Iterator[Operation]:
         """Load what `operation`, the first to use `tile`, reads of it."""
-        for item in operation.reads.values():
+        for item in _reads(operation):
             wanted = _rectangle(item)
             if item.buffer != name or not _covers(tile.rectangle, wanted):
                 continue
@@ -292,15 +303,20 @@ class _Unfusing:
         return self.twins[name]
 
     def _check(self, item: Slice, operation: Operation) -> None:
-        dtype = (self.buffers | {twin.name: twin for twin in self.twins.values()})[
-            item.buffer
-        ].dtype
-        offset = index(item.column) * DTYPE_BYTES[dtype]
+        buffer = self.buffers.get(item.buffer) or self.twins[item.buffer.removesuffix(SPILLED)]
+        offset = index(item.column) * DTYPE_BYTES[buffer.dtype]
         if offset % self.config.axi_bytes:
             raise CompileError(
                 f"{operation.product}: without fusion a tile begins at byte {offset} of a row in "
                 f"DRAM; it must be a multiple of axi bytes = {self.config.axi_bytes}"
             )
+
+
+def _reads(operation: Operation) -> list[Slice]:
+    """Return what `operation` reads; a butterfly that accumulates reads what it writes as well."""
+    adds = operation.attributes.get("accumulate")
+    sums = (item for role, item in operation.writes.items() if adds and role in SUMS)
+    return [*operation.reads.values(), *sums]
 
 
 def _key(operation: Operation) -> tuple[object, str]:
@@ -312,11 +328,11 @@ def _is_move(operation: Operation) -> bool:
 
 
 def _is_load(operation: Operation) -> bool:
-    return operation.opcode.name == "LOAD"
+    return operation.opcode == Opcode.LOAD
 
 
 def _is_store(operation: Operation) -> bool:
-    return operation.opcode.name == "STORE"
+    return operation.opcode == Opcode.STORE
 
 
 def _partner(role: str, slices: Mapping[str, Slice]) -> str:

@@ -15,7 +15,9 @@ from ageha.sw import search_cache
 from ageha.sw.calibrate import calibrate, calibration_tokens
 from ageha.sw.compiler import compile_encoder, quantise_layers
 from ageha.sw.driver import run_program
+from ageha.sw.fabnet_compiler import compile_blocks
 from ageha.sw.frontend.synthetic import synthetic_bert
+from ageha.sw.frontend.synthetic_fabnet import synthetic_block
 from ageha.sw.passes.bound import least_work
 from ageha.sw.passes.evaluate import INSTRUCTION_CYCLES, Evaluator
 from ageha.sw.passes.explore import UNSEEN, Budget, Cost, Explorer
@@ -187,6 +189,18 @@ def test_programs_without_fusion_or_overlap_compute_the_same(norm_first):
         program.metadata["loaded_bytes"] + program.metadata["stored_bytes"] for program in programs
     ]
     assert moved[0] == moved[1] < moved[2] == moved[3]
+
+
+@pytest.mark.parametrize(("attention", "dense"), [(True, False), (False, True)])
+def test_butterflies_without_fusion_compute_the_same(attention, dense):
+    block = synthetic_block(attention, 32, 2, 64, dense=dense, seed=1)
+    x = np.random.default_rng(1).normal(size=(1, 16, 32))
+    outputs = []
+    for each in (Optimisations(), Optimisations(fuse=False, overlap=False)):
+        program = compile_blocks([block], ECP5, x, optimisations=each)
+        inputs = {"input": program.inputs[0].from_float(x[0])}
+        outputs.append(run_program(GoldenDevice(ECP5), program, inputs).outputs["output"])
+    np.testing.assert_array_equal(*outputs)
 
 
 @pytest.mark.slow
