@@ -62,16 +62,18 @@ def _words(mask: NDArray[np.bool_], part: Region) -> NDArray[np.bool_]:
 def check_places(graph: Graph) -> None:
     """Check that no two buffers in use at a time share a word of the scratchpad.
 
+    The order of the operations must be that of their starts, for semaphores follow the order.
     Buffers without addresses, and operations without times, are left aside.
 
     Raises
     ------
     GirError
-        Naming both buffers.
+        Naming both buffers, or the operation that stands in the wrong place.
     """
     buffers = graph.by_name()
     first: dict[str, int] = {}
     last: dict[str, int] = {}
+    _check_starts(graph)
     for operation in graph.operations():
         for item in (*operation.reads.values(), *operation.writes.values()):
             buffer = buffers[item.buffer]
@@ -93,6 +95,19 @@ def check_places(graph: Graph) -> None:
         for _, other in alive[max(0, place - 1) : place + 1]:
             _check_apart(buffers[other], buffers[name])
         insort(alive, (address, name))
+
+
+def _check_starts(graph: Graph) -> None:
+    latest = -1
+    for number, operation in enumerate(graph.operations()):
+        if operation.start < 0:
+            continue
+        if operation.start < latest:
+            raise GirError(
+                f"{_where(number, operation)}: starts at {operation.start}, before the operation "
+                f"ahead of it at {latest}"
+            )
+        latest = operation.start
 
 
 def _check_apart(one: Buffer, other: Buffer) -> None:

@@ -26,8 +26,9 @@ from ..sparsity.kept import Kept, single_term
 from ..sparsity.tasd import parse_series
 from .build import part
 
-ACTIVATED = re.compile(r"(\d+)\.activated\.\d+")
-"""The activated channels of a layer, as `feed_forward` names them, after `expand`."""
+ACTIVATED = re.compile(r"(\d+)\.activated(?:_\d+)?\.\d+")
+"""The activated channels of a layer, or of one of its passes over the tokens, as `feed_forward`
+names them, after `expand`."""
 
 MOST_WORDS = (1 << 16) - 1
 """Of a compressed operand: its pitch is a field of an instruction."""

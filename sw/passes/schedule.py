@@ -192,6 +192,9 @@ class _Scheduler:
             start, number = self._choose()
             order.append(self._place(number, start))
         assert len(order) == len(self.plan.operations), "operations wait for each other"
+        # What waited for room was taken after operations that start later. Who shares words with
+        # whom is decided by time, and who waits for whom by the order, so that the two must agree.
+        order.sort(key=lambda operation: operation.start)
         return replace(self.plan.graph, body=tuple(order))
 
     def _choose(self) -> tuple[int, int]:

@@ -237,6 +237,7 @@ def test_rules_of_order():
     for broken, message in (
         (move_buffer(graph, "narrow", 20), "buffer narrow: shares word 20 with wide while both"),
         (move_buffer(graph, "scales", 24), "shares word 24 with"),
+        (change(graph, 1, start=35, end=40), "node 2 .*: starts at 20, before the .* it at 35"),
         (change(graph, 1, signal=0), r"node 2 \(MATMUL square\): waits for semaphore 1, which no"),
         (change(graph, 0, wait=8), "node 0 .* waits for semaphore 3"),
         (

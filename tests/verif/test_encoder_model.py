@@ -27,6 +27,7 @@ TILINGS = [
     Tiling(heads=2, query_rows=8, rows=16, chunk=64, projection=32),
     Tiling(heads=4, query_rows=8, rows=8, chunk=48, projection=40, keep_residual=False),
     Tiling(heads=1, query_rows=16, rows=8, chunk=128, projection=64),
+    Tiling(heads=2, query_rows=8, rows=8, chunk=64, projection=32, keep_residual=False, tokens=7),
 ]
 
 
@@ -34,6 +35,7 @@ CASES = [
     ([17], "gelu", None, {}),
     ([5, 1, 9], "relu", "2:8", {1: Term(3, 8)}),
     ([6, 11], "gelu", "4:8", {0: Term(1, 4), 1: Term(5, 8)}),
+    ([17], "gelu", None, {0: Term(1, 4), 1: Term(5, 8)}),
 ]
 
 
