@@ -140,6 +140,24 @@ def _least(shape: Shape, tokens: int, held: int, config: AcceleratorConfig) -> i
     )
 
 
+def _least_attention(shape: Shape, config: AcceleratorConfig) -> int:
+    """Return the bytes that attention does not do without, whatever the tiling.
+
+    The queries of a head are projected beside the input of all tokens and the keys and values.
+    """
+    memory, width = Memory(config), shape.head_width
+    buffers = (
+        memory.operand("input", shape.sequence, shape.hidden),
+        memory.scales("input.scales", 1, shape.sequence),
+        memory.scales("attention.scales", PROJECTION_UNBIASED + 1, shape.hidden),
+        memory.scales("context.scales", 1, shape.sequence),
+        memory.operand("keys", shape.sequence, width),
+        memory.operand("values", width, shape.longest),
+        memory.operand("query.weights", width, shape.hidden),
+    )
+    return sum(buffer.size for buffer in buffers) * WORD
+
+
 def check_least(shape: Shape, config: AcceleratorConfig) -> None:
     """Refuse what no tiling can fit, without a search.
 
@@ -149,10 +167,13 @@ def check_least(shape: Shape, config: AcceleratorConfig) -> None:
         If it is so.
     """
     tokens = pass_lengths(shape, config)[-1]
-    bytes_needed = _least(shape, tokens, tokens or shape.sequence, config)
-    if bytes_needed > config.scratchpad.bytes:
-        raise CompileError(
-            f"after attention: needs at least {bytes_needed} bytes of scratchpad for "
-            f"{shape.sequence} tokens of {shape.hidden} channels; the limit is "
-            f"{config.scratchpad.bytes}"
-        )
+    parts = {
+        "attention": _least_attention(shape, config),
+        "after attention": _least(shape, tokens, tokens or shape.sequence, config),
+    }
+    for part, needed in parts.items():
+        if needed > config.scratchpad.bytes:
+            raise CompileError(
+                f"{part}: needs at least {needed} bytes of scratchpad for {shape.sequence} tokens "
+                f"of {shape.hidden} channels; the limit is {config.scratchpad.bytes}"
+            )

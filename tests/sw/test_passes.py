@@ -261,7 +261,7 @@ def test_search_names_what_does_not_fit(quantised):
     model, layers = quantised
     small = override(preset("tiny"), {"scratchpad.bytes": 4096})
     with pytest.raises(CompileError, match=r"^\d\.\w+: needs at least \d+ bytes of .* 4096$"):
-        choose_tiling(Shape.of(model.config, 20), layers, small)
+        choose_tiling(Shape.of(model.config, 16), layers, small)
 
 
 def test_search_finds_no_worse_than_it_starts_with(quantised):
