@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from machines import ODD
 
 from ageha.bench.execute import build_library
 from ageha.bench.gemm import GemmCase, measure_gemm
@@ -10,8 +11,10 @@ from ageha.bench.sparse import Scheme, SparseBench, SparseCase
 from ageha.hw.config import preset
 from ageha.sw.gemm.flows import DENSE_FLOWS, SPARSE_FLOWS
 from ageha.sw.sparsity.dataflow import Dataflow
+from ageha.sw.sparsity.tasd import multiply_add_share, parse_series
 
 TINY = preset("tiny")
+COLUMN_SPARSE = Dataflow.COLUMN_SPARSE_OUTPUT
 
 GEMM_KEYS = {
     "bench",
@@ -116,3 +119,15 @@ def test_patterns_with_resident_operands(library):
     assert record["mismatches"] == 0
     assert record["speedup"] > 0.85 * 4
     assert record["compressed_bytes"] < record["dense_bytes"]
+
+
+@pytest.mark.parametrize("series", ["1:4", "2:4", "2:4+1:8", "4:8+1:8", "2:4+2:8"])
+def test_series_take_the_slots_of_their_terms(series):
+    weights = np.random.default_rng(3).normal(size=(64, 128))
+    bench = SparseBench(ODD, build_library(ODD), tokens=64, resident=True)
+    record = bench.measure(SparseCase("random", weights), Scheme(COLUMN_SPARSE, series))
+    assert record["mismatches"] == 0
+    share = multiply_add_share(parse_series(series))
+    assert record["ideal_speedup"] >= 1 / share
+    assert record["speedup"] >= 0.95 / share
+    assert record["utilization"] >= 0.95
