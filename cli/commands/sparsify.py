@@ -180,18 +180,27 @@ def sparsify_command(
     for name, note in plan.padded_layers(source, candidates).items():
         output.print(f"note: layer {name}: {note}")
     total = plan.dense_slots(source, array)
-    points = [(slots / total, loss) for slots, loss in zip(front.slots, front.losses, strict=True)]
+    points = [
+        (point.slots / total, point.loss, plan.keeping_layers(point)) for point in front.points()
+    ]
+    if activations:
+        output.print(_note_of_activations(points))
     record = {
         "bench": "sparsify",
         "preset": preset,
         "case": model,
         "rows": rows,
-        "front": [{"share": share, "loss": loss} for share, loss in points],
+        "front": [
+            {"share": share, "loss": loss, "kept_activations": count}
+            for share, loss, count in points
+        ],
     }
     write_json("--json", json_file, record)
     if front_file is not None:
         marks = [Mark(row["method"], row["share"], row["cosine"], row["spearman"]) for row in rows]
-        write_file("--front", front_file, front_chart(points, marks).file())
+        write_file(
+            "--front", front_file, front_chart([point[:2] for point in points], marks).file()
+        )
 
 
 class _Judge:
@@ -363,6 +372,17 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         layers = ", ".join(f"{count} x {text}" for text, count in row["series"].items())
         table.add_row(row["method"], *(f"{row[name]:.4f}" for name in names), layers)
     return table
+
+
+def _note_of_activations(points: Sequence[tuple[float, float, int]]) -> str:
+    """Return where on the front the search keeps activations."""
+    shares = [share for share, _, count in points if count]
+    if not shares:
+        return f"note: activations are kept at none of {len(points)} points of the front"
+    return (
+        f"note: activations are kept at {len(shares)} of {len(points)} points of the front, "
+        f"at up to {max(shares):.4f} of the multiply-adds"
+    )
 
 
 def _save(target: Path, result: _Result) -> None:

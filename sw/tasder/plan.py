@@ -275,6 +275,11 @@ def choice_of(point: Point) -> Choice:
     return {name: parse_sparsity(text) for name, text in point.series.items()}
 
 
+def keeping_layers(point: Point) -> int:
+    """Return how many layers keep some of their inputs at a point."""
+    return sum(isinstance(item, KeptInputs) for item in choice_of(point).values())
+
+
 def uniform_choice(model: BertModel, series: Series) -> Choice:
     """Return the choice of one series for all layers."""
     return dict.fromkeys(linear_names(model), series)

@@ -58,4 +58,4 @@ def check(program, stalls):
     cycles, predicted = found.counters["cycles"], program.metadata["predicted_cycles"]
     print(f"{cycles} cycles, {predicted} predicted")
     if not stalls:
-        assert predicted == pytest.approx(cycles, rel=0.1)
+        assert predicted == pytest.approx(cycles, rel=0.3)

@@ -30,9 +30,11 @@ MACHINE = ["--preset", "tiny", "--set", "array.block=8"]
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Return the folder of a model whose texts are random ids, because it has no tokenizer."""
-    model = synthetic_bert(seed=2)
-    target = tmp_path / "model"
+    return model_folder(synthetic_bert(seed=2), tmp_path / "model", monkeypatch)
+
+
+def model_folder(model, target, monkeypatch):
+    """Write a model whose texts are random ids, because it has no tokenizer."""
     target.mkdir()
     config = model.config
     values = {
@@ -165,6 +167,31 @@ def test_what_is_refused(folder, refused, options, text):
     refused(["sparsify", folder, *MACHINE, *options], text)
 
 
+def test_odd_shapes_and_empty_layers(tmp_path, monkeypatch, capsys):
+    """What a group does not divide is padded, with a note; what is empty stays empty."""
+    model = synthetic_bert(hidden=36, heads=1, intermediate=64)
+    layer = model.layers[0]
+    empty = replace(layer.query, weight=np.zeros_like(layer.query.weight))
+    hollow = replace(model, layers=(replace(layer, query=empty),))
+    folder = model_folder(hollow, tmp_path / "odd", monkeypatch)
+    weights, record = tmp_path / "sparse.safetensors", tmp_path / "sparse.json"
+    options = ["--budget", 0.5, "--series", "3:8", "-o", weights, "--json", record]
+    assert sparsify(folder, *options) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    note = "note: layer 0.key: 36 inputs are filled up with zeros to groups of 8"
+    assert note in printed and "layer 0.contract" not in printed
+    sparse = bert.load(folder, weights).layers[0]
+    assert not np.any(sparse.query.weight)
+    assert np.count_nonzero(sparse.key.weight[:, 32:], axis=1).max() == 3
+    (row,) = json.loads(record.read_text())["rows"]
+    assert row["share"] <= 0.5 and np.isfinite(row["machine_spearman"])
+
+
+def test_a_quality_nobody_meets(folder, refused):
+    options = ["--quality", 1, "--keep", "0.contract=1:4", "--magnitude", "--series", "2:8"]
+    refused(["sparsify", folder, *MACHINE, *options], "quality 1 is not reachable; nearest is 0.")
+
+
 def test_kept_activations_are_in_the_file(folder, tmp_path, capsys):
     weights = tmp_path / "kept.safetensors"
     options = ["--budget", 0.9, "--keep", "0.contract=2:4", "-o", weights, "--magnitude"]
@@ -177,7 +204,7 @@ def test_kept_activations_are_in_the_file(folder, tmp_path, capsys):
     assert "M must be at most 4, the smaller of array.block" in capsys.readouterr().err
 
 
-def test_search_chooses_activations(folder, tmp_path):
+def test_search_chooses_activations(folder, tmp_path, capsys):
     """With two poor series of weights, activations are taken; `compile` needs no more than that."""
     weights, record = tmp_path / "kept.safetensors", tmp_path / "kept.json"
     partial = tmp_path / "losses.json"
@@ -186,7 +213,13 @@ def test_search_chooses_activations(folder, tmp_path):
     for name in LINEARS[:-1]:
         options += ["--dense", f"0.{name}"]
     assert sparsify(folder, *options) == 0
-    (row,) = json.loads(record.read_text())["rows"]
+    printed = " ".join(capsys.readouterr().out.split())
+    values = json.loads(record.read_text())
+    counts = [point["kept_activations"] for point in values["front"]]
+    assert set(counts) == {0, 1} and counts[-1] == 0
+    text = f"note: activations are kept at {sum(counts)} of {len(counts)} points of the front"
+    assert text in printed
+    (row,) = values["rows"]
     assert row["share"] <= 0.95 and row["machine_cosine"] > 0.9
     assert any(text.startswith("activations") for text in row["series"])
     assert set(json.loads(partial.read_text())["losses"]["0.contract"]) == {
