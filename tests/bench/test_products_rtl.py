@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from machines import ODD
 
 from ageha.bench.execute import build_library
 from ageha.bench.gemm import GemmCase, measure_gemm
@@ -13,7 +12,7 @@ from ageha.sw.gemm.flows import DENSE_FLOWS, SPARSE_FLOWS
 from ageha.sw.sparsity.dataflow import Dataflow
 from ageha.sw.sparsity.tasd import multiply_add_share, parse_series
 
-TINY = preset("tiny")
+TINY, BASE = preset("tiny"), preset("base")
 COLUMN_SPARSE = Dataflow.COLUMN_SPARSE_OUTPUT
 
 GEMM_KEYS = {
@@ -121,13 +120,14 @@ def test_patterns_with_resident_operands(library):
     assert record["compressed_bytes"] < record["dense_bytes"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("series", ["1:4", "2:4", "2:4+1:8", "4:8+1:8", "2:4+2:8"])
 def test_series_take_the_slots_of_their_terms(series):
-    weights = np.random.default_rng(3).normal(size=(64, 128))
-    bench = SparseBench(ODD, build_library(ODD), tokens=64, resident=True)
+    weights = np.random.default_rng(3).normal(size=(128, 256))
+    bench = SparseBench(BASE, build_library(BASE), tokens=64, resident=True)
     record = bench.measure(SparseCase("random", weights), Scheme(COLUMN_SPARSE, series))
     assert record["mismatches"] == 0
     share = multiply_add_share(parse_series(series))
-    assert record["ideal_speedup"] >= 1 / share
+    assert record["ideal_speedup"] >= 0.999 / share
     assert record["speedup"] >= 0.95 / share
     assert record["utilization"] >= 0.95

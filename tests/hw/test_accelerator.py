@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from machines import ODD
 
 from ageha.bench.execute import memory_bytes
 from ageha.hw.accelerator import Accelerator
-from ageha.hw.config import preset
+from ageha.hw.config import override, preset
 from ageha.hw.isa import ErrorCode
 from ageha.sw.driver import DeviceError, load_program, run_program
 from ageha.verif import failures
@@ -24,6 +23,20 @@ from ageha.verif.simulator import TOP, elaborate, run_bench
 from ageha.verif.verilator import lint
 
 TINY = preset("tiny")
+ODD = override(
+    TINY,
+    {
+        "array.rows": 8,
+        "array.block": 8,
+        "scratchpad.banks": 8,
+        "axi.data_width": 128,
+        "axi.burst_beats": 4,
+        "axi.outstanding": 2,
+        "axi.address_width": 32,
+        "controller.queue_depth": 2,
+        "butterfly.stages": 2,
+    },
+)
 MEMORY_BYTES = 1 << 20
 PATIENCE = 600.0
 """Seconds to wait for a program."""
