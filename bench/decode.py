@@ -1,4 +1,4 @@
-"""The workload `decode`: one token through a decoder layer, against a cache of many."""
+"""The workloads `decode` and `prefill`: a token against a cache of many, or a whole prompt."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +30,9 @@ from .record import Case
 
 LENGTHS = (128, 256, 512, 1024)
 """Tokens in the cache, unless the user has others in mind."""
+
+PROMPTS = (16,)
+"""Tokens of a prompt, unless the user has others in mind."""
 
 SEED = 1
 
@@ -82,6 +85,8 @@ class DecodeWorkload:
         Most tokens that a cache will hold.
     title : str
         What it is called in reports.
+    is_prompt : bool
+        Whether all tokens are run at a time, against no cache.
     """
 
     config: AcceleratorConfig
@@ -89,6 +94,7 @@ class DecodeWorkload:
     layers: tuple[int, ...]
     longest: int
     title: str = "decode"
+    is_prompt: bool = False
 
     def __post_init__(self) -> None:
         check_model(self.model.config, self.layers)
@@ -115,8 +121,8 @@ class DecodeWorkload:
         """What the float layers keep of all tokens but the last."""
         return decoder(self._equalised[0], self._tokens[:-1], self.layers)[1]
 
-    def job(self, past: int) -> DecodeJob:
-        """Return the program for one token after `past` ones.
+    def job(self, length: int) -> DecodeJob:
+        """Return the program for one token after `length` ones, or for a prompt of so many.
 
         Raises
         ------
@@ -124,15 +130,16 @@ class DecodeWorkload:
             If the machine cannot run it.
         """
         model, quantised = self._equalised
+        past, tokens = (0, length) if self.is_prompt else (length, 1)
         program = compile_decoder(
-            self.model, self.config, 1, past, self.layers, quantised=quantised
+            self.model, self.config, tokens, past, self.layers, quantised=quantised
         )
         caches = [LayerCache(item.keys[:past], item.values[:past]) for item in self._caches]
-        x = self._tokens[past : past + 1]
+        x = self._tokens[past : past + tokens]
         kept = HostCache.from_float(model.config, quantised, caches).tensors if past else {}
         inputs = {"input": program.inputs[0].from_float(x), **kept}
         reference, _ = decoder(model, x, self.layers, caches)
-        return DecodeJob(f"{self.title} S={past}", program, inputs, reference)
+        return DecodeJob(f"{self.title} S={length}", program, inputs, reference)
 
 
 def run_decode(
@@ -150,7 +157,7 @@ def run_decode(
         job.program,
         found,
         golden=expected if library else None,
-        tokens=[f"token {job.program.metadata['past']}"],
+        tokens=[f"token {job.program.metadata['past'] + row}" for row in range(len(job.reference))],
         reference=job.reference,
     )
 

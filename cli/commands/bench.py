@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ...bench.attention import LENGTHS, measure_layer
 from ...bench.decode import LENGTHS as DECODE_LENGTHS
+from ...bench.decode import PROMPTS
 from ...bench.energy import energy_figures
 from ...bench.generate import generate_design, measure_clock, measure_resources
 from ...bench.history import HistoryError, read_history, update_history
@@ -59,6 +60,7 @@ class WorkloadChoice(Enum):
     FNET = "fnet"
     FABNET_BASE = "fabnet-base"
     DECODE = "decode"
+    PREFILL = "prefill"
     ITA = "ita"
 
 
@@ -104,9 +106,10 @@ def attention(
     workload: Annotated[
         WorkloadChoice,
         typer.Option(
-            help="minilm: real sentences; decode: one token through a decoder layer; the others: "
+            help="minilm: real sentences; decode: one token through a decoder layer; prefill: "
+            "a prompt; the others: "
             "a layer or blocks with random weights; ita: attention alone.",
-            metavar="minilm|bert-base|vit-base|fnet|fabnet-base|decode|ita",
+            metavar="minilm|bert-base|vit-base|fnet|fabnet-base|decode|prefill|ita",
         ),
     ] = WorkloadChoice.MINILM,
     sequence: Annotated[
@@ -150,6 +153,9 @@ def attention(
     elif workload is WorkloadChoice.DECODE:
         title = "decode, a layer of TinyLlama's sizes, random weights"
         runs = bench_decode(sequence or DECODE_LENGTHS, parameters, memory_settings)
+    elif workload is WorkloadChoice.PREFILL:
+        title = "prefill, a layer of TinyLlama's sizes, random weights"
+        runs = bench_decode(sequence or PROMPTS, parameters, memory_settings, is_prompt=True)
     else:
         title = f"{workload.value}, random weights"
         runs = bench_blocks(workload.value, sequence, parameters, memory_settings)

@@ -1,4 +1,4 @@
-"""`ageha bench attention --workload decode`: one token against caches of several lengths."""
+"""`ageha bench attention --workload decode|prefill`: a token against caches, or prompts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,9 +31,13 @@ def check_lengths(lengths: Sequence[int], model: LlamaConfig) -> None:
 
 
 def bench_decode(
-    lengths: Sequence[int], config: AcceleratorConfig, settings: MemorySettings
+    lengths: Sequence[int],
+    config: AcceleratorConfig,
+    settings: MemorySettings,
+    *,
+    is_prompt: bool = False,
 ) -> list[tuple[dict[str, Any], Case]]:
-    """Run one token after each of `lengths` tokens.
+    """Run one token after each of `lengths` tokens, or a prompt of so many.
 
     Raises
     ------
@@ -45,7 +49,10 @@ def bench_decode(
     with input_errors(CompileError), step("Making the model"):
         model = decode_model()
         check_lengths(lengths, model.config)
-        workload = DecodeWorkload(config, model, (0,), max(lengths))
+        if is_prompt and not min(lengths):
+            raise InputError("--sequence must be at least 1 for a prompt, not 0")
+        title = "prefill" if is_prompt else "decode"
+        workload = DecodeWorkload(config, model, (0,), max(lengths), title, is_prompt)
     library = simulator(config)
     runs = []
     for length in lengths:

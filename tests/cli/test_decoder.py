@@ -61,6 +61,18 @@ def test_decode_on_the_verilog(folder):
     assert case.cycles == pytest.approx(record["predicted_cycles"], rel=0.2)
 
 
+def test_prompt_on_the_verilog(folder):
+    """What `ageha bench attention --workload prefill` measures, on a small model."""
+    config, model = preset("tiny"), decode_model(folder)
+    workload = DecodeWorkload(config, model, (0,), 9, "prefill", is_prompt=True)
+    library = build_library(config)
+    ((record, case),) = measure_decode(workload, [9], MemorySettings(latency=16), library)
+    assert record["case"] == "prefill S=9"
+    assert record["mismatches"] == 0
+    assert record["cosine"] > 0.999
+    assert len(case.tokens) == len(case.cosine) == 9
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,9 +1,11 @@
 """Passes: unrolling, dependencies, order, addresses, semaphores."""
 
+import itertools
 import random
 from collections import defaultdict
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from ageha.hw.config import override, preset
@@ -17,7 +19,7 @@ from ageha.sw.gir import Affine, Buffer, Graph, Level, Parallel
 from ageha.sw.gir_text import from_text, to_text
 from ageha.sw.passes.allocate import allocate, lifetimes, peak
 from ageha.sw.passes.build import load, matmul, part, quantise
-from ageha.sw.passes.dependencies import dependencies
+from ageha.sw.passes.dependencies import dependencies, region
 from ageha.sw.passes.evaluate import Evaluator
 from ageha.sw.passes.expand import expand
 from ageha.sw.passes.explore import Cost
@@ -355,3 +357,47 @@ def test_no_more_rows_stream_than_there_are_sums_for():
     without = override(ECP5, {"array.partial_rows": 0})
     graph = product(33, 64, 64, 64)
     assert choose_flows(graph, without) == graph
+
+
+def strangers(graph, config):
+    """Return the reads of an allocated graph that find what another buffer left in their place."""
+    buffers = graph.by_name()
+    owner = np.full(config.scratchpad_words, -1)
+    numbers = {name: number for number, name in enumerate(buffers)}
+
+    def words(item):
+        buffer = buffers[item.buffer]
+        found = region(item, buffer)
+        rows = np.arange(found.first_row, found.end_row)[:, np.newaxis] * buffer.pitch
+        return buffer.address + (rows + np.arange(found.first_word, found.end_word)).ravel()
+
+    def local(slices):
+        return [item for item in slices if buffers[item.buffer].level == Level.SCRATCHPAD]
+
+    wrong = []
+    for operation in graph.operations():
+        for item in local(operation.reads.values()):
+            if np.any(owner[words(item)] != numbers[item.buffer]):
+                wrong.append(str(item))
+        for item in local(operation.writes.values()):
+            owner[words(item)] = numbers[item.buffer]
+    return wrong
+
+
+@pytest.mark.parametrize("critical_path", [False, True])
+def test_program_follows_the_clock_that_addresses_are_given_by(quantised, critical_path):
+    model, layers = quantised
+    shape = Shape.of(model.config, 48)
+    for size, chunk, rows in itertools.product((8, 12, 20), (16,), (4, 8)):
+        config = override(preset("tiny"), {"scratchpad.bytes": 32 << 10})
+        tiling = replace(TILING, chunk=chunk, rows=rows, critical_path=critical_path)
+        graph = choose_flows(expand(lower(shape, layers, tiling, config)), config)
+        share = size / 32
+        plan = schedule(graph, config, 64, share, critical_path=critical_path)
+        starts = [operation.start for operation in plan.operations()]
+        assert starts == sorted(starts), (size, chunk, rows)
+        try:
+            allocated = allocate(plan, config)
+        except CompileError:
+            continue
+        assert not strangers(allocated, config), (size, chunk, rows)
