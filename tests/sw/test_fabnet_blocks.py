@@ -5,12 +5,17 @@ import pytest
 
 from ageha.bench.execute import memory_bytes, run_golden
 from ageha.hw.config import preset
+from ageha.hw.isa import Opcode
 from ageha.sw.driver import run_program
 from ageha.sw.errors import CompileError
 from ageha.sw.fabnet_compiler import compile_blocks, compile_fabnet
+from ageha.sw.fabnet_quantise import quantise_blocks
 from ageha.sw.fabnet_reference import run_block
 from ageha.sw.frontend.fabnet import EPSILON, digits_model
 from ageha.sw.frontend.synthetic_fabnet import synthetic_block
+from ageha.sw.passes.expand import expand
+from ageha.sw.passes.fabnet_stream import lower_blocks
+from ageha.sw.passes.schedule import schedule
 from ageha.verif.devices.golden import GoldenDevice
 
 SEED = 77
@@ -49,6 +54,22 @@ def test_blocks(name, tokens, features, heads, expanded, kinds):
     program, x, expected = compiled(name, tokens, features, heads, expanded, kinds)
     outputs = run_golden(program, {"input": x}).outputs
     assert cosine(program.outputs[0].to_float(outputs["output"]), expected) > 0.9995
+
+
+def test_a_tile_is_finished_before_the_next_begins():
+    """The sum behind a contraction waits for the latency of its own unit, no longer."""
+    block = synthetic_block(False, 128, 2, 1024, dense=False, seed=1)
+    x = np.random.default_rng(SEED).normal(size=(1, 64, 128))
+    config = preset("base")
+    steps, _ = lower_blocks(quantise_blocks([block], x), 64, 128, config, {})
+    graph = expand(steps["0.feed_forward.contract"])
+
+    def butterflies(graph):
+        return [item.reads for item in graph.operations() if item.opcode is Opcode.BUTTERFLY]
+
+    expected = butterflies(graph)
+    assert len(expected) == 2 * 4
+    assert butterflies(schedule(graph, config, 1 << 14)) == expected
 
 
 @pytest.mark.parametrize("seed", range(4))
