@@ -154,7 +154,9 @@ def main():
     soc.finalize()
     write_headers(soc, arguments.program, folder)
     image = compile_firmware(soc, arguments.core, folder)
-    soc.init_rom("rom", get_mem_data(str(image), data_width=32, endianness="little"))
+    words = get_mem_data(str(image), data_width=32, endianness="little")
+    # Its size stays, so that the Verilog is the same whatever the firmware.
+    soc.init_rom("rom", words, auto_size=False)
     with contextlib.chdir(folder):
         platform.get_verilog(soc, name=TOP).write(f"{TOP}.v")
     sources = [Path(source).read_text() for source, *_ in platform.sources]
