@@ -29,6 +29,7 @@ from ..gir import Buffer, Graph, Level, Operation, Slice, scratchpad_pitch
 from ..gir_product import PACKED
 from ..sparsity.dataflow import Dataflow
 from .build import load, part
+from .flows import dense_work
 from .memory import WEIGHT_WINDOW, Memory
 
 FLOW = Dataflow.COLUMN_SPARSE_OUTPUT
@@ -258,15 +259,12 @@ class _Compression:
         )
 
     def _cycles(self, number: int, role: str, form: Compressed) -> tuple[int, int]:
-        """Return the cycles of a product, dense and sparse, in a row of products."""
-        reads = self.operations[number].reads
-        weights, others = reads[role], reads["a" if role == "b" else "b"]
+        """Return the cycles of a product, in its best dense flow and sparse, in a row of them."""
+        operation = self.operations[number]
+        weights, others = operation.reads[role], operation.reads["a" if role == "b" else "b"]
         m, n, k = index(others.rows), index(weights.rows), index(weights.columns)
-        steps, words = form.steps(0, n), form.words(0, n)
-        shape = (m, n) if role == "b" else (n, m)
-        dense = array_cycles(Dataflow.DENSE_OUTPUT, *shape, k, self.config, steps, 0)
-        sparse = array_cycles(FLOW, m, n, k, self.config, steps, words)
-        return dense - START, sparse - START
+        sparse = array_cycles(FLOW, m, n, k, self.config, form.steps(0, n), form.words(0, n))
+        return dense_work(operation, self.buffers, self.config), sparse - START
 
     def _copy(self, name: str, place: int | None, size: int) -> Buffer:
         """Return the packed buffer in place of `name`, whose number of a copy it keeps."""

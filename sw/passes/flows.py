@@ -81,6 +81,19 @@ def choose_flow(
     )
 
 
+def dense_work(
+    operation: Operation, buffers: Mapping[str, Buffer], config: AcceleratorConfig
+) -> int:
+    """Return the cycles of a dense product in the flow that `choose_flow` gives it, in a row of
+    products."""
+    chosen = choose_flow(operation, buffers, config)
+    if chosen is not operation:
+        return chosen.work
+    product = product_of(operation, buffers)
+    shape = product.m, product.n, product.k
+    return _cycles(Dataflow.DENSE_OUTPUT, *shape, config) - START
+
+
 def _is_written_by_column(
     operation: Operation, buffers: Mapping[str, Buffer], config: AcceleratorConfig
 ) -> bool:

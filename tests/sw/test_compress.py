@@ -84,6 +84,13 @@ def test_sparse_layers_are_those_of_dense_products(monkeypatch, tiling, text, le
     assert program.metadata["predicted_cycles"] < dense.metadata["predicted_cycles"]
 
 
+def test_weights_stay_dense_where_tokens_stream_past_them_faster():
+    # Nine tokens are two tiles of rows for csOS, at three quarters each, and nine rows for dWS.
+    model, feed_forward = sparse_bert("6:8"), {"expand", "contract"}
+    assert not feed_forward & sparse_products(compile_encoder(model, ECP5, 9, tiling=TILINGS[0]))
+    assert feed_forward <= sparse_products(compile_encoder(model, ECP5, 16, tiling=TILINGS[0]))
+
+
 def test_mixed_series_over_layers(monkeypatch):
     text = "4:8+1:8 2:4+1:8 2:4+2:8 1:4 2:8"
     model = sparse_bert(text, layers=2)
