@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .frontend.bert import BertModel, EncoderModel
+from .frontend.bert import BertModel, EncoderModel, Linear
 from .frontend.tokenizer import TOKENIZER, Tokenizer
 from .frontend.vit import VitModel
 from .reference import embed, embed_image, encoder_layer
@@ -142,16 +143,32 @@ def calibrate_inputs(
     """Return the ranges of `layers` over `inputs` of the first layer, by layer."""
     maxima: dict[int, dict[str, NDArray[np.float64]]] = {index: {} for index in layers}
     scores = dict.fromkeys(layers, 0.0)
-    for x in inputs:
-        for index in range(max(layers) + 1):
-            values = encoder_layer(model, index, x)
+    streams = list(inputs)
+    for index in range(max(layers) + 1):
+        wide = _with_wide_weights(model, index)
+        for place, x in enumerate(streams):
+            values = encoder_layer(wide, index, x)
             if index in maxima:
                 _update(maxima[index], "input", x)
                 for name in CHANNEL_RESULTS:
                     _update(maxima[index], name, values[name])
                 scores[index] = max(scores[index], float(np.abs(values["scores"]).max()))
-            x = values["output"]
+            streams[place] = values["output"]
     return {index: LayerRanges(maxima[index], scores[index]) for index in layers}
+
+
+def _with_wide_weights(model: EncoderModel, index: int) -> EncoderModel:
+    """Return `model` with layer `index` in float64: converted once for all inputs, not by each."""
+    layer = model.layers[index]
+    parts = {part.name: getattr(layer, part.name) for part in fields(layer)}
+    wide: dict[str, Any] = {
+        name: replace(part, weight=part.weight.astype(np.float64))
+        for name, part in parts.items()
+        if isinstance(part, Linear)
+    }
+    layers = list(model.layers)
+    layers[index] = replace(layer, **wide)
+    return replace(model, layers=tuple(layers))
 
 
 def _update(maxima: dict[str, NDArray[np.float64]], name: str, values: NDArray[np.float64]) -> None:

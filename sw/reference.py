@@ -23,7 +23,8 @@ Values = dict[str, NDArray[np.float64]]
 
 def linear(x: NDArray[np.floating], layer: Linear) -> NDArray[np.float64]:
     """Return ``x weightᵀ + bias``, [rows, out]."""
-    return np.asarray(x @ layer.weight.T.astype(np.float64) + layer.bias, dtype=np.float64)
+    weight = layer.weight.T.astype(np.float64, copy=False)
+    return np.asarray(x @ weight + layer.bias, dtype=np.float64)
 
 
 def layer_norm(x: NDArray[np.floating], norm: LayerNorm, epsilon: float) -> NDArray[np.float64]:
@@ -36,8 +37,9 @@ def layer_norm(x: NDArray[np.floating], norm: LayerNorm, epsilon: float) -> NDAr
 def gelu(x: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return ``x · Φ(x)``, exact to the float."""
     wide = np.asarray(x, dtype=np.float64)
-    erf = np.vectorize(math.erf, otypes=[np.float64])
-    return 0.5 * wide * (1 + erf(wide / math.sqrt(2)))
+    scaled = (wide / math.sqrt(2)).ravel().tolist()
+    erf = np.fromiter(map(math.erf, scaled), np.float64, wide.size).reshape(wide.shape)
+    return 0.5 * wide * (1 + erf)
 
 
 def relu(x: NDArray[np.floating]) -> NDArray[np.float64]:
