@@ -162,5 +162,7 @@ def _compiled(
 ) -> Graph:
     graph = expand(lower_attention(shape, layer, tiling, config))
     graph = order_loads(graph, resident=resident)
-    graph = schedule_that_fits(choose_flows(graph, config), config, tiling.prefetch)
+    graph = schedule_that_fits(
+        choose_flows(graph, config), config, tiling.prefetch, loads_in_order=resident
+    )
     return synchronise(allocate(graph, config), config)

@@ -23,6 +23,18 @@ from .validate import finite_tensor
 
 TWIDDLE_AXES = 6
 
+NUMPY_TYPES = frozenset(
+    (
+        "BOOL",
+        "C64",
+        "F16",
+        "F32",
+        "F64",
+        *(f"{sign}{bits}" for sign in "IU" for bits in (8, 16, 32, 64)),
+    )
+)
+"""Types of safetensors that NumPy has of its own."""
+
 
 def load_twiddle(path: Path, name: str = "twiddle", increasing_stride: bool = True) -> Twiddle:
     """Return the twiddle in a file.
@@ -135,11 +147,11 @@ def _read_tensor(path: Path, name: str) -> NDArray[Any]:
     if name not in _names(path):
         raise ButterflyError(f"tensor {name} is missing")
     with safe_open(path, framework="np") as file:
-        try:
-            return file.get_tensor(name)
-        except TypeError:
-            kind = file.get_slice(name).get_dtype()
-            raise ButterflyError(f"tensor {name} must be of a NumPy type, not {kind}") from None
+        kind = file.get_slice(name).get_dtype()
+        # Other packages may teach NumPy more types than it has of its own.
+        if kind not in NUMPY_TYPES:
+            raise ButterflyError(f"tensor {name} must be of a NumPy type, not {kind}")
+        return file.get_tensor(name)
 
 
 def _read_npy(path: Path) -> NDArray[Any]:

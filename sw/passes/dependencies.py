@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import index
 
@@ -40,12 +40,16 @@ class Region:
             and other.end_word <= self.end_word
         )
 
-    def spans(self, other: Region) -> bool:
-        """Return whether all words of `other`, of another buffer, lie between first and end."""
+    def without(self, other: Region) -> list[Region]:
+        """Return what of first to end lies outside first and end of `other`, of another buffer."""
         if self.buffer.address is None or other.buffer.address is None:
-            return False
+            return [self]
         distance = other.buffer.address - self.buffer.address
-        return self.first <= distance + other.first and distance + other.end <= self.end
+        begin, end = distance + other.first, distance + other.end
+        if end <= self.first or self.end <= begin:
+            return [self]
+        pieces = ((self.first, begin), (end, self.end))
+        return [Region(self.buffer, 0, 1, *piece) for piece in pieces if piece[0] < piece[1]]
 
     def overlaps(self, other: Region) -> bool:
         """Return whether a word belongs to both."""
@@ -103,15 +107,15 @@ def dependencies(graph: Graph) -> list[Dependency]:
     Buffers with addresses conflict where they overlap in memory; without, only with themselves.
     What a later write covers is left out: whoever waits for that write waits for it as well. Of a
     buffer that is not used any more, only the last accesses of each unit count, since units work
-    in order: whoever takes its place waits for these, and once a write to another buffer spans
-    their place they are left out, too.
+    in order: whoever takes its place waits for these, and what of their place a write to another
+    buffer has taken is left out, too.
     """
     buffers = graph.by_name()
     neighbours = _neighbours(graph.buffers)
     written = {
         item.buffer for operation in graph.operations() for item in operation.writes.values()
     }
-    seen: dict[str, list[Access]] = defaultdict(list)
+    seen: dict[str, list[Access]] = {}
     found = []
     operations = graph.operations()
     last = _last_uses(operations)
@@ -119,9 +123,7 @@ def dependencies(graph: Graph) -> list[Dependency]:
     for number, operation in enumerate(operations):
         current = list(accesses(number, operation, buffers))
         for access in current:
-            for name in neighbours[access.region.buffer.name]:
-                if not seen[name]:
-                    continue
+            for name in _common(neighbours[access.region.buffer.name], seen):
                 found += [
                     Dependency(earlier, access)
                     for earlier in seen[name]
@@ -131,14 +133,29 @@ def dependencies(graph: Graph) -> list[Dependency]:
         for access in current:
             name = access.region.buffer.name
             if access.is_write:
-                seen[name] = [old for old in seen[name] if not access.region.covers(old.region)]
-                _forget(seen, neighbours[name], access, finished)
+                before = seen.get(name, [])
+                _put(seen, name, [old for old in before if not access.region.covers(old.region)])
+                _forget(seen, _common(neighbours[name], seen), access, finished)
             if name in written:
-                seen[name].append(access)
+                seen.setdefault(name, []).append(access)
         for name in last[number]:
-            seen[name] = _summary(seen[name], operations)
+            _put(seen, name, _summary(seen.get(name, []), operations))
             finished.add(name)
     return found
+
+
+def _common(names: Mapping[str, None], seen: Mapping[str, list[Access]]) -> list[str]:
+    """Return those of `names` that have been seen, in time that grows with the fewer of both."""
+    fewer, more = (names, seen) if len(names) < len(seen) else (seen, names)
+    return [name for name in fewer if name in more]
+
+
+def _put(seen: dict[str, list[Access]], name: str, kept: list[Access]) -> None:
+    """Set what has been seen of a buffer; nothing leaves no entry."""
+    if kept:
+        seen[name] = kept
+    else:
+        seen.pop(name, None)
 
 
 def _forget(
@@ -146,8 +163,13 @@ def _forget(
 ) -> None:
     """Leave out accesses to buffers that are not used any more, where `write` took their place."""
     for name in neighbours:
-        if seen[name] and name in finished:
-            seen[name] = [old for old in seen[name] if not write.region.spans(old.region)]
+        if name in finished:
+            left = [
+                replace(old, region=piece)
+                for old in seen[name]
+                for piece in old.region.without(write.region)
+            ]
+            _put(seen, name, left)
 
 
 def _last_uses(operations: Sequence[Operation]) -> dict[int, list[str]]:
@@ -184,9 +206,9 @@ def _hull(first: Access, second: Access) -> Region:
     )
 
 
-def _neighbours(buffers: Iterable[Buffer]) -> dict[str, list[str]]:
-    """Return for each buffer the buffers that share memory with it, itself among them."""
-    result = {buffer.name: [buffer.name] for buffer in buffers}
+def _neighbours(buffers: Iterable[Buffer]) -> dict[str, dict[str, None]]:
+    """Return for each buffer the buffers that share memory with it, itself among them, in order."""
+    result: dict[str, dict[str, None]] = {buffer.name: {buffer.name: None} for buffer in buffers}
     placed: dict[tuple[Level, int], list[Buffer]] = defaultdict(list)
     for buffer in buffers:
         if buffer.address is not None:
@@ -198,6 +220,6 @@ def _neighbours(buffers: Iterable[Buffer]) -> dict[str, list[str]]:
             for second in group[position + 1 :]:
                 if (second.address or 0) >= end:
                     break
-                result[first.name].append(second.name)
-                result[second.name].append(first.name)
+                result[first.name][second.name] = None
+                result[second.name][first.name] = None
     return result

@@ -45,12 +45,13 @@ def schedule_that_fits(
     *,
     critical_path: bool = False,
     overlap: bool = True,
+    loads_in_order: bool = False,
 ) -> Graph:
     """Return the order that fills as much of the scratchpad as `allocate` finds addresses for.
 
-    The last order tried if none does. Parameters are those of `schedule`.
+    The last order tried if none does. Parameters are those of `schedule` and `Plan`.
     """
-    plan = Plan(graph, config, overlap=overlap)
+    plan = Plan(graph, config, overlap=overlap, loads_in_order=loads_in_order)
     return fit(plan, horizon, critical_path=critical_path)[0]
 
 
@@ -102,10 +103,20 @@ class Plan:
     config : AcceleratorConfig
     overlap : bool
         As in `schedule`.
+    loads_in_order : bool
+        Whether LOADs keep the program's order, and do not go by when their data is needed.
     """
 
-    def __init__(self, graph: Graph, config: AcceleratorConfig, *, overlap: bool = True) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        config: AcceleratorConfig,
+        *,
+        overlap: bool = True,
+        loads_in_order: bool = False,
+    ) -> None:
         self.graph, self.config = graph, config
+        self.loads_in_order = loads_in_order
         self.operations = graph.operations()
         self.units = [operation.unit for operation in self.operations]
         self.buffers = graph.by_name()
@@ -131,6 +142,8 @@ class Plan:
 
         So weights go before what only later products need.
         """
+        if self.loads_in_order:
+            return list(range(len(self.operations)))
         pacing = list(range(len(self.operations)))
         for number in reversed(range(len(pacing))):
             if self.units[number] not in PACING:

@@ -16,7 +16,7 @@ from ageha.gen.synthesis import DESIGN, LOG, STATISTICS, run_tool
 from ageha.gen.verilog import emit
 from ageha.hw.board import Board
 from ageha.hw.config import preset
-from ageha.verif.cache import cached, digest
+from ageha.sw.cache import cached, digest
 from ageha.verif.devices.library import emitted
 
 CONFIG = preset("tiny")
