@@ -165,7 +165,7 @@ def load(source: Path | str | None = None, weights: Path | None = None) -> BertM
     tensors = read_tensors(path, _shapes(config))
     return BertModel(
         config,
-        tuple(_layer(tensors, index) for index in range(config.layers)),
+        tuple(layer_of(NAMES, tensors, index) for index in range(config.layers)),
         folder,
         read_activations(path, config),
         embeddings=Embeddings(
@@ -321,24 +321,48 @@ def linear_shapes(name: str, outputs: int, inputs: int) -> dict[str, tuple[int, 
 
 
 def _shapes(config: BertConfig) -> dict[str, tuple[int, ...]]:
-    hidden, intermediate = config.hidden, config.intermediate
+    hidden = config.hidden
     shapes: dict[str, tuple[int, ...]] = {
         "embeddings.word_embeddings.weight": (config.vocabulary, hidden),
         "embeddings.position_embeddings.weight": (config.positions, hidden),
         "embeddings.token_type_embeddings.weight": (config.types, hidden),
-        "embeddings.LayerNorm.weight": (hidden,),
-        "embeddings.LayerNorm.bias": (hidden,),
+        **norm_shapes("embeddings.LayerNorm", hidden),
     }
     for index in range(config.layers):
-        layer = f"encoder.layer.{index}"
-        for name in ("self.query", "self.key", "self.value", "output.dense"):
-            shapes |= linear_shapes(f"{layer}.attention.{name}", hidden, hidden)
-        shapes |= linear_shapes(f"{layer}.intermediate.dense", intermediate, hidden)
-        shapes |= linear_shapes(f"{layer}.output.dense", hidden, intermediate)
-        for name in ("attention.output.LayerNorm", "output.LayerNorm"):
-            shapes[f"{layer}.{name}.weight"] = (hidden,)
-            shapes[f"{layer}.{name}.bias"] = (hidden,)
+        shapes |= layer_shapes(NAMES, index, config)
     return shapes
+
+
+@dataclass(frozen=True)
+class LayerNames:
+    """What families call the modules of a layer: the projections of attention, and the norms."""
+
+    attention: str
+    attention_norm: str
+    output_norm: str
+
+
+NAMES = LayerNames("attention.self", "attention.output.LayerNorm", "output.LayerNorm")
+
+
+def layer_shapes(names: LayerNames, index: int, config: BertConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors of layer `index`."""
+    hidden, intermediate = config.hidden, config.intermediate
+    layer = f"encoder.layer.{index}"
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name in ("query", "key", "value"):
+        shapes |= linear_shapes(f"{layer}.{names.attention}.{name}", hidden, hidden)
+    shapes |= linear_shapes(f"{layer}.attention.output.dense", hidden, hidden)
+    shapes |= linear_shapes(f"{layer}.intermediate.dense", intermediate, hidden)
+    shapes |= linear_shapes(f"{layer}.output.dense", hidden, intermediate)
+    for name in (names.attention_norm, names.output_norm):
+        shapes |= norm_shapes(f"{layer}.{name}", hidden)
+    return shapes
+
+
+def norm_shapes(name: str, hidden: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors of layer norm `name`."""
+    return {f"{name}.weight": (hidden,), f"{name}.bias": (hidden,)}
 
 
 def linear_of(tensors: Mapping[str, Matrix], name: str) -> Linear:
@@ -351,15 +375,16 @@ def norm_of(tensors: Mapping[str, Matrix], name: str) -> LayerNorm:
     return LayerNorm(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
 
 
-def _layer(tensors: dict[str, Matrix], index: int) -> EncoderLayer:
+def layer_of(names: LayerNames, tensors: Mapping[str, Matrix], index: int) -> EncoderLayer:
+    """Return layer `index`."""
     layer = f"encoder.layer.{index}"
     return EncoderLayer(
-        query=linear_of(tensors, f"{layer}.attention.self.query"),
-        key=linear_of(tensors, f"{layer}.attention.self.key"),
-        value=linear_of(tensors, f"{layer}.attention.self.value"),
+        query=linear_of(tensors, f"{layer}.{names.attention}.query"),
+        key=linear_of(tensors, f"{layer}.{names.attention}.key"),
+        value=linear_of(tensors, f"{layer}.{names.attention}.value"),
         projection=linear_of(tensors, f"{layer}.attention.output.dense"),
-        attention_norm=norm_of(tensors, f"{layer}.attention.output.LayerNorm"),
+        attention_norm=norm_of(tensors, f"{layer}.{names.attention_norm}"),
         expand=linear_of(tensors, f"{layer}.intermediate.dense"),
         contract=linear_of(tensors, f"{layer}.output.dense"),
-        output_norm=norm_of(tensors, f"{layer}.output.LayerNorm"),
+        output_norm=norm_of(tensors, f"{layer}.{names.output_norm}"),
     )

@@ -18,15 +18,17 @@ from ..errors import FrontendError
 from .bert import (
     DEFAULT_EPSILON,
     BertConfig,
-    EncoderLayer,
     EncoderModel,
+    LayerNames,
     LayerNorm,
     Linear,
     check_encoder,
-    linear_of,
+    layer_of,
+    layer_shapes,
     linear_shapes,
     model_folder,
     norm_of,
+    norm_shapes,
     read_activations,
     require,
 )
@@ -145,7 +147,7 @@ def load(folder: Path | str, weights: Path | None = None) -> VitModel:
     prefix = [tensors["embeddings.cls_token"], tensors.get("embeddings.distillation_token")]
     return VitModel(
         config,
-        tuple(_layer(tensors, index) for index in range(config.layers)),
+        tuple(layer_of(NAMES, tensors, index) for index in range(config.layers)),
         folder,
         read_activations(path, config),
         patches=PatchEmbeddings(
@@ -254,35 +256,29 @@ def _timm_config(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
     }
 
 
-def _norm_shapes(name: str, hidden: int) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (hidden,), f"{name}.bias": (hidden,)}
+NAMES = LayerNames("attention.attention", "layernorm_before", "layernorm_after")
 
 
 def _hugging_face(path: Path, config: BertConfig, image: _Image) -> Tensors:
-    hidden, wide = config.hidden, config.intermediate
+    hidden = config.hidden
     pixels = image.channels, image.patch, image.patch
     shapes: dict[str, tuple[int, ...]] = {
         "embeddings.cls_token": (1, 1, hidden),
         "embeddings.position_embeddings": (1, image.tokens, hidden),
         "embeddings.patch_embeddings.projection.weight": (hidden, *pixels),
         "embeddings.patch_embeddings.projection.bias": (hidden,),
-        **_norm_shapes("layernorm", hidden),
+        **norm_shapes("layernorm", hidden),
     }
     if image.prefix > 1:
         shapes["embeddings.distillation_token"] = (1, 1, hidden)
     unbiased = []
     for index in range(config.layers):
-        layer = f"encoder.layer.{index}"
-        for name in ("query", "key", "value"):
-            part = f"{layer}.attention.attention.{name}"
-            shapes |= linear_shapes(part, hidden, hidden)
-            if not image.biased:
-                unbiased.append(f"{part}.bias")
-        shapes |= linear_shapes(f"{layer}.attention.output.dense", hidden, hidden)
-        shapes |= linear_shapes(f"{layer}.intermediate.dense", wide, hidden)
-        shapes |= linear_shapes(f"{layer}.output.dense", hidden, wide)
-        for name in ("layernorm_before", "layernorm_after"):
-            shapes |= _norm_shapes(f"{layer}.{name}", hidden)
+        shapes |= layer_shapes(NAMES, index, config)
+    unbiased = [
+        f"encoder.layer.{index}.{NAMES.attention}.{name}.bias"
+        for index in range(0 if image.biased else config.layers)
+        for name in ("query", "key", "value")
+    ]
     for name in unbiased:
         del shapes[name]
     zeros = {name: np.zeros(hidden, np.float32) for name in unbiased}
@@ -317,7 +313,7 @@ def _timm(path: Path, config: BertConfig, image: _Image) -> Tensors:
         "pos_embed": (1, image.tokens, hidden),
         "patch_embed.proj.weight": (hidden, image.channels, image.patch, image.patch),
         "patch_embed.proj.bias": (hidden,),
-        **_norm_shapes("norm", hidden),
+        **norm_shapes("norm", hidden),
     }
     for index in range(config.layers):
         layer = f"blocks.{index}"
@@ -329,7 +325,7 @@ def _timm(path: Path, config: BertConfig, image: _Image) -> Tensors:
         shapes |= linear_shapes(f"{layer}.mlp.fc1", wide, hidden)
         shapes |= linear_shapes(f"{layer}.mlp.fc2", hidden, wide)
         for name in ("norm1", "norm2"):
-            shapes |= _norm_shapes(f"{layer}.{name}", hidden)
+            shapes |= norm_shapes(f"{layer}.{name}", hidden)
     found = read_tensors(path, shapes)
     named = {name: found[other] for name, other in TIMM_REST.items()}
     none = np.zeros(3 * hidden, np.float32)
@@ -344,17 +340,3 @@ def _timm(path: Path, config: BertConfig, image: _Image) -> Tensors:
             for part in ("weight", "bias"):
                 named[f"{layer}.{name}.{part}"] = found[f"{other}.{short}.{part}"]
     return named
-
-
-def _layer(tensors: Tensors, index: int) -> EncoderLayer:
-    layer = f"encoder.layer.{index}"
-    return EncoderLayer(
-        query=linear_of(tensors, f"{layer}.attention.attention.query"),
-        key=linear_of(tensors, f"{layer}.attention.attention.key"),
-        value=linear_of(tensors, f"{layer}.attention.attention.value"),
-        projection=linear_of(tensors, f"{layer}.attention.output.dense"),
-        attention_norm=norm_of(tensors, f"{layer}.layernorm_before"),
-        expand=linear_of(tensors, f"{layer}.intermediate.dense"),
-        contract=linear_of(tensors, f"{layer}.output.dense"),
-        output_norm=norm_of(tensors, f"{layer}.layernorm_after"),
-    )
