@@ -27,7 +27,7 @@ from ...verif.devices.library import MemorySettings
 from ...verif.verilator import VerilatorError
 from ..console import output, step
 from ..errors import InputError, ResultError, input_errors, machine_errors
-from ..jobs import Keep
+from ..jobs import Keep, Weights
 from ..options import (
     Bandwidth,
     ConfigFile,
@@ -123,6 +123,7 @@ def attention(
     layers: Annotated[
         str, typer.Option(help="Encoder layers: 0, 0,2, 0-5 or all.", metavar="LAYERS")
     ] = "0",
+    weights: Weights = None,
     keep: Keep = None,
     page: Annotated[
         Path | None,
@@ -144,11 +145,12 @@ def attention(
     table = energies(energy)
     require_writable("--json", json_file)
     require_writable("--report", page)
-    if keep and workload is not WorkloadChoice.MINILM:
-        raise InputError(f"--workload {workload.value} takes no --keep")
+    for option, value in (("--keep", keep), ("--weights", weights)):
+        if value and workload is not WorkloadChoice.MINILM:
+            raise InputError(f"--workload {workload.value} takes no {option}")
     if workload is WorkloadChoice.MINILM:
         with step("Reading the model"):
-            mini = read_minilm(parameters, None, layers, keep=keep or ())
+            mini = read_minilm(parameters, None, layers, weights, keep or ())
         title, runs = mini.title, _minilm_runs(mini, memory_settings, sequence or LENGTHS)
     elif workload is WorkloadChoice.DECODE:
         title = "decode, a layer of TinyLlama's sizes, random weights"

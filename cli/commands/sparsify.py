@@ -3,50 +3,48 @@
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
-from rich.table import Table
 
-from ...bench.embedding import golden_embeddings, grouping_of
-from ...hw.config import AcceleratorConfig, ArrayConfig
+from ...hw.config import AcceleratorConfig
 from ...sw.errors import CompileError, FrontendError
 from ...sw.frontend.bert import BertModel, keep_activations, load
 from ...sw.frontend.tokenizer import Tokenizer
 from ...sw.sparsity.errors import SparsityError
 from ...sw.sparsity.kept import single_term
-from ...sw.sparsity.tasd import Term, parse_series
+from ...sw.sparsity.tasd import check_block, parse_series
 from ...sw.tasder import plan
-from ...sw.tasder.choice import Choice, KeptInputs, kept_inputs_of
-from ...sw.tasder.distil import Distillation, distil
-from ...sw.tasder.forward import Batch, run_layers, sentence_embeddings
-from ...sw.tasder.quality import compare as compare_quality
-from ...sw.tasder.search import Front
-from ...sw.tasder.sensitivity import Candidates, Losses, measure
+from ...sw.tasder.choice import KeptInputs, kept_inputs_of
+from ...sw.tasder.distil import Distillation
+from ...sw.tasder.figures import TOKENS, CostModel, Measure
+from ...sw.tasder.fronts import choice_of, front_of, table_of, uniform_within
+from ...sw.tasder.partial import Partial
+from ...sw.tasder.search import Front, Point
+from ...sw.tasder.sensitivity import Candidates, Losses, fingerprint, measure
 from ...sw.tasder.sentences import evaluation_sentences, tokenise
-from ...sw.tasder.sparsify import GREEDY, Method, linear_names, sparsify
+from ...sw.tasder.sparsify import GREEDY, Method, linear_names
 from ..console import output, step
 from ..errors import InputError, input_errors
 from ..jobs import Keep
 from ..layers import ALL
-from ..options import ConfigFile, JsonFile, Preset, Seed, Settings, machine
+from ..options import (
+    ConfigFile,
+    EnergyFile,
+    JsonFile,
+    Preset,
+    Seed,
+    Settings,
+    energies,
+    machine,
+)
 from ..output import require_writable, write_file, write_json
 from ..page.front import Mark, front_chart
 from .compile import MINILM
 from .report import read_text
-
-
-@dataclass(frozen=True)
-class _Result:
-    """A sparse model, and how it was made."""
-
-    method: str
-    choice: Choice
-    model: BertModel
+from .sparse_models import Judge, Maker, SparseModel, front_records, print_models
 
 
 def sparsify_command(
@@ -60,10 +58,20 @@ def sparsify_command(
     budget: Annotated[
         list[float] | None,
         typer.Option(
-            help="Most multiply-adds of the linear layers, over dense. Repeatable without -o.",
+            help="The most that the linear layers may cost, over dense. Repeatable without -o.",
             metavar="SHARE",
         ),
     ] = None,
+    cost: Annotated[
+        Measure,
+        typer.Option(
+            help="What the budget is of, and the search spends least of.",
+            metavar="multiply-adds|cycles|bytes|energy|edp",
+        ),
+    ] = Measure.MULTIPLY_ADDS,
+    tokens: Annotated[
+        int, typer.Option(help="Tokens of a text, for cycles and energy.", metavar="N")
+    ] = TOKENS,
     quality: Annotated[
         float | None,
         typer.Option(
@@ -111,14 +119,20 @@ def sparsify_command(
         bool,
         typer.Option("--compare", help="Also measure one series of the same cost on all layers."),
     ] = False,
+    uniform: Annotated[
+        list[str] | None,
+        typer.Option(help="Also measure this series on all layers. Repeatable.", metavar="SERIES"),
+    ] = None,
     file: Annotated[
         Path | None,
         typer.Option("--text", help="Text to calibrate with, a sentence a line.", metavar="FILE"),
     ] = None,
-    partial: Annotated[
+    partial_file: Annotated[
         Path | None,
         typer.Option(
-            help="Keep what was measured of each layer here, and go on from there.", metavar="FILE"
+            "--partial",
+            help="Keep what was measured of layers and models here, and go on from there.",
+            metavar="FILE",
         ),
     ] = None,
     front_file: Annotated[
@@ -131,6 +145,7 @@ def sparsify_command(
     preset: Preset = "base",
     config: ConfigFile = None,
     settings: Settings = None,
+    energy: EnergyFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Choose a series of N:M terms for each linear layer, of its weights or of its inputs.
@@ -147,15 +162,24 @@ def sparsify_command(
     if array.block == 1:
         raise InputError("sparse weights: array.block must be 4, 8 or 16, not 1")
     budgets = _budgets(budget, quality, target)
-    if steps < 0:
-        raise InputError(f"--distil must be at least 0, not {steps}")
-    files = {"--output": target, "--json": json_file, "--partial": partial, "--front": front_file}
+    for option, value, least in (("--distil", steps, 0), ("--tokens", tokens, 1)):
+        if value < least:
+            raise InputError(f"{option} must be at least {least}, not {value}")
+    files = {
+        "--output": target,
+        "--json": json_file,
+        "--partial": partial_file,
+        "--front": front_file,
+    }
     for option, path in files.items():
         require_writable(option, path)
     method = GREEDY if magnitude else Method()
-    how = Distillation(steps, seed=seed)
+    costs = CostModel(parameters, tokens, energies(energy))
     with input_errors(FrontendError, SparsityError, CompileError):
         terms = [parse_series(text) for text in series or ()] or list(plan.default_series(array))
+        uniforms = [parse_series(text) for text in uniform or ()]
+        for one in uniforms:
+            check_block(one, array.block)
         inputs = _kept_candidates(activations or (), parameters)
         with step("Reading the model"):
             given = keep_activations(load(None if model == MINILM else Path(model)), keep or ())
@@ -163,85 +187,49 @@ def sparsify_command(
             source = replace(given, activations={})
             sentences = _sentences(file)
             texts = plan.calibration(source, seed, sentences)
-            tokens = tokenise(Tokenizer(source.folder), evaluation_sentences())
-            judge = _Judge(source, tokens, array)
+            judged = tokenise(Tokenizer(source.folder), evaluation_sentences())
         _check_dense(linear_names(source), dense or ())
         candidates = plan.candidates_of(given, terms, array, kept=inputs, dense=dense or ())
-        losses = _losses(source, candidates, texts, method, partial)
-        front = plan.front_of(given, losses, candidates, array)
+        table = table_of(given, candidates, costs)
+        key = fingerprint(source, texts.batch, texts.sentences, method)
+        partial = Partial(partial_file, key)
+        front = front_of(table, _losses(source, candidates, texts, method, partial), cost)
+        maker = Maker(source, texts, method, Distillation(steps, seed=seed))
+        judge = Judge(source, judged, costs, partial)
         rows: list[dict[str, Any]] = []
-        for share in budgets:
-            found = _results(source, front, share, quality, texts, array, method, compare)
-            for result in _distilled(found, source, texts, how, compare):
+        for one in uniforms:
+            rows += map(judge.figures, maker.uniform(one))
+        for point, made in _points(
+            maker, front, budgets, quality, costs.dense_model(source).of(cost)
+        ):
+            same = uniform_within(source, costs, cost, point.cost) if compare else None
+            if same is not None and same not in uniforms:
+                rows += map(judge.figures, maker.uniform(same))
+            for result in maker.searched(choice_of(point), compare, made):
                 rows.append(judge.figures(result))
-    if target is not None:
-        _save(target, result)
-    output.print(_table(rows))
+        if target is not None:
+            _save(target, result)
+    print_models(rows)
     for name, note in plan.padded_layers(source, candidates).items():
         output.print(f"note: layer {name}: {note}")
-    total = plan.dense_slots(source, array)
-    points = [
-        (point.slots / total, point.loss, plan.keeping_layers(point)) for point in front.points()
-    ]
+    points = front_records(table, front, costs.dense_model(source))
     if activations:
         output.print(_note_of_activations(points))
     record = {
         "bench": "sparsify",
         "preset": preset,
         "case": model,
+        "cost": cost.value,
+        "tokens": tokens,
         "rows": rows,
-        "front": [
-            {"share": share, "loss": loss, "kept_activations": count}
-            for share, loss, count in points
-        ],
+        "front": points,
     }
     write_json("--json", json_file, record)
     if front_file is not None:
-        marks = [Mark(row["method"], row["share"], row["cosine"], row["spearman"]) for row in rows]
-        write_file(
-            "--front", front_file, front_chart([point[:2] for point in points], marks).file()
-        )
-
-
-class _Judge:
-    """Measures models on sentences that calibration has not seen.
-
-    Parameters
-    ----------
-    model : BertModel
-        What the others are compared with, in floats.
-    tokens : sequence of int [tokens]
-    array : ArrayConfig
-    """
-
-    def __init__(
-        self, model: BertModel, tokens: Sequence[NDArray[np.integer]], array: ArrayConfig
-    ) -> None:
-        self._model, self._tokens, self._array = model, tokens, array
-        self._batch = Batch.of(model, tokens)
-        self._expected = self._embeddings(model)
-
-    def _embeddings(self, model: BertModel) -> NDArray[np.float32]:
-        return sentence_embeddings(run_layers(model, self._batch), self._batch.lengths)
-
-    def figures(self, result: _Result) -> dict[str, Any]:
-        """Return what the table shows of a model."""
-        model, array = result.model, self._array
-        cost, dense = plan.model_cost(model, array), plan.dense_model_cost(model, array)
-        with step("Running 100 sentences in the machine's arithmetic"):
-            machine = golden_embeddings(model, self._tokens, grouping_of(model.config, array))
-        floats = compare_quality(self._embeddings(model), self._expected)
-        golden = compare_quality(machine, self._expected)
-        return {
-            "method": result.method,
-            "share": round(cost.slots / dense.slots, 4),
-            "bytes": round(cost.bytes / dense.bytes, 4),
-            "cosine": round(floats.cosine, 4),
-            "spearman": round(floats.spearman, 4),
-            "machine_cosine": round(golden.cosine, 4),
-            "machine_spearman": round(golden.spearman, 4),
-            "series": plan.counts_by_series(result.choice, self._model),
-        }
+        name = cost.name.lower()
+        marks = [Mark(row["method"], row[name], row["cosine"], row["spearman"]) for row in rows]
+        line = [(point[name], point["loss"]) for point in points]
+        write_file("--front", front_file, front_chart(line, marks, cost.value).file())
 
 
 def _budgets(
@@ -291,7 +279,7 @@ def _losses(
     candidates: Candidates,
     texts: plan.Calibration,
     method: Method,
-    partial: Path | None,
+    partial: Partial,
 ) -> Losses:
     count = sum(map(len, candidates.values()))
     with step(f"Measuring {count} choices of {len(candidates)} layers", count) as show:
@@ -306,77 +294,32 @@ def _losses(
         )
 
 
-def _results(
-    model: BertModel,
+def _points(
+    maker: Maker,
     front: Front,
-    budget: float | None,
+    budgets: Sequence[float | None],
     quality: float | None,
-    texts: plan.Calibration,
-    array: ArrayConfig,
-    method: Method,
-    compare: bool,
-) -> Iterator[_Result]:
-    """Yield the sparse models of one budget; the one that was searched for comes last."""
-    total = plan.dense_slots(model, array)
-    if budget is None:
+    total: int,
+) -> Iterator[tuple[Point, BertModel | None]]:
+    """Yield the point of each budget, or that of a quality with the model that has it.
+
+    `total` is what a dense model costs.
+    """
+    for budget in budgets:
+        if budget is not None:
+            yield plan.within_budget(front, budget, total), None
+            continue
         assert quality is not None
         with step("Looking for the cheapest model of that quality") as show:
-            point, sparse = plan.cheapest(model, front, quality, texts, total, method, show)
-    else:
-        point = plan.within_budget(front, budget, total)
-        sparse = None
-    share = point.slots / total
-    if compare and int(share * array.block):
-        term = Term(int(share * array.block), array.block)
-        uniform = plan.uniform_choice(model, (term,))
-        yield _Result("uniform, magnitude", uniform, sparsify(model, uniform, None, GREEDY))
-        if method.compensate:
-            yield _Result("uniform, compensated", uniform, _sparse(model, uniform, texts, method))
-    choice = plan.choice_of(point)
-    name = "searched, compensated" if method.compensate else "searched, magnitude"
-    yield _Result(name, choice, sparse or _sparse(model, choice, texts, method))
+            found = plan.cheapest(
+                maker.model, front, quality, maker.texts, total, maker.method, show
+            )
+        yield found
 
 
-def _sparse(model: BertModel, choice: Choice, texts: plan.Calibration, method: Method) -> BertModel:
-    with step("Pruning", model.config.layers) as show:
-        return sparsify(model, choice, texts.batch, method, show)
-
-
-def _distilled(
-    results: Iterator[_Result],
-    model: BertModel,
-    texts: plan.Calibration,
-    how: Distillation,
-    compare: bool,
-) -> Iterator[_Result]:
-    """Yield `results`; after the last one, or in its place, what it becomes by distillation."""
-    *others, last = results
-    yield from others
-    if compare or not how.steps:
-        yield last
-    if how.steps:
-        with step("Distilling", how.steps) as show:
-            learnt = distil(last.model, model, texts.tokens, texts.words, how, show)
-        yield _Result(f"{last.method}, distilled", last.choice, learnt)
-
-
-def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(box=None)
-    titles = ("cosine", "Spearman", "on the machine", "Spearman")
-    table.add_column("method", no_wrap=True)
-    for title in ("multiply-adds", "bytes", *titles):
-        table.add_column(title, justify="right")
-    table.add_column("layers")
-    names = ("share", "bytes", "cosine", "spearman", "machine_cosine", "machine_spearman")
-    for row in rows:
-        layers = ", ".join(f"{count} x {text}" for text, count in row["series"].items())
-        table.add_row(row["method"], *(f"{row[name]:.4f}" for name in names), layers)
-    return table
-
-
-def _note_of_activations(points: Sequence[tuple[float, float, int]]) -> str:
+def _note_of_activations(points: Sequence[dict[str, Any]]) -> str:
     """Return where on the front the search keeps activations."""
-    shares = [share for share, _, count in points if count]
+    shares = [point["multiply_adds"] for point in points if point["kept_activations"]]
     if not shares:
         return f"note: activations are kept at none of {len(points)} points of the front"
     return (
@@ -385,7 +328,7 @@ def _note_of_activations(points: Sequence[tuple[float, float, int]]) -> str:
     )
 
 
-def _save(target: Path, result: _Result) -> None:
+def _save(target: Path, result: SparseModel) -> None:
     """Write the model beside `target` and rename it, so that it appears whole or not at all."""
     handle, name = tempfile.mkstemp(dir=target.absolute().parent, prefix=".ageha-")
     os.close(handle)

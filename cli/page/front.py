@@ -25,7 +25,7 @@ class Mark:
     ----------
     method : str
     share : float
-        Multiply-adds over dense.
+        Cost over dense.
     cosine, spearman : float
     """
 
@@ -35,8 +35,12 @@ class Mark:
     spearman: float
 
 
-def front_chart(front: Sequence[tuple[float, float]], marks: Sequence[Mark]) -> Chart:
+def front_chart(
+    front: Sequence[tuple[float, float]], marks: Sequence[Mark], cost: str = "multiply-adds"
+) -> Chart:
     """Return the picture of a front, of share and expected loss, with what was measured.
+
+    `cost` says what shares are of.
 
     The loss is 1 less the mean cosine, on a logarithmic axis; on the right are Spearman
     correlations.
@@ -44,12 +48,12 @@ def front_chart(front: Sequence[tuple[float, float]], marks: Sequence[Mark]) -> 
     losses = [(share, loss) for share, loss in front if loss > 0]
     measured = [(mark.share, max(1 - mark.cosine, 1e-6)) for mark in marks]
     shares = [share for share, _ in (*front, *measured)]
-    across = min(shares, default=0.0), 1.0
+    across = min(shares, default=0.0), max(1.0, *shares)
     powers = [math.log10(loss) for _, loss in (*losses, *measured)] or [-3.0]
     low, high = math.floor(min(powers)), max(math.floor(min(powers)) + 1, math.ceil(max(powers)))
     worst = max(WORST, min([0.9, *(mark.spearman for mark in marks)]))
-    left = _Plot(LEFT, across, (low, high))
-    right = _Plot(RIGHT, across, (math.floor(worst * 20) / 20, 1.0))
+    left = _Plot(LEFT, across, (low, high), cost)
+    right = _Plot(RIGHT, across, (math.floor(worst * 20) / 20, 1.0), cost)
     body = [
         *left.axes([(power, f"{10.0**power:g}") for power in range(low, high + 1)]),
         *right.axes(
@@ -71,7 +75,8 @@ def front_chart(front: Sequence[tuple[float, float]], marks: Sequence[Mark]) -> 
             )
             body.append(dot(*right.place(it.share, it.spearman), 4, colour, hint))
     body += legend(LEFT[0], HEIGHT - 12, ((colour, name) for name, colour in colours.items()), 235)
-    return Chart(WIDTH, HEIGHT, "Multiply-adds and quality of sparse models", tuple(body))
+    title = f"Cost ({cost}) and quality of sparse models"
+    return Chart(WIDTH, HEIGHT, title, tuple(body))
 
 
 def _steps(first: float, last: float) -> list[float]:
@@ -82,9 +87,14 @@ class _Plot:
     """A frame from `sides` with its two ranges, from the least to the greatest value."""
 
     def __init__(
-        self, sides: tuple[int, int], across: tuple[float, float], up: tuple[float, float]
+        self,
+        sides: tuple[int, int],
+        across: tuple[float, float],
+        up: tuple[float, float],
+        cost: str,
     ) -> None:
         self._sides, self._across, self._up = sides, across, up
+        self._cost = cost
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         (left, right), (first, last), (low, high) = self._sides, self._across, self._up
@@ -94,7 +104,7 @@ class _Plot:
 
     def axes(self, ticks: Sequence[tuple[float, str]]) -> list[str]:
         left, right = self._sides
-        parts = [text((left + right) / 2, BOTTOM + 38, "multiply-adds over dense", "middle")]
+        parts = [text((left + right) / 2, BOTTOM + 38, f"{self._cost} over dense", "middle")]
         for value in _steps(*self._across):
             x, _ = self.place(value, self._up[0])
             parts += [line(x, TOP, x, BOTTOM, 0.12), text(x, BOTTOM + 18, f"{value:.2f}", "middle")]

@@ -49,8 +49,25 @@ def array_cycles(
         Of the compressed operand; 0 in dense flows.
     """
     multiply = _steps(flow, m, n, k, config, steps)
+    lines = read_lines(flow, m, n, k, config, steps, compressed_words)
+    return start_cycles(flow, config) + max(multiply, lines)
+
+
+def read_lines(
+    flow: Dataflow,
+    m: int,
+    n: int,
+    k: int,
+    config: AcceleratorConfig,
+    steps: NDArray[np.int64],
+    compressed_words: int,
+) -> int:
+    """Return the lines of the scratchpad that one MATMUL and whoever takes its results read.
+
+    Parameters are those of `array_cycles`.
+    """
     words = _words(flow, m, n, k, config, steps, compressed_words)
-    return start_cycles(flow, config) + max(multiply, -(-words // config.lanes))
+    return -(-words // config.lanes)
 
 
 def _steps(

@@ -1,8 +1,8 @@
-"""What a layer costs the array: slots, cycles and bytes, dense or in block-indexed slots."""
+"""What the formats of weights take: slots and bytes, dense or in block-indexed slots."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,13 @@ class LayerCost:
         makes over rows times columns.
     bytes : int
         Of the weights in DRAM.
+    steps : int64 [tiles]
+        Slots of each tile of the operand that is compressed; empty if none is.
     """
 
     slots: int
     bytes: int
+    steps: NDArray[np.int64] = field(compare=False, default_factory=lambda: np.zeros(0, np.int64))
 
     def cycles(self, m: int, array: ArrayConfig) -> int:
         """Return the cycles for `m` rows of activations at one slot a cycle."""
@@ -83,4 +86,4 @@ def _compressed(slots: NDArray[np.int64], array: ArrayConfig) -> LayerCost:
         + words_of(int(count) * array.columns, 8)
         for count in slots
     )
-    return LayerCost(int(slots.sum()), WORD_BYTES * words)
+    return LayerCost(int(slots.sum()), WORD_BYTES * words, slots)

@@ -15,6 +15,9 @@ from ..sparsity.prune import largest_of_groups
 from ..sparsity.tasd import Term
 from .choice import kept_term
 
+GELU_ROWS = 16
+"""Rows that `gelu` takes at a time."""
+
 Rows = NDArray[np.float32]
 """Activations of all tokens of a batch, sentence after sentence, float32 [tokens, channels]."""
 
@@ -166,6 +169,15 @@ def gelu(x: Rows) -> Rows:
     The error function is formula 7.1.26 of Abramowitz and Stegun, Handbook of Mathematical
     Functions.
     """
+    result = np.empty_like(x)
+    # So few rows at a time stay in the processor's cache, which makes this several times as fast.
+    for first in range(0, len(x), GELU_ROWS):
+        rows = slice(first, first + GELU_ROWS)
+        result[rows] = _gelu(x[rows])
+    return result
+
+
+def _gelu(x: Rows) -> Rows:
     magnitude = np.abs(x) * np.float32(1 / math.sqrt(2))
     t = 1 / (1 + np.float32(0.3275911) * magnitude)
     polynomial = np.zeros_like(t)

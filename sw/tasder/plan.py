@@ -24,14 +24,13 @@ from .choice import (
     Sparsity,
     format_sparsity,
     kept_inputs_of,
-    parse_sparsity,
 )
-from .cost import LayerCost, dense_cost, kept_cost, series_cost, weights_cost
 from .errors import BudgetError
 from .forward import Batch, run_layers, sentence_embeddings
+from .fronts import choice_of
 from .quality import Quality, compare
-from .search import DENSE, Front, Option, Point
-from .sensitivity import Candidates, Losses
+from .search import Front, Point
+from .sensitivity import Candidates
 from .sentences import RandomTexts, calibration_sentences, tokenise
 from .sparsify import Method, linear_names, linear_of, sparsify
 
@@ -193,67 +192,8 @@ def padded_layers(model: BertModel, candidates: Candidates) -> dict[str, str]:
     return notes
 
 
-def dense_model_cost(model: BertModel, array: ArrayConfig) -> LayerCost:
-    """Return slots and bytes of all linear layers, dense."""
-    shapes = (linear_of(model, name).weight.shape for name in linear_names(model))
-    costs = [dense_cost(n, k, array) for n, k in shapes]
-    return LayerCost(sum(cost.slots for cost in costs), sum(cost.bytes for cost in costs))
-
-
-def dense_slots(model: BertModel, array: ArrayConfig) -> int:
-    """Return the slots of all linear layers, dense."""
-    return dense_model_cost(model, array).slots
-
-
-def model_cost(model: BertModel, array: ArrayConfig) -> LayerCost:
-    """Return slots and bytes of all linear layers as they are, with the inputs that are kept."""
-    costs = []
-    kept = kept_inputs_of(model)
-    for name in linear_names(model):
-        weight = linear_of(model, name).weight
-        costs.append(
-            _cost(weight, kept[name], array) if name in kept else weights_cost(weight, array)
-        )
-    return LayerCost(sum(cost.slots for cost in costs), sum(cost.bytes for cost in costs))
-
-
-def _cost(weight: NDArray, sparsity: Sparsity, array: ArrayConfig) -> LayerCost:
-    """Return what a layer costs with `sparsity`, at most."""
-    n, k = weight.shape
-    if isinstance(sparsity, KeptInputs):
-        return kept_cost(n, k, sparsity.term, array)
-    return series_cost(n, k, sparsity, array)
-
-
-def front_of(model: BertModel, losses: Losses, candidates: Candidates, array: ArrayConfig) -> Front:
-    """Return the front over all choices of `candidates`.
-
-    A layer that keeps its weights costs what they cost: fewer slots than a dense one where the
-    model is sparse already. One whose inputs the model keeps costs that in any case.
-
-    Parameters
-    ----------
-    model : BertModel
-    losses : Losses
-        From `sensitivity.measure`.
-    candidates : Candidates
-        From `candidates_of`.
-    array : ArrayConfig
-    """
-    options: dict[str, list[Option]] = {}
-    for name, items in candidates.items():
-        weight = linear_of(model, name).weight
-        dense = Option(DENSE, weights_cost(weight, array).slots, 0.0)
-        options[name] = [] if name in model.activations else [dense]
-        for item in items:
-            text = format_sparsity(item)
-            slots = _cost(weight, item, array).slots
-            options[name].append(Option(text, slots, losses[name][text]))
-    return Front(options)
-
-
 def within_budget(front: Front, budget: float, total: int) -> Point:
-    """Return the best point with at most `budget` of the dense slots, `total`.
+    """Return the best point that costs at most `budget` of a dense model, `total`.
 
     Raises
     ------
@@ -264,15 +204,10 @@ def within_budget(front: Front, budget: float, total: int) -> Point:
     """
     if not 0 < budget <= 1:
         raise SparsityError(f"budget must be above 0 and at most 1, not {budget}")
-    if front.slots[0] > budget * total:
-        nearest = np.ceil(front.slots[0] / total * 1e4) / 1e4
+    if front.costs[0] > budget * total:
+        nearest = np.ceil(front.costs[0] / total * 1e4) / 1e4
         raise BudgetError(f"budget {budget:g} is not reachable; nearest is {nearest:g}")
-    return front.within_slots(budget * total)
-
-
-def choice_of(point: Point) -> Choice:
-    """Return what each layer takes at a point."""
-    return {name: parse_sparsity(text) for name, text in point.series.items()}
+    return front.within_cost(budget * total)
 
 
 def keeping_layers(point: Point) -> int:
@@ -316,12 +251,12 @@ def cheapest(
     """
     if not 0 < spearman <= 1:
         raise SparsityError(f"quality must be above 0 and at most 1, not {spearman}")
-    low = int(np.ceil(front.slots[0] * FRONT_STEPS / total))
+    low = int(np.ceil(front.costs[0] * FRONT_STEPS / total))
     best: tuple[Point, BertModel] | None = None
     high, tries, reached = FRONT_STEPS, 0, 0.0
     while low <= high:
         middle = (low + high) // 2
-        point = front.within_slots(middle / FRONT_STEPS * total)
+        point = front.within_cost(middle / FRONT_STEPS * total)
         sparse = sparsify(model, choice_of(point), texts.batch, method)
         quality = quality_of(sparse, model, texts.sentences).spearman
         reached = max(reached, quality)

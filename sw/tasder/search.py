@@ -1,22 +1,24 @@
 """Choose what each layer takes: the least loss for every cost, by dynamic programming.
 
-Losses of layers are taken to add up, so the front over the measured losses is exact; what it says
-of a whole model is an estimate.
+Losses of layers are taken to add up, and so are costs; the front over them is exact as long as it
+has at most `MOST_POINTS` points on the way. What it says of a whole model is an estimate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from math import gcd
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import BudgetError
 
 DENSE = ""
 """Stands for neither."""
+
+MOST_POINTS = 1 << 13
+"""Points that are kept from one layer to the next; of more, the best in equal steps of cost."""
 
 
 @dataclass(frozen=True)
@@ -27,81 +29,77 @@ class Option:
     ----------
     series : str
         `DENSE`, or the text of a series, of weights or of inputs.
-    slots : int
+    cost : int
+        In any unit; not negative.
     loss : float
     """
 
     series: str
-    slots: int
+    cost: int
     loss: float
 
 
 @dataclass(frozen=True)
 class Point:
-    """A choice for all layers that nothing else betters in both figures.
+    """A choice for all layers.
 
     Parameters
     ----------
-    slots : int
+    cost : int
     loss : float
         Sum of the losses of the layers.
     series : mapping of str to str
         By layer; dense layers are left out.
     """
 
-    slots: int
+    cost: int
     loss: float
     series: Mapping[str, str]
 
 
 class Front:
-    """The Pareto front of slots and loss over all choices.
+    """Points that no other betters in both figures.
 
     Parameters
     ----------
-    options : mapping of str to sequence of Option
-        By layer, at least one each. Slots are not negative.
+    points : iterable of Point
+        At least one; those that are bettered are left out.
     """
 
-    def __init__(self, options: Mapping[str, Sequence[Option]]) -> None:
-        self._options = {name: list(items) for name, items in options.items()}
-        slots = [item.slots for items in self._options.values() for item in items]
-        self._unit = max(1, reduce(gcd, slots, 0))
-        self._tables: list[np.ndarray] = [np.zeros(1)]
-        for items in self._options.values():
-            self._tables.append(self._extend(self._tables[-1], items))
-        best = np.minimum.accumulate(self._tables[-1])
-        first = np.r_[True, best[1:] < best[:-1]] & np.isfinite(best)
-        self._places = np.flatnonzero(first)
+    def __init__(self, points: Iterable[Point]) -> None:
+        self._points: list[Point] = []
+        for point in sorted(points, key=lambda item: (item.cost, item.loss)):
+            if not self._points or point.loss < self._points[-1].loss:
+                self._points.append(point)
 
     @property
-    def slots(self) -> list[int]:
-        """The slots of all points, rising."""
-        return [int(place) * self._unit for place in self._places]
+    def costs(self) -> list[int]:
+        """The costs of all points, rising."""
+        return [point.cost for point in self._points]
 
     @property
     def losses(self) -> list[float]:
         """The loss of all points, falling."""
-        return [float(self._tables[-1][place]) for place in self._places]
+        return [point.loss for point in self._points]
 
     def points(self) -> list[Point]:
         """Return all points, the cheapest first."""
-        return [self._point(int(place)) for place in self._places]
+        return list(self._points)
 
-    def within_slots(self, limit: float) -> Point:
-        """Return the point of least loss with at most `limit` slots.
+    def within_cost(self, limit: float) -> Point:
+        """Return the point of least loss that costs at most `limit`.
 
         Raises
         ------
         BudgetError
             If there is none.
         """
-        within = [int(place) for place in self._places if place * self._unit <= limit]
+        within = [point for point in self._points if point.cost <= limit]
         if not within:
             raise BudgetError(
-                f"budget of {limit:.0f} slots is not reachable; nearest is {self.slots[0]}"
+                f"cost of {limit:.0f} is not reachable; nearest is {self._points[0].cost}"
             )
-        return self._point(within[-1])
+        return within[-1]
 
     def within_loss(self, limit: float) -> Point:
         """Return the cheapest point with a loss of at most `limit`.
@@ -111,39 +109,78 @@ class Front:
         BudgetError
             If there is none.
         """
-        within = [int(place) for place in self._places if self._tables[-1][place] <= limit]
-        if not within:
-            raise BudgetError(
-                f"loss of {limit:.3g} is not reachable; nearest is {self.losses[-1]:.3g}"
-            )
-        return self._point(within[0])
+        for point in self._points:
+            if point.loss <= limit:
+                return point
+        raise BudgetError(
+            f"loss of {limit:.3g} is not reachable; nearest is {self._points[-1].loss:.3g}"
+        )
 
-    def _extend(self, table: np.ndarray, items: Sequence[Option]) -> np.ndarray:
-        """Return the least loss for each number of slots with one layer more."""
-        widest = max(item.slots for item in items) // self._unit
-        longer = np.full(len(table) + widest, np.inf)
-        for item in items:
-            start = item.slots // self._unit
-            part = longer[start : start + len(table)]
-            np.minimum(part, table + item.loss, out=part)
-        return longer
 
-    def _point(self, place: int) -> Point:
-        slots, loss = place * self._unit, float(self._tables[-1][place])
-        series = {}
-        tables = reversed(self._tables[:-1])
-        for (name, items), table in zip(reversed(self._options.items()), tables, strict=True):
-            item, place = self._step(items, table, place)
-            if item.series != DENSE:
-                series[name] = item.series
-        return Point(slots, loss, dict(reversed(series.items())))
+@dataclass(frozen=True)
+class _Stage:
+    """The best points over some layers: figures, what the last of them took, and from where.
 
-    def _step(self, items: Sequence[Option], table: np.ndarray, place: int) -> tuple[Option, int]:
-        """Return what a layer took, and the place before it."""
+    Parameters
+    ----------
+    costs : int64 [points]
+        Rising.
+    losses : float64 [points]
+        Falling.
+    taken : int64 [points]
+        Option of the last layer.
+    before : int64 [points]
+        Point of the stage before.
+    """
 
-        def before(item: Option) -> float:
-            start = place - item.slots // self._unit
-            return float(table[start]) + item.loss if 0 <= start < len(table) else np.inf
+    costs: NDArray[np.int64]
+    losses: NDArray[np.float64]
+    taken: NDArray[np.int64]
+    before: NDArray[np.int64]
 
-        item = min(items, key=before)
-        return item, place - item.slots // self._unit
+    def extend(self, items: Sequence[Option]) -> _Stage:
+        """Return the stage with one layer more."""
+        costs = np.add.outer([item.cost for item in items], self.costs).ravel()
+        losses = np.add.outer([item.loss for item in items], self.losses).ravel()
+        order = np.lexsort((losses, costs))
+        falling = losses[order]
+        least = np.minimum.accumulate(falling)
+        order = order[np.r_[True, falling[1:] < least[:-1]]]
+        order = order[_thinned(costs[order])]
+        taken, before = np.divmod(order, len(self.costs))
+        return _Stage(costs[order], losses[order], taken, before)
+
+
+def _thinned(costs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the places of at most about `MOST_POINTS` of rising costs, ends included."""
+    if len(costs) <= MOST_POINTS:
+        return np.arange(len(costs))
+    width = (costs[-1] - costs[0]) // MOST_POINTS + 1
+    bins = (costs - costs[0]) // width
+    return np.flatnonzero(np.r_[True, bins[1:-1] != bins[2:], True])
+
+
+def search(options: Mapping[str, Sequence[Option]]) -> Front:
+    """Return the Pareto front of cost and loss over all choices.
+
+    Parameters
+    ----------
+    options : mapping of str to sequence of Option
+        By layer, at least one each.
+    """
+    nothing = np.zeros(1, np.int64)
+    stages = [_Stage(nothing, np.zeros(1), nothing, nothing)]
+    for items in options.values():
+        stages.append(stages[-1].extend(items))
+    layers, last = list(options.items()), stages[-1]
+    series: list[dict[str, str]] = [{} for _ in last.costs]
+    places = np.arange(len(last.costs))
+    for stage, (name, items) in zip(stages[:0:-1], layers[::-1], strict=True):
+        for found, taken in zip(series, stage.taken[places], strict=True):
+            if items[taken].series != DENSE:
+                found[name] = items[taken].series
+        places = stage.before[places]
+    return Front(
+        Point(int(cost), float(loss), dict(reversed(found.items())))
+        for cost, loss, found in zip(last.costs, last.losses, series, strict=True)
+    )

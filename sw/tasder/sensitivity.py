@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..frontend.bert import BertModel
-from ..sparsity.errors import SparsityError
 from .choice import Choice, KeptInputs, Sparsity, format_sparsity
 from .forward import STAGES, Batch, LayerRun, Rows, run_layer, run_layers, sentence_embeddings
+from .partial import Partial
 from .sparsify import LayerInputs, Method, linear_names, linear_of, sparsify
 
 Candidates = Mapping[str, Sequence[Sparsity]]
@@ -33,7 +31,7 @@ def measure(
     sentences: Batch,
     method: Method,
     *,
-    partial: Path | None = None,
+    partial: Partial | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Losses:
     """Measure each linear layer with each of its candidates.
@@ -48,18 +46,19 @@ def measure(
     sentences : Batch
         What embeddings are compared on.
     method : Method
-    partial : Path, optional
-        A file of results. Those in it are not measured again, new ones are added to it at once.
+    partial : Partial, optional
+        Results of the same `fingerprint`. What is in it is not measured again, new ones are added
+        to it at once.
     on_progress : callable
         Is told how many measurements are done.
-
-    Raises
-    ------
-    SparsityError
-        If `partial` is no such file, or holds results of another measurement.
     """
-    key = fingerprint(model, batch, sentences, method)
-    losses = _read(partial, key)
+    partial = Partial() if partial is None else partial
+    if all(
+        format_sparsity(item) in partial.losses.get(name, {})
+        for name, items in candidates.items()
+        for item in items
+    ):
+        return partial.losses
     float_rows = _layer_inputs(model, sentences)
     expected = sentence_embeddings(float_rows[-1], sentences.lengths)
     done = 0
@@ -69,19 +68,18 @@ def measure(
         for names, step in STAGES:
             inputs = LayerInputs(run.rows, method.damping)
             for name in (f"{index}.{name}" for name in names):
-                found = losses.setdefault(name, {})
                 for item in candidates.get(name, ()):
-                    if format_sparsity(item) not in found:
+                    if format_sparsity(item) not in partial.losses.get(name, {}):
                         sparse = _with(model, {name: item}, inputs, method)
                         rows = run_layers(sparse, sentences, index, float_rows[index])
                         embeddings = sentence_embeddings(rows, sentences.lengths)
-                        found[format_sparsity(item)] = _loss(embeddings, expected)
-                        _write(partial, key, losses)
+                        loss = _loss(embeddings, expected)
+                        partial.add_loss(name, format_sparsity(item), loss)
                     done += 1
                     on_progress(done)
             run.step(step)
         x = run.rows
-    return losses
+    return partial.losses
 
 
 def fingerprint(model: BertModel, batch: Batch, sentences: Batch, method: Method) -> str:
@@ -119,25 +117,3 @@ def _loss(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     # Of unit vectors, half the squared distance is 1 - cosine, without its cancellation.
     distance = found.astype(np.float64) - expected
     return float(np.mean(np.sum(np.square(distance), axis=1)) / 2)
-
-
-def _read(path: Path | None, key: str) -> dict[str, dict[str, float]]:
-    if path is None or not path.exists():
-        return {}
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        found, losses = values["key"], values["losses"]
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
-        text = " ".join(str(error).split())
-        raise SparsityError(f"{path}: no partial results of a search: {text}") from None
-    if found != key:
-        raise SparsityError(f"{path}: holds results of another model, method or text")
-    return {layer: dict(values) for layer, values in losses.items()}
-
-
-def _write(path: Path | None, key: str, losses: Losses) -> None:
-    if path is None:
-        return
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(json.dumps({"key": key, "losses": losses}, indent=1), encoding="utf-8")
-    temporary.replace(path)

@@ -69,6 +69,8 @@ def test_attention(tmp_path, capsys):
             ["attention", "--workload", "ita", "--sequence", "65"],
             "--sequence must be one of 64, 128, 256, 512 for ita, not 65",
         ),
+        (["attention", "--workload", "fnet", "--weights", "x"], "fnet takes no --weights"),
+        (["attention", "--weights", "missing"], "missing: no such file"),
         (["generate", "--preset", "huge"], "preset must be one of"),
         (["simulate", "--preset", "huge"], "preset must be one of"),
         (["moths"], "No such command 'moths'"),

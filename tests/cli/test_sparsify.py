@@ -9,6 +9,7 @@ import pytest
 from safetensors import safe_open
 
 from ageha.bench.execute import run_golden
+from ageha.cli.commands import sparse_models
 from ageha.cli.commands import sparsify as command
 from ageha.cli.main import main
 from ageha.hw.config import override, preset
@@ -22,8 +23,9 @@ from ageha.sw.instruction import decode_all
 from ageha.sw.program import Program
 from ageha.sw.reference import embed, encoder
 from ageha.sw.sparsity.prune import prune_unstructured
+from ageha.sw.tasder.figures import CostModel
 from ageha.sw.tasder.forward import LINEARS
-from ageha.sw.tasder.plan import SERIES_KEY, Calibration, dense_slots, model_cost
+from ageha.sw.tasder.plan import SERIES_KEY, Calibration
 
 MACHINE = ["--preset", "tiny", "--set", "array.block=8"]
 
@@ -73,8 +75,8 @@ def test_model_of_a_budget_compiles(folder, tmp_path, capsys):
     values = json.loads(record.read_text())
     methods = [row["method"] for row in values["rows"]]
     assert methods == ["uniform, magnitude", "uniform, compensated", "searched, compensated"]
-    assert all(0 < row["share"] <= 0.75 for row in values["rows"])
-    shares = [point["share"] for point in values["front"]]
+    assert all(0 < row["multiply_adds"] <= 0.75 for row in values["rows"])
+    shares = [point["multiply_adds"] for point in values["front"]]
     assert shares == sorted(shares) and shares[-1] == 1
     with safe_open(weights, framework="np") as file:
         assert json.loads(file.metadata()[SERIES_KEY])
@@ -104,8 +106,9 @@ def test_unstructured_model_goes_the_same_way(folder, tmp_path, kept):
     (row,) = json.loads(record.read_text())["rows"]
     array = override(preset("tiny"), {"array.block": 8})
     # Columns of a block are not equally full, so that half of the weights take more slots.
-    before = model_cost(pruned, array.array).slots / dense_slots(pruned, array.array)
-    assert kept < before and row["share"] <= 0.5
+    costs = CostModel(array)
+    before = costs.model(pruned).over(costs.dense_model(pruned))["multiply_adds"]
+    assert kept < before and row["multiply_adds"] <= 0.5
     assert row["cosine"] > 0.9
     sparse = bert.load(folder, weights)
     program = compile_encoder(sparse, array, 9)
@@ -125,12 +128,12 @@ def test_distilled_model_and_its_front(folder, tmp_path):
     rows = json.loads(record.read_text())["rows"]
     methods = [row["method"] for row in rows]
     assert len(rows) == 8 and methods[3] == "searched, compensated, distilled"
-    assert rows[3]["share"] == rows[2]["share"]
+    assert rows[3]["multiply_adds"] == rows[2]["multiply_adds"]
     assert all(0 < row["machine_cosine"] <= 1 for row in rows)
     drawing = ElementTree.fromstring(picture.read_text())
     hints = [item.text for item in drawing.iter() if item.tag.endswith("title")]
     for row in rows:
-        start = f"{row['method']}: {row['share']:.3f}, cosine {row['cosine']:.4f}"
+        start = f"{row['method']}: {row['multiply_adds']:.3f}, cosine {row['cosine']:.4f}"
         assert sum(hint.startswith(start) for hint in hints) == 2
 
 
@@ -139,9 +142,45 @@ def test_quality_instead_of_a_budget(folder, capsys):
     assert "searched" in capsys.readouterr().out
 
 
+def test_cost_that_is_asked_for(folder, tmp_path):
+    """Every cost meets the budget in its own measure; the front's picture has its name."""
+    partial, record, picture = (tmp_path / name for name in ("p.json", "r.json", "front.svg"))
+    options = ["--budget", 0.8, "--json", record, "--partial", partial, "--front", picture]
+    for cost in ("cycles", "bytes", "energy", "edp"):
+        more = ["--cost", cost, "--tokens", 33, "--magnitude"]
+        assert sparsify(folder, *options, *more) == 0
+        values = json.loads(record.read_text())
+        (row,) = values["rows"]
+        assert 0.5 < row[cost] <= 0.8
+        assert (values["cost"], values["tokens"]) == (cost, 33)
+        shares = [point[cost] for point in values["front"]]
+        assert shares == sorted(shares) and f"{cost} over dense" in picture.read_text()
+
+
+def test_models_are_measured_once(folder, tmp_path, monkeypatch, capsys):
+    """A command that is cut goes on where it was: layers and models are in the file."""
+    partial, records = tmp_path / "p.json", [tmp_path / f"{number}.json" for number in range(2)]
+    options = ["--uniform", "4:8", "--compare", "--budget", 0.5, "--partial", partial]
+    assert sparsify(folder, *options, "--json", records[0]) == 0
+    made = []
+    monkeypatch.setattr(sparse_models, "sparsify", lambda *arguments: made.append(arguments))
+    monkeypatch.setattr(command, "measure", lambda *arguments, partial, **_: partial.losses)
+    assert sparsify(folder, *options, "--json", records[1]) == 0
+    assert not made and records[0].read_bytes() == records[1].read_bytes()
+    rows = json.loads(records[0].read_text())["rows"]
+    methods = ["uniform, magnitude", "uniform, compensated", "searched, compensated"]
+    assert [row["method"] for row in rows] == methods
+    assert rows[0]["series"] == {"4:8": 6}
+    assert "searched, compensated, 0.5" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
+        (["--budget", 0.5, "--tokens", 0], "--tokens must be at least 1, not 0"),
+        (["--budget", 0.5, "--uniform", "3:16"], "M must divide the block of 8, not 16"),
+        (["--budget", 0.5, "--energy", "missing"], "--energy missing: cannot be read"),
+        (["--budget", 0.1, "--cost", "bytes"], "budget 0.1 is not reachable; nearest is 0."),
         ([], "either --budget or --quality must be given"),
         (["--budget", 0.5, "--quality", 0.9], "either --budget or --quality must be given"),
         (["--budget", 0.5, "--distil", -1], "--distil must be at least 0, not -1"),
@@ -184,7 +223,7 @@ def test_odd_shapes_and_empty_layers(tmp_path, monkeypatch, capsys):
     assert not np.any(sparse.query.weight)
     assert np.count_nonzero(sparse.key.weight[:, 32:], axis=1).max() == 3
     (row,) = json.loads(record.read_text())["rows"]
-    assert row["share"] <= 0.5 and np.isfinite(row["machine_spearman"])
+    assert row["multiply_adds"] <= 0.5 and np.isfinite(row["machine_spearman"])
 
 
 def test_a_quality_nobody_meets(folder, refused):
@@ -220,7 +259,7 @@ def test_search_chooses_activations(folder, tmp_path, capsys):
     text = f"note: activations are kept at {sum(counts)} of {len(counts)} points of the front"
     assert text in printed
     (row,) = values["rows"]
-    assert row["share"] <= 0.95 and row["machine_cosine"] > 0.9
+    assert row["multiply_adds"] <= 0.95 and row["machine_cosine"] > 0.9
     assert any(text.startswith("activations") for text in row["series"])
     assert set(json.loads(partial.read_text())["losses"]["0.contract"]) == {
         "1:8",

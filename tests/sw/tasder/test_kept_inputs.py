@@ -14,14 +14,14 @@ from ageha.sw.tasder.backward import LayerTrace
 from ageha.sw.tasder.choice import KeptInputs, format_sparsity, kept_term, parse_sparsity
 from ageha.sw.tasder.compensate import refit_to_kept
 from ageha.sw.tasder.cost import dense_cost, kept_cost
+from ageha.sw.tasder.figures import CostModel
 from ageha.sw.tasder.forward import LayerRun, keep_largest, run_layers
+from ageha.sw.tasder.fronts import choice_of, front_of, table_of
+from ageha.sw.tasder.partial import Partial
 from ageha.sw.tasder.plan import (
     Calibration,
     candidates_of,
-    choice_of,
     default_kept,
-    front_of,
-    model_cost,
     quality_of,
 )
 from ageha.sw.tasder.search import DENSE
@@ -30,6 +30,7 @@ from ageha.sw.tasder.sparsify import GREEDY, LayerInputs, Method, linear_names, 
 
 MACHINE = override(preset("tiny"), {"array.block": 8})
 ARRAY = MACHINE.array
+COSTS = CostModel(MACHINE)
 SERIES = (parse_series("2:8"), parse_series("6:8"))
 KEPT = (KeptInputs(Term(1, 4)), KeptInputs(Term(3, 4)))
 
@@ -134,11 +135,13 @@ def test_fitted_weights_are_nearer(model, texts):
 def test_front_with_kept_inputs_is_never_behind(model, losses):
     """More to choose from: at every cost the loss is that of weights alone, or less."""
     fronts = {
-        name: front_of(model, losses, candidates_of(model, SERIES, ARRAY, kept=kept), ARRAY)
+        name: front_of(
+            table_of(model, candidates_of(model, SERIES, ARRAY, kept=kept), COSTS), losses
+        )
         for name, kept in (("weights", ()), ("both", KEPT))
     }
     for point in fronts["weights"].points():
-        assert fronts["both"].within_slots(point.slots).loss <= point.loss
+        assert fronts["both"].within_cost(point.cost).loss <= point.loss
 
 
 def test_search_takes_inputs_where_they_cost_less(model, texts):
@@ -147,22 +150,22 @@ def test_search_takes_inputs_where_they_cost_less(model, texts):
         name: {format_sparsity(item): 0.01 for item in items} for name, items in candidates.items()
     }
     cheap["0.contract"] |= {"activations 1:4": 0.001}
-    front = front_of(model, cheap, candidates, ARRAY)
-    total = sum(front.slots[-1:])
+    front = front_of(table_of(model, candidates, COSTS), cheap)
+    total = sum(front.costs[-1:])
     point = front.within_loss(0.001)
     assert point.series == {"0.contract": "activations 1:4"}
     n, k = model.layers[0].contract.weight.shape
     saved = dense_cost(n, k, ARRAY).slots - kept_cost(n, k, Term(1, 4), ARRAY).slots
-    assert total - point.slots == saved
+    assert total - point.cost == saved
     sparse = sparsify(model, choice_of(point), texts.batch)
     assert sparse.activations == {"0.contract": "1:4"}
-    assert model_cost(sparse, ARRAY).slots == point.slots
+    assert COSTS.model(sparse).multiply_adds == point.cost
 
 
 def test_inputs_that_are_kept_in_any_case(model, losses):
     given = replace(model, activations={"1.contract": "3:4"})
     candidates = candidates_of(given, SERIES, ARRAY)
-    front = front_of(given, losses, candidates, ARRAY)
+    front = front_of(table_of(given, candidates, COSTS), losses)
     assert all(point.series["1.contract"] == "activations 3:4" for point in front.points())
     assert DENSE not in front.points()[-1].series.values()
     assert set(candidates) == set(linear_names(model))
@@ -179,9 +182,9 @@ def test_losses_do_not_depend_on_the_way_there(model, texts, losses, tmp_path):
     """Measured with weights first and inputs later, from a file: the same figures."""
     path = tmp_path / "partial.json"
     arguments = texts.batch, texts.sentences, Method()
-    measure(model, candidates_of(model, SERIES, ARRAY), *arguments, partial=path)
+    measure(model, candidates_of(model, SERIES, ARRAY), *arguments, partial=Partial(path, "key"))
     both = candidates_of(model, SERIES, ARRAY, kept=KEPT)
-    assert measure(model, both, *arguments, partial=path) == losses
+    assert measure(model, both, *arguments, partial=Partial(path, "key")) == losses
 
 
 def test_layer_inputs_share_one_curvature(model, texts):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from ageha.hw.config import ArrayConfig
+from ageha.hw.config import ArrayConfig, override, preset
 from ageha.sw import reference
 from ageha.sw.calibrate import random_tokens
 from ageha.sw.embedding import sentence_embedding
@@ -20,20 +20,18 @@ from ageha.sw.reference import embed, encoder
 from ageha.sw.sparsity.errors import SparsityError
 from ageha.sw.sparsity.tasd import parse_series
 from ageha.sw.tasder import sentences
-from ageha.sw.tasder.cost import series_cost
 from ageha.sw.tasder.errors import BudgetError
+from ageha.sw.tasder.figures import CostModel
 from ageha.sw.tasder.forward import Batch, gelu, run_layers, sentence_embeddings
+from ageha.sw.tasder.fronts import choice_of, front_of, table_of
+from ageha.sw.tasder.partial import Partial
 from ageha.sw.tasder.plan import (
     SERIES_KEY,
     Calibration,
     candidates_of,
     cheapest,
-    choice_of,
     counts_by_series,
     default_series,
-    dense_slots,
-    front_of,
-    model_cost,
     padded_layers,
     quality_of,
     save_sparse,
@@ -41,11 +39,13 @@ from ageha.sw.tasder.plan import (
     within_budget,
 )
 from ageha.sw.tasder.quality import spearman
-from ageha.sw.tasder.search import Front, Option
-from ageha.sw.tasder.sensitivity import measure
+from ageha.sw.tasder.search import Option, search
+from ageha.sw.tasder.sensitivity import fingerprint, measure
 from ageha.sw.tasder.sparsify import GREEDY, Method, linear_names, linear_of, sparsify
 
-ARRAY = ArrayConfig(rows=4, columns=4, block=8)
+MACHINE = override(preset("tiny"), {"array.block": 8})
+ARRAY = MACHINE.array
+COSTS = CostModel(MACHINE)
 SERIES = (parse_series("2:8"), parse_series("5:8"))
 
 
@@ -126,14 +126,14 @@ def test_losses_fall_with_slots(losses, model):
 
 
 def test_search_meets_its_budget(model, losses, texts):
-    total = dense_slots(model, ARRAY)
+    total = dense_slots(model)
     candidates = candidates_of(model, SERIES, ARRAY, dense=["0.query"])
-    front = front_of(model, losses, candidates, ARRAY)
+    front = front_of(table_of(model, candidates, COSTS), losses)
     point = within_budget(front, 0.7, total)
     choice = choice_of(point)
-    assert "0.query" not in choice and point.slots <= 0.7 * total
+    assert "0.query" not in choice and point.cost <= 0.7 * total
     sparse = sparsify(model, choice, texts.batch)
-    assert model_cost(sparse, ARRAY).slots <= point.slots
+    assert COSTS.model(sparse).multiply_adds <= point.cost
     assert sum(counts_by_series(choice, model).values()) == len(linear_names(model))
 
 
@@ -143,16 +143,17 @@ def test_model_that_is_sparse_already(model, texts):
     arguments = (sparse, candidates, texts.batch, texts.sentences, Method(refit_steps=0))
     found = measure(*arguments)
     assert all(loss < 1e-9 for values in found.values() for loss in values.values())
-    front = front_of(sparse, found, candidates, ARRAY)
-    total = dense_slots(model, ARRAY)
-    assert within_budget(front, 1.0, total).slots == model_cost(sparse, ARRAY).slots == total // 4
+    front = front_of(table_of(sparse, candidates, COSTS), found)
+    total = dense_slots(model)
+    cheapest_slots = within_budget(front, 1.0, total).cost
+    assert cheapest_slots == COSTS.model(sparse).multiply_adds == total // 4
 
 
 def test_cheapest_model_of_a_quality(model, losses, texts, candidates):
-    front = front_of(model, losses, candidates, ARRAY)
-    total = dense_slots(model, ARRAY)
+    front = front_of(table_of(model, candidates, COSTS), losses)
+    total = dense_slots(model)
     point, sparse = cheapest(model, front, 0.9, texts, total, Method())
-    assert point.slots < total
+    assert point.cost < total
     assert quality_of(sparse, model, texts.sentences).spearman >= 0.9
     limited = coarse_front(model, losses)
     with pytest.raises(BudgetError, match=r"quality 0.9999 is not reachable; nearest is 0\.\d{4}"):
@@ -161,19 +162,15 @@ def test_cheapest_model_of_a_quality(model, losses, texts, candidates):
 
 def coarse_front(model, losses):
     """Return a front on which no layer may stay dense."""
-    series = SERIES[0]
-    return Front(
-        {
-            name: [
-                Option(
-                    "2:8",
-                    series_cost(*linear_of(model, name).weight.shape, series, ARRAY).slots,
-                    losses[name]["2:8"],
-                )
-            ]
-            for name in linear_names(model)
-        }
-    )
+    options = {}
+    for name in linear_names(model):
+        cost = COSTS.taken(linear_of(model, name).weight, SERIES[0]).multiply_adds
+        options[name] = [Option("2:8", cost, losses[name]["2:8"])]
+    return search(options)
+
+
+def dense_slots(model):
+    return COSTS.dense_model(model).multiply_adds
 
 
 def test_resumes_and_is_deterministic(model, texts, losses, candidates, tmp_path):
@@ -188,28 +185,33 @@ def test_resumes_and_is_deterministic(model, texts, losses, candidates, tmp_path
 
     arguments = (model, candidates, texts.batch, texts.sentences, Method())
     with pytest.raises(Stop):
-        measure(*arguments, partial=path, on_progress=stop)
+        measure(*arguments, partial=Partial(path, "key"), on_progress=stop)
     saved = json.loads(path.read_text())["losses"]
     assert sum(map(len, saved.values())) == 5
     saved_marked = json.loads(path.read_text())
     saved_marked["losses"]["0.query"]["2:8"] = 123.0
     path.write_text(json.dumps(saved_marked))
-    resumed = measure(*arguments, partial=path)
+    resumed = measure(*arguments, partial=Partial(path, "key"))
     assert resumed["0.query"]["2:8"] == 123.0
     assert {name: found["5:8"] for name, found in resumed.items()} == {
         name: found["5:8"] for name, found in losses.items()
     }
 
 
-def test_partial_results_of_something_else(model, texts, candidates, tmp_path):
+def test_partial_results_of_something_else(model, texts, tmp_path):
     path = tmp_path / "partial.json"
-    arguments = (model, candidates, texts.batch, texts.sentences)
-    measure(*arguments, Method(compensate=False), partial=path)
+    keys = [
+        fingerprint(model, texts.batch, texts.sentences, method)
+        for method in (Method(compensate=False), Method())
+    ]
+    Partial(path, keys[0]).add_loss("0.query", "2:8", 0.5)
+    assert Partial(path, keys[0]).losses == {"0.query": {"2:8": 0.5}}
     with pytest.raises(SparsityError, match="results of another model, method or text"):
-        measure(*arguments, Method(), partial=path)
-    path.write_text("[]")
-    with pytest.raises(SparsityError, match="no partial results of a search"):
-        measure(*arguments, Method(), partial=path)
+        Partial(path, keys[1])
+    for text in ("[]", "{", '{"key": "", "losses": [1]}'):
+        path.write_text(text)
+        with pytest.raises(SparsityError, match="no partial results of a search"):
+            Partial(path, keys[0])
 
 
 def test_checkpoint_is_read_back(model, texts, tmp_path):
@@ -279,7 +281,7 @@ def test_empty_layer(model, texts):
         sparse = sparsify(hollow, {"0.query": SERIES[0]}, texts.batch, method)
         assert not np.any(sparse.layers[0].query.weight)
         assert np.all(np.isfinite(sparse.layers[0].query.bias))
-    assert model_cost(hollow, ARRAY).slots < dense_slots(model, ARRAY)
+    assert COSTS.model(hollow).multiply_adds < dense_slots(model)
 
 
 def test_candidates_fit_the_block():
