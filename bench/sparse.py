@@ -25,16 +25,13 @@ from ..sw.gemm.compiler import CompiledGemm, compile_gemm
 from ..sw.gemm.flows import DENSE_TWIN, SPARSE_FLOWS
 from ..sw.gemm.matrices import random_activations
 from ..sw.gemm.prune import Pruning, prune
-from ..sw.program import Program
 from ..sw.sparsity.dataflow import Dataflow
 from ..sw.sparsity.order import fullest_first
 from ..sw.sparsity.prune import prune_unstructured
 from ..sw.sparsity.steps import ideal_cycles
 from ..sw.sparsity.tasd import parse_series
-from ..verif.devices.library import MemorySettings
 from .energy import energy_figures, improvement
-from .execute import Execution, run_golden, run_rtl
-from .measure import mismatches
+from .remembered import remembered_run
 from .resident import Resident
 
 COLUMN_SPARSE = Dataflow.COLUMN_SPARSE_OUTPUT
@@ -206,7 +203,8 @@ class SparseBench:
     """Measures schemes on one machine.
 
     Dense products are measured once a shape and flow: what the machine does in a dense flow does
-    not depend on the numbers.
+    not depend on the numbers. Runs are kept by content, so that a measurement that was cut goes on
+    where it was.
 
     Parameters
     ----------
@@ -299,24 +297,20 @@ class SparseBench:
 
     def _time(self, compiled: CompiledGemm) -> Timing:
         alone = [
-            self._run(program, inputs)
+            remembered_run(program, inputs, self.library)
             for program, inputs in Resident(compiled.gemm, self.config).programs()
         ]
-        cycles = sum(part.counters["array_busy"] for part, _ in alone)
-        wrong = sum(different for _, different in alone)
+        cycles = sum(run.counters["array_busy"] for run in alone)
+        wrong = sum(run.mismatches for run in alone)
         if self.resident:
             return Timing(cycles, wrong, None)
-        run, different = self._run(compiled.program, compiled.inputs)
+        run = remembered_run(compiled.program, compiled.inputs, self.library)
         whole = Whole(
             run.counters["cycles"],
             compiled.program.metadata["predicted_cycles"],
             energy_figures(run.counters, self.config, self.energies),
         )
-        return Timing(cycles, wrong + different, whole)
-
-    def _run(self, program: Program, inputs: Mapping[str, NDArray]) -> tuple[Execution, int]:
-        rtl = run_rtl(program, inputs, MemorySettings(), self.library)
-        return rtl, mismatches(rtl.outputs, run_golden(program, inputs).outputs)[0]
+        return Timing(cycles, wrong + run.mismatches, whole)
 
     @staticmethod
     def _error(compiled: CompiledGemm, reference: NDArray) -> float:

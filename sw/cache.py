@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
@@ -40,6 +41,13 @@ def digest(*parts: object) -> str:
         state.update(len(text).to_bytes(8, "little"))
         state.update(text)
     return state.hexdigest()[:20]
+
+
+@cache
+def source_digest(*folders: Path) -> str:
+    """Return what tells the Python sources in and below some folders from others."""
+    files = sorted(file for folder in folders for file in folder.rglob("*.py"))
+    return digest(*(file.read_text(encoding="utf-8") for file in files))
 
 
 @contextlib.contextmanager

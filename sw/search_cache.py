@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from ..hw import config as hardware
 from ..hw.config import AcceleratorConfig
-from .cache import cached, digest
+from .cache import cached, digest, source_digest
 from .passes.compress import SparseWeights
 from .passes.explore import Budget, Cost
 from .passes.search import DEFAULT_BUDGET, LAYERS, Choice, choose_tiling
@@ -77,9 +76,6 @@ def _choice(values: dict[str, Any]) -> Choice:
     return Choice(**{**values, **tilings, **costs, "ranking": ranking})
 
 
-@cache
 def _sources() -> str:
     """Return a digest of all that the cost of a tiling depends on."""
-    folders = (Path(__file__).parent, Path(hardware.__file__).parent)
-    files = sorted(file for folder in folders for file in folder.rglob("*.py"))
-    return digest(*(file.read_text(encoding="utf-8") for file in files))
+    return source_digest(Path(__file__).parent, Path(hardware.__file__).parent)

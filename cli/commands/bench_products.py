@@ -191,6 +191,7 @@ def sparse(
     """Measure sparse products of weights of all-MiniLM-L6-v2 or BERT-base, time and energy.
 
     Speed-up is over the dense flow that keeps the same operand in the array, both measured.
+    Every run is kept, so that the command, given again after it was cut, goes on where it was.
     """
     parameters = machine(preset, config, settings)
     if parameters.array.block == 1 or not parameters.array.partial_rows:
@@ -215,10 +216,11 @@ def sparse(
     else:
         chosen, tried = pruned_cases(complete=complete), list(pruned_schemes(block=block))
     bench = SparseBench(parameters, simulator(parameters), tokens, table, resident=resident)
-    records = []
+    records: list[dict[str, Any]] = []
     for case in chosen:
         for scheme in tried:
-            description = f"{case.name}, {scheme.flow}, {scheme.text}"
+            place = f"{len(records) + 1} of {len(chosen) * len(tried)}"
+            description = f"{place}: {case.name}, {scheme.flow}, {scheme.text}"
             with input_errors(CompileError), machine_errors(), step(description):
                 records.append(bench.measure(case, scheme))
     if len(chosen) > 1:
