@@ -85,12 +85,17 @@ class Maker:
     method: Method
     how: Distillation
 
-    def uniform(self, series: Series) -> Iterator[SparseModel]:
-        """Yield models that take one series in all layers, the one of plain magnitude first."""
+    def uniform(self, series: Series) -> SparseModel:
+        """Return the model whose layers all take one series, by plain magnitude."""
         choice = plan.uniform_choice(self.model, series)
-        yield self._of("uniform, magnitude", choice, GREEDY)
+        return self._of("uniform, magnitude", choice, GREEDY)
+
+    def uniforms(self, series: Series) -> Iterator[SparseModel]:
+        """Yield that model, and the one by the method of the command if that is another."""
+        plain = self.uniform(series)
+        yield plain
         if self.method.compensate:
-            yield self._of("uniform, compensated", choice, self.method)
+            yield self._of("uniform, compensated", plain.choice, self.method)
 
     def searched(
         self, choice: Choice, compare: bool, made: BertModel | None = None
@@ -178,7 +183,8 @@ class Judge:
 
     def _measure(self, result: SparseModel) -> dict[str, Any]:
         model, array = result.model, self._costs.config.array
-        with step("Running 100 sentences in the machine's arithmetic"):
+        count = len(self._tokens)
+        with step(f"Running {count} sentences in the machine's arithmetic"):
             machine = golden_embeddings(model, self._tokens, grouping_of(model.config, array))
         floats = compare(self._embeddings(model), self._expected)
         golden = compare(machine, self._expected)

@@ -18,13 +18,13 @@ from ...sw.sparsity.kept import single_term
 from ...sw.sparsity.tasd import check_block, parse_series
 from ...sw.tasder import plan
 from ...sw.tasder.choice import KeptInputs, kept_inputs_of
-from ...sw.tasder.distil import Distillation
+from ...sw.tasder.distil import RATE, Distillation
 from ...sw.tasder.figures import TOKENS, CostModel, Measure
 from ...sw.tasder.fronts import choice_of, front_of, table_of, uniform_within
 from ...sw.tasder.partial import Partial
 from ...sw.tasder.search import Front, Point
 from ...sw.tasder.sensitivity import Candidates, Losses, fingerprint, measure
-from ...sw.tasder.sentences import evaluation_sentences, tokenise
+from ...sw.tasder.sentences import calibration_sentences, evaluation_sentences, split, tokenise
 from ...sw.tasder.sparsify import GREEDY, Method, linear_names
 from ..console import output, step
 from ..errors import InputError, input_errors
@@ -45,6 +45,9 @@ from ..page.front import Mark, front_chart
 from .compile import MINILM
 from .report import read_text
 from .sparse_models import Judge, Maker, SparseModel, front_records, print_models
+
+LEAST_VALIDATED = 6
+"""Sentences of which two are kept back."""
 
 
 def sparsify_command(
@@ -115,13 +118,37 @@ def sparsify_command(
             metavar="STEPS",
         ),
     ] = 0,
+    rate: Annotated[
+        float,
+        typer.Option(
+            help="About how far a weight moves in a step of --distil, at most.", metavar="RATE"
+        ),
+    ] = RATE,
+    random_texts: Annotated[
+        int,
+        typer.Option(
+            help="Texts with words exchanged for random ones that weights are fitted to, too.",
+            metavar="COUNT",
+        ),
+    ] = plan.RANDOM_TEXTS,
+    validate: Annotated[
+        bool,
+        typer.Option(
+            "--validate",
+            help="Keep every third calibration sentence back and judge by these, to choose options "
+            "by.",
+        ),
+    ] = False,
     compare: Annotated[
         bool,
         typer.Option("--compare", help="Also measure one series of the same cost on all layers."),
     ] = False,
     uniform: Annotated[
         list[str] | None,
-        typer.Option(help="Also measure this series on all layers. Repeatable.", metavar="SERIES"),
+        typer.Option(
+            help="Also measure this series on all layers, by magnitude. Repeatable.",
+            metavar="SERIES",
+        ),
     ] = None,
     file: Annotated[
         Path | None,
@@ -162,9 +189,12 @@ def sparsify_command(
     if array.block == 1:
         raise InputError("sparse weights: array.block must be 4, 8 or 16, not 1")
     budgets = _budgets(budget, quality, target)
-    for option, value, least in (("--distil", steps, 0), ("--tokens", tokens, 1)):
+    counts = (("--distil", steps, 0), ("--random-texts", random_texts, 0), ("--tokens", tokens, 1))
+    for option, value, least in counts:
         if value < least:
             raise InputError(f"{option} must be at least {least}, not {value}")
+    if not 0 < rate <= 1:
+        raise InputError(f"--rate must be above 0 and at most 1, not {rate:g}")
     files = {
         "--output": target,
         "--json": json_file,
@@ -185,26 +215,24 @@ def sparsify_command(
             given = keep_activations(load(None if model == MINILM else Path(model)), keep or ())
             plan.check_kept(kept_inputs_of(given).values(), parameters)
             source = replace(given, activations={})
-            sentences = _sentences(file)
-            texts = plan.calibration(source, seed, sentences)
-            judged = tokenise(Tokenizer(source.folder), evaluation_sentences())
+            sentences, others = _sentences(file, validate)
+            texts = plan.calibration(source, seed, sentences, random_texts)
+            judged = tokenise(Tokenizer(source.folder), others)
         _check_dense(linear_names(source), dense or ())
         candidates = plan.candidates_of(given, terms, array, kept=inputs, dense=dense or ())
         table = table_of(given, candidates, costs)
         key = fingerprint(source, texts.batch, texts.sentences, method)
         partial = Partial(partial_file, key)
         front = front_of(table, _losses(source, candidates, texts, method, partial), cost)
-        maker = Maker(source, texts, method, Distillation(steps, seed=seed))
+        maker = Maker(source, texts, method, Distillation(steps, rate, seed=seed))
         judge = Judge(source, judged, costs, partial)
-        rows: list[dict[str, Any]] = []
-        for one in uniforms:
-            rows += map(judge.figures, maker.uniform(one))
+        rows: list[dict[str, Any]] = [judge.figures(maker.uniform(one)) for one in uniforms]
         for point, made in _points(
             maker, front, budgets, quality, costs.dense_model(source).of(cost)
         ):
             same = uniform_within(source, costs, cost, point.cost) if compare else None
-            if same is not None and same not in uniforms:
-                rows += map(judge.figures, maker.uniform(same))
+            if same is not None:
+                rows += map(judge.figures, maker.uniforms(same))
             for result in maker.searched(choice_of(point), compare, made):
                 rows.append(judge.figures(result))
         if target is not None:
@@ -247,13 +275,21 @@ def _budgets(
     return [*budget] if budget else [None]
 
 
-def _sentences(file: Path | None) -> list[str]:
-    if file is None:
-        return []
-    found = [line.strip() for line in read_text("--text", file).splitlines() if line.strip()]
-    if not found:
-        raise InputError(f"--text {file}: must have at least one line of text")
-    return found
+def _sentences(file: Path | None, validate: bool) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the sentences to calibrate with, and those to judge by."""
+    found: Sequence[str] = calibration_sentences()
+    if file is not None:
+        found = [line.strip() for line in read_text("--text", file).splitlines() if line.strip()]
+        if not found:
+            raise InputError(f"--text {file}: must have at least one line of text")
+    if not validate:
+        return found, evaluation_sentences()
+    if len(found) < LEAST_VALIDATED:
+        raise InputError(
+            f"--validate needs at least {LEAST_VALIDATED} sentences, not {len(found)}: "
+            "of every three, one is kept back, and quality compares two or more"
+        )
+    return split(found)
 
 
 def _kept_candidates(texts: Sequence[str], config: AcceleratorConfig) -> list[KeptInputs]:

@@ -24,6 +24,9 @@ from .sentences import RandomTexts
 
 Tokens = NDArray[np.integer]
 
+RATE = 5e-5
+"""About how far a weight moves in a step, at most."""
+
 WARM_UP = 0.1
 """Share of the steps in which the rate rises; it falls along a cosine afterwards."""
 
@@ -49,7 +52,7 @@ class Distillation:
     """
 
     steps: int
-    rate: float = 5e-5
+    rate: float = RATE
     texts: int = 32
     seed: int = 1
 

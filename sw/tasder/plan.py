@@ -31,7 +31,7 @@ from .fronts import choice_of
 from .quality import Quality, compare
 from .search import Front, Point
 from .sensitivity import Candidates
-from .sentences import RandomTexts, calibration_sentences, tokenise
+from .sentences import RandomTexts, tokenise
 from .sparsify import Method, linear_names, linear_of, sparsify
 
 SERIES_KEY = "ageha.series"
@@ -78,8 +78,19 @@ class Calibration:
         return cls(Batch.of(model, tokens), some, tuple(tokens), words)
 
 
-def calibration(model: BertModel, seed: int, texts: Sequence[str] = ()) -> Calibration:
-    """Return the calibration with `texts`, or with the built-in sentences.
+def calibration(
+    model: BertModel, seed: int, sentences: Sequence[str], random_texts: int = RANDOM_TEXTS
+) -> Calibration:
+    """Return the calibration with some sentences, and random texts made of them.
+
+    Parameters
+    ----------
+    model : BertModel
+    seed : int
+        Draws the random texts, and the sentences that losses are measured on.
+    sentences : sequence of str
+    random_texts : int
+        Only Hessians are taken from them.
 
     Raises
     ------
@@ -87,12 +98,11 @@ def calibration(model: BertModel, seed: int, texts: Sequence[str] = ()) -> Calib
         If the model has no tokenizer, or a text is empty.
     """
     tokenizer = Tokenizer(model.folder)
-    sentences = tuple(texts) or calibration_sentences()
     single = tokenise(tokenizer, sentences)
     some = Calibration.of(model, single, seed)
     words = tokenizer.words()
     random = RandomTexts(single, words, model.config.maximum_tokens, seed)
-    batch = Batch.of(model, [*single, *(random.draw() for _ in range(RANDOM_TEXTS))])
+    batch = Batch.of(model, [*single, *(random.draw() for _ in range(random_texts))])
     return replace(some, batch=batch, words=words)
 
 

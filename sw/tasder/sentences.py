@@ -15,6 +15,10 @@ LONGEST = 62
 """Tokens of a random text, without the first and the last."""
 
 
+HELD = 3
+"""One of so many sentences is kept back by `split`."""
+
+
 def calibration_sentences() -> tuple[str, ...]:
     """Return the sentences to calibrate with."""
     return _read("calibration")
@@ -23,6 +27,12 @@ def calibration_sentences() -> tuple[str, ...]:
 def evaluation_sentences() -> tuple[str, ...]:
     """Return the sentences to judge by; none of them is one of the others."""
     return _read("evaluation")
+
+
+def split(sentences: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return two thirds of some sentences, and every third one, to choose a method by."""
+    kept_back = list(sentences[HELD - 1 :: HELD])
+    return [text for place, text in enumerate(sentences, 1) if place % HELD], kept_back
 
 
 class RandomTexts:

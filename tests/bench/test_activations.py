@@ -66,3 +66,14 @@ def test_what_cannot_be_kept_is_refused(bench, series, message):
 def test_a_case_that_does_not_fit_is_refused(bench):
     with pytest.raises(CompileError, match="the limit is 2048"):
         ActivationBench(TINY, bench.library, ActivationCase(128, 128, 128))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("series", ["1:8", "1:4", "2:4", "4:8+1:8", "12:16"])
+def test_kept_activations_take_their_slots_on_base(series):
+    """Decomposed by the vector unit, multiplied by the array: 95 % of what their slots allow."""
+    base = preset("base")
+    record = ActivationBench(base, build_library(base), ActivationCase()).measure(series)
+    assert record["mismatches"] == 0
+    assert record["speedup"] >= 0.95 * record["ideal_speedup"]
+    assert record["utilization"] >= 0.95

@@ -54,7 +54,7 @@ def model_folder(model, target, monkeypatch):
     save(model, target / "model.safetensors", {})
     tokens = random_tokens(model, 12)
     monkeypatch.setattr(
-        command.plan, "calibration", lambda model, seed, _: Calibration.of(model, tokens, seed)
+        command.plan, "calibration", lambda model, seed, *_: Calibration.of(model, tokens, seed)
     )
     monkeypatch.setattr(command, "Tokenizer", lambda folder: None)
     monkeypatch.setattr(command, "tokenise", lambda tokenizer, texts: tokens)
@@ -137,6 +137,31 @@ def test_distilled_model_and_its_front(folder, tmp_path):
         assert sum(hint.startswith(start) for hint in hints) == 2
 
 
+def test_sentences_that_are_kept_back(folder, tmp_path, monkeypatch, refused):
+    """`--validate` judges by every third sentence, and calibrates with the others."""
+    text, taken = tmp_path / "text.txt", {}
+    text.write_text("\n".join(f"line {number}" for number in range(9)))
+    tokens = random_tokens(bert.load(folder), 9)
+
+    def calibration(model, seed, sentences, random_texts):
+        taken["calibration"] = list(sentences)
+        return Calibration.of(model, tokens, seed)
+
+    def tokenise(tokenizer, texts):
+        taken["judged"] = list(texts)
+        return tokens[: len(texts)]
+
+    monkeypatch.setattr(command.plan, "calibration", calibration)
+    monkeypatch.setattr(command, "tokenise", tokenise)
+    options = ["--budget", 0.5, "--magnitude", "--text", text]
+    assert sparsify(folder, *options, "--validate") == 0
+    assert taken["judged"] == ["line 2", "line 5", "line 8"]
+    assert taken["calibration"] == [f"line {number}" for number in (0, 1, 3, 4, 6, 7)]
+    text.write_text("one\ntwo\nthree")
+    command_line = ["sparsify", folder, *MACHINE, *options, "--validate"]
+    refused(command_line, "--validate needs at least 6 sentences, not 3")
+
+
 def test_quality_instead_of_a_budget(folder, capsys):
     assert sparsify(folder, "--quality", 0.9, "--series", "2:8", "--series", "5:8") == 0
     assert "searched" in capsys.readouterr().out
@@ -160,7 +185,7 @@ def test_cost_that_is_asked_for(folder, tmp_path):
 def test_models_are_measured_once(folder, tmp_path, monkeypatch, capsys):
     """A command that is cut goes on where it was: layers and models are in the file."""
     partial, records = tmp_path / "p.json", [tmp_path / f"{number}.json" for number in range(2)]
-    options = ["--uniform", "4:8", "--compare", "--budget", 0.5, "--partial", partial]
+    options = ["--uniform", "5:8", "--compare", "--budget", 0.5, "--partial", partial]
     assert sparsify(folder, *options, "--json", records[0]) == 0
     made = []
     monkeypatch.setattr(sparse_models, "sparsify", lambda *arguments: made.append(arguments))
@@ -168,9 +193,9 @@ def test_models_are_measured_once(folder, tmp_path, monkeypatch, capsys):
     assert sparsify(folder, *options, "--json", records[1]) == 0
     assert not made and records[0].read_bytes() == records[1].read_bytes()
     rows = json.loads(records[0].read_text())["rows"]
-    methods = ["uniform, magnitude", "uniform, compensated", "searched, compensated"]
+    methods = ["uniform, magnitude"] * 2 + ["uniform, compensated", "searched, compensated"]
     assert [row["method"] for row in rows] == methods
-    assert rows[0]["series"] == {"4:8": 6}
+    assert rows[0]["series"] == {"5:8": 6} and rows[1]["series"] == {"4:8": 6}
     assert "searched, compensated, 0.5" in capsys.readouterr().out
 
 
@@ -178,6 +203,8 @@ def test_models_are_measured_once(folder, tmp_path, monkeypatch, capsys):
     ("options", "text"),
     [
         (["--budget", 0.5, "--tokens", 0], "--tokens must be at least 1, not 0"),
+        (["--budget", 0.5, "--random-texts", -1], "--random-texts must be at least 0, not -1"),
+        (["--budget", 0.5, "--rate", 0], "--rate must be above 0 and at most 1, not 0"),
         (["--budget", 0.5, "--uniform", "3:16"], "M must divide the block of 8, not 16"),
         (["--budget", 0.5, "--energy", "missing"], "--energy missing: cannot be read"),
         (["--budget", 0.1, "--cost", "bytes"], "budget 0.1 is not reachable; nearest is 0."),
