@@ -5,12 +5,17 @@ import pytest
 
 from ageha.bench.execute import build_library
 from ageha.bench.gemm import GemmCase, measure_gemm
+from ageha.bench.remembered import remembered_run
 from ageha.bench.scale_sim import FORMULA, formula
 from ageha.bench.sparse import Scheme, SparseBench, SparseCase
 from ageha.hw.config import preset
+from ageha.sw.energy import default_table, measure_energy
+from ageha.sw.gemm.compiler import compile_gemm
 from ageha.sw.gemm.flows import DENSE_FLOWS, SPARSE_FLOWS
+from ageha.sw.gemm.matrices import random_activations
 from ageha.sw.sparsity.dataflow import Dataflow
-from ageha.sw.sparsity.tasd import multiply_add_share, parse_series
+from ageha.sw.sparsity.tasd import decompose, multiply_add_share, parse_series
+from ageha.sw.tasder.figures import CostModel
 
 TINY, BASE = preset("tiny"), preset("base")
 COLUMN_SPARSE = Dataflow.COLUMN_SPARSE_OUTPUT
@@ -118,6 +123,26 @@ def test_patterns_with_resident_operands(library):
     assert record["mismatches"] == 0
     assert record["speedup"] > 0.85 * 4
     assert record["compressed_bytes"] < record["dense_bytes"]
+
+
+@pytest.mark.parametrize("pattern", ["1:4", "2:4", "3:4", "4:4"])
+def test_energy_that_a_search_expects(pattern, library):
+    """Events of the array as the Verilog counts them, beside weights that come from DRAM once."""
+    weights = decompose(
+        np.random.default_rng(3).normal(size=(64, 96)), parse_series(pattern)
+    ).approximation
+    flow = COLUMN_SPARSE if np.any(weights == 0) else Dataflow.DENSE_OUTPUT
+    compiled = compile_gemm(weights, random_activations(48, 96, 1), TINY, flows=[flow])
+    counters = remembered_run(compiled.program, compiled.inputs, library).counters
+    expected = CostModel(TINY, 48).weights(weights)
+    assert counters["array_multiplies"] == 48 * np.count_nonzero(weights)
+    weight_events = {
+        "load_written_words": expected.bytes // 8,
+        "dram_read_bytes": expected.bytes,
+        "dram_written_bytes": 0,
+    }
+    found = measure_energy({**counters, **weight_events}, TINY, default_table())
+    assert expected.energy == pytest.approx(found.total, rel=0.1)
 
 
 @pytest.mark.slow
