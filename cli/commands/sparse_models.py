@@ -18,7 +18,7 @@ from ...sw.sparsity.tasd import Series
 from ...sw.tasder import plan
 from ...sw.tasder.choice import Choice, format_sparsity
 from ...sw.tasder.distil import Distillation, distil
-from ...sw.tasder.figures import CostModel, Figures, Measure
+from ...sw.tasder.figures import CostModel, Figures
 from ...sw.tasder.forward import Batch, run_layers, sentence_embeddings
 from ...sw.tasder.fronts import Table, figures_of
 from ...sw.tasder.partial import Partial
@@ -27,19 +27,21 @@ from ...sw.tasder.search import Front
 from ...sw.tasder.sparsify import GREEDY, Method, sparsify
 from ..console import output, step
 
-TITLES = {
-    "method": "method",
+COSTS = {
     "multiply_adds": "MACs",
     "cycles": "cycles",
     "bytes": "bytes",
     "energy": "energy",
     "edp": "EDP",
+}
+QUALITIES = {
+    "multiply_adds": "MACs",
     "cosine": "cosine",
     "spearman": "Spearman",
     "machine_cosine": "machine",
     "machine_spearman": "Spearman",
 }
-"""Columns of the table of models."""
+"""Columns of the two tables of models."""
 
 
 @dataclass(frozen=True)
@@ -213,15 +215,15 @@ def front_records(table: Table, front: Front, dense: Figures) -> list[dict[str, 
 
 
 def print_models(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print figures of models, and below them what their layers take."""
-    printed = Printed(box=None)
-    for place, title in enumerate(TITLES.values()):
-        printed.add_column(title, justify="right" if place else "left", no_wrap=not place)
-    for row in rows:
-        first, *others = (row[name] for name in TITLES)
-        printed.add_row(first, *(f"{value:.4f}" for value in others))
-    output.print(printed)
+    """Print what models cost over dense, their quality, and what their layers take."""
+    for columns in (COSTS, QUALITIES):
+        printed = Printed(box=None)
+        printed.add_column("method", no_wrap=True)
+        for title in columns.values():
+            printed.add_column(title, justify="right", min_width=len(title))
+        for row in rows:
+            printed.add_row(row["method"], *(f"{row[name]:.4f}" for name in columns))
+        output.print(printed)
     for row in rows:
         layers = ", ".join(f"{count} x {text}" for text, count in row["series"].items())
-        share = row[Measure.MULTIPLY_ADDS.name.lower()]
-        output.print(f"{row['method']}, {share:.4f}: {layers}", soft_wrap=True)
+        output.print(f"{row['method']}, {row['multiply_adds']:.4f}: {layers}", soft_wrap=True)
