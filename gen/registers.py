@@ -19,6 +19,7 @@ _PROPERTIES = {
     Access.CONSTANT: "sw = r; hw = na;",
     Access.READ_ONLY: "sw = r; hw = w;",
     Access.READ_WRITE: "sw = rw; hw = r;",
+    Access.COUNTED: "sw = r; hw = w;",
     Access.READ_CLEAR: "sw = r; onread = rclr; hw = w; hwset;",
     Access.WRITE_SET: "sw = rw; onwrite = woset; hw = rw; hwclr;",
     Access.WRITE_TOGGLE: "sw = rw; onwrite = wot; hw = w; hwset;",

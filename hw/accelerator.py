@@ -223,9 +223,7 @@ class Accelerator(wiring.Component):
             sources[f"{unit_name(unit)}_wait"] = controller.waiting[place]
         increments = [Value.cast(sources[counter.name]) for counter in COUNTERS]
         m.submodules.counters = counters = Counters([len(value) for value in increments])
+        wiring.connect(m, registers.counters, counters.read)
         m.d.comb += [counters.enable.eq(~controller.idle), counters.clear.eq(controller.began)]
-        for place, (counter, increment) in enumerate(zip(COUNTERS, increments, strict=True)):
+        for place, increment in enumerate(increments):
             m.d.comb += counters.increments[f"counter{place}"].eq(increment)
-            for half, bits in (("low", slice(0, 32)), ("high", slice(32, 64))):
-                register = getattr(registers, f"{counter.name}_{half}_count")
-                m.d.comb += register.eq(counters.values[place][bits])

@@ -27,12 +27,13 @@ class RegisterBus(wiring.Component):
     s_axi : AXI4-Lite, seen from the slave
     write : strobe; register `write_word` takes `write_data` where `write_mask` has ones.
     write_word, write_data, write_mask : meant while `write` is high.
-    read : strobe; `read_data` is taken in this cycle.
-    read_word : stable from the cycle of `read` to the next read.
+    read : high until `answered`; `read_data` is taken in the last of these cycles.
+    read_word : stable from the first cycle of `read` to the next read.
+    answered : in; only meant while `read` is high.
     read_data : what register `read_word` shows, a combinational function of it.
 
-    Latency: read data is valid 2 cycles after its address was taken, the write response 2 cycles
-    after the later of address and data. Throughput: a read every 3 and a write every 2 cycles.
+    Latency: read data is valid 2 cycles after its address was taken if `answered` is high, the
+    write response 2 cycles after the later of address and data. Throughput: a read every 3 and a write every 2 cycles.
     """
 
     def __init__(self, address_bits: int) -> None:
@@ -48,6 +49,7 @@ class RegisterBus(wiring.Component):
                 "write_data": Out(DATA_BITS),
                 "write_mask": Out(DATA_BITS),
                 "read": Out(1),
+                "answered": In(1),
                 "read_word": Out(word_bits),
                 "read_data": In(DATA_BITS),
             }
@@ -91,10 +93,16 @@ class RegisterBus(wiring.Component):
     def _accept_reads(self, m: Module) -> None:
         axi = self.s_axi
         m.d.comb += axi.arready.eq(~self.read & ~axi.rvalid)
-        m.d.sync += self.read.eq(axi.arvalid & axi.arready)
         with m.If(axi.arready):
-            m.d.sync += self.read_word.eq(axi.araddr >> WORD_SHIFT)
-        with m.If(self.read):
-            m.d.sync += [axi.rvalid.eq(1), axi.rdata.eq(self.read_data)]
+            m.d.sync += [
+                self.read.eq(axi.arvalid),
+                self.read_word.eq(axi.araddr >> WORD_SHIFT),
+            ]
+        with m.If(self.read & self.answered):
+            m.d.sync += [
+                self.read.eq(0),
+                axi.rvalid.eq(1),
+                axi.rdata.eq(self.read_data),
+            ]
         with m.Elif(axi.rready):
             m.d.sync += axi.rvalid.eq(0)

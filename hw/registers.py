@@ -37,6 +37,7 @@ class Access(enum.Enum):
     READ_ONLY = "the hardware writes, the host reads"
     READ_WRITE = "the host writes, the hardware reads"
     READ_CLEAR = "the hardware sets, a read clears"
+    COUNTED = "the hardware counts, a read waits for the total"
     WRITE_SET = "writing one sets, the hardware clears"
     WRITE_TOGGLE = "the hardware sets, writing one toggles"
 
@@ -115,7 +116,11 @@ class Register:
 
 @dataclass(frozen=True)
 class Counter:
-    """A 64-bit counter, cleared when a program starts and still when the machine is idle."""
+    """A 64-bit counter, cleared when a program starts and still when the machine is idle.
+
+    The high half is that of the last reading of the low half, so that a counter is one number also
+    while it counts. See `hw.counters.CounterReadSignature`.
+    """
 
     name: str
     description: str
@@ -313,7 +318,7 @@ def _counters() -> Iterator[Register]:
             yield Register(
                 f"{counter.name}_{half}",
                 COUNTER_OFFSET + 8 * place + low // 8,
-                (Field("count", 0, DATA_BITS, Access.READ_ONLY, text),),
+                (Field("count", 0, DATA_BITS, Access.COUNTED, text),),
                 text,
             )
 

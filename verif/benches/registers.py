@@ -11,7 +11,7 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from ...hw.config import from_dict
 from ...hw.register_file import port_name
-from ...hw.registers import Access, Register, register_map
+from ...hw.registers import COUNTER_OFFSET, Access, Register, register_map
 from ..golden.registers import Registers
 from ..parameters import generator, parameters
 from .bus import stalls
@@ -37,6 +37,8 @@ class Bench:
             elif field.access is Access.WRITE_SET:
                 getattr(dut, f"{port}_clear").value = 0
         dut.forget.value = 0
+        dut.counters_ready.value = 0
+        dut.counters_half.value = 0
         cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
         self.host = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.clk, dut.rst)
 
@@ -47,6 +49,7 @@ class Bench:
             await RisingEdge(self.dut.clk)
         self.dut.rst.value = 0
         await RisingEdge(self.dut.clk)
+        cocotb.start_soon(self._count())
         writes, reads = self.host.write_if, self.host.read_if
         for channel in (
             writes.aw_channel,
@@ -57,6 +60,23 @@ class Bench:
         ):
             source = random.Random(self.random.random())
             channel.set_pause_generator(stalls(source, parameters()["stalls"]))
+
+    async def _count(self) -> None:
+        """Play the counters: answer with the golden value, sooner or later."""
+        dut = self.dut
+        while True:
+            await RisingEdge(dut.clk)
+            if not int(dut.counters_valid.value):
+                continue
+            for _ in range(self.random.choice((0, 1, 2, 40))):
+                await RisingEdge(dut.clk)
+            place, high = int(dut.counters_place.value), int(dut.counters_high.value)
+            dut.counters_half.value = self.golden.read(COUNTER_OFFSET + 8 * place + 4 * high)
+            dut.counters_ready.value = 1
+            await RisingEdge(dut.clk)
+            dut.counters_ready.value = 0
+            dut.counters_half.value = self.random.getrandbits(32)
+            await RisingEdge(dut.clk)
 
     async def read(self, name: str) -> int:
         """Read a register, and check it against the golden model."""
@@ -130,9 +150,11 @@ async def holds_what_is_written(dut):
         strobes = bench.random.choice((0xF, 0xF, 0x1, 0x2, 0xC, 0x8, 0x6))
         await bench.write(name, bench.random.getrandbits(32), strobes)
         for register, field in bench.golden.fields():
-            if field.access is Access.READ_ONLY and bench.random.random() < 0.1:
+            shown = (Access.READ_ONLY, Access.COUNTED)
+            if field.access in shown and bench.random.random() < 0.1:
                 value = bench.random.getrandbits(field.width)
-                getattr(dut, port_name(register, field)).value = value
+                if field.access is Access.READ_ONLY:
+                    getattr(dut, port_name(register, field)).value = value
                 bench.golden.show(register.name, field.name, value)
         await bench.settle()
         await bench.read(bench.random.choice(names))

@@ -35,14 +35,15 @@ class Registers:
         return self._values[register, field]
 
     def show(self, register: str, field: str, value: int) -> None:
-        """Set a `READ_ONLY` field, as the hardware does.
+        """Set a `READ_ONLY` or `COUNTED` field, as the hardware does.
 
         Raises
         ------
         ValueError
             If the field is no such field.
         """
-        if self._names[register].field(field).access is not Access.READ_ONLY:
+        shown = (Access.READ_ONLY, Access.COUNTED)
+        if self._names[register].field(field).access not in shown:
             raise ValueError(f"{register}.{field} is not read-only")
         self._values[register, field] = value
 
