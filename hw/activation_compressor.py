@@ -62,7 +62,7 @@ class ActivationCompressor(wiring.Component):
                 "valid": In(1),
                 "first": In(1),
                 "last": In(1),
-                "elements": In(data.ArrayLayout(signed(8), config.lanes)),
+                "elements": In(data.ArrayLayout(signed(8), config.vector_lanes)),
                 "row_taken": Out(1),
                 "tile_written": Out(1),
                 "busy": Out(1),

@@ -1,6 +1,6 @@
 """Cuts lines into beats of one element a lane and lets them into the vector unit's pipeline."""
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, Value, signed
+from amaranth.hdl import Array, Cat, Module, Mux, ResetInserter, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,6 +15,7 @@ from .vector_plan import (
     Operation,
     ends_line,
     is_wide,
+    line_beats,
     plan_layout,
     tag_layout,
 )
@@ -25,20 +26,21 @@ _MOST = max(ROW_SLOTS, LINES)
 
 def elements_layout(config: AcceleratorConfig) -> data.ArrayLayout:
     """One int16 a lane."""
-    return data.ArrayLayout(signed(16), config.lanes)
+    return data.ArrayLayout(signed(16), config.vector_lanes)
 
 
-def select_half(line: data.View, quarter: Value, config: AcceleratorConfig) -> Value:
-    """Return two beats of a line, of which one is beat `quarter`."""
+def select_pair(line: data.View, part: Value, config: AcceleratorConfig) -> Value:
+    """Return two beats of a line, of which one is beat `part`."""
     flat = line.as_value()
-    width = 32 * config.lanes
-    return Mux(quarter[1], flat[width:], flat[:width])
+    width = 32 * config.vector_lanes
+    pairs = [flat[low : low + width] for low in range(0, len(flat), width)]
+    return Array(pairs)[part[1:]]
 
 
-def select_beat(half: Value, quarter: Value, config: AcceleratorConfig) -> data.View:
-    """Return the elements of beat `quarter` of the half of a line that it is in."""
-    width = 16 * config.lanes
-    beat = Mux(quarter[0], half[width:], half[:width])
+def select_beat(pair: Value, part: Value, config: AcceleratorConfig) -> data.View:
+    """Return the elements of beat `part` of the pair of beats that it is in."""
+    width = 16 * config.vector_lanes
+    beat = Mux(part[0], pair[width:], pair[:width])
     return data.View(elements_layout(config), beat)
 
 
@@ -70,8 +72,9 @@ class BeatIssue(wiring.Component):
         A line of output has left.
     tile_written : in
         A tile of kept activations has left.
-    tag, half : out
-        The beat, and the half of a line that it is in; `tag.valid` says whether there is one.
+    tag, pair : out
+        The beat, and the pair of beats of its line that it is in; `tag.valid` says whether there
+        is one.
     keep : out
         Which lanes hold elements that take part.
     """
@@ -89,9 +92,9 @@ class BeatIssue(wiring.Component):
                 "scalars": In(1),
                 "line_written": In(1),
                 "tile_written": In(1),
-                "tag": Out(tag_layout),
-                "half": Out(32 * config.lanes),
-                "keep": Out(config.lanes),
+                "tag": Out(tag_layout(config)),
+                "pair": Out(32 * config.vector_lanes),
+                "keep": Out(config.vector_lanes),
             }
         )
 
@@ -113,7 +116,8 @@ class BeatIssue(wiring.Component):
         tag, plan = self.tag, self.plan
         left = Signal(16)
         first = Signal(init=1)
-        beat = Signal(3)
+        beat = Signal(range(2 * line_beats(self.config)))
+        part = beat[:-1]
         slots = [Signal(range(ROW_SLOTS), name=f"slot_{number}") for number in (1, 2)]
         second, last = schedule.second, Signal()
         issued, finished = Signal(), Signal()
@@ -129,10 +133,10 @@ class BeatIssue(wiring.Component):
             tag.slot.eq(Mux(second, slots[1], slots[0])),
             tag.first.eq(first),
             tag.last.eq(last),
-            tag.quarter.eq(beat[:2]),
+            tag.part.eq(part),
             finished.eq(issued & last),
             self.lines.ready.eq(issued & ends_line(tag)),
-            self.half.eq(select_half(self.lines.payload, tag.quarter, self.config)),
+            self.pair.eq(select_pair(self.lines.payload, tag.part, self.config)),
         ]
         with m.If(issued):
             m.d.sync += [
@@ -148,9 +152,9 @@ class BeatIssue(wiring.Component):
 
         self._keep(m, issued, finished)
         keeps = plan.keep != 0
-        new_output = Mux(is_wide(plan), beat[:2] == 0, beat == 0) & ~keeps
+        new_output = Mux(is_wide(plan), part == 0, beat == 0) & ~keeps
         new_tile = first & (self._row_of_tile(m, finished & second) == 0) & keeps
-        new_parameters = is_wide(plan) & (beat[:2] == 0)
+        new_parameters = is_wide(plan) & (part == 0)
         new_scalars = first & ~is_single
         go = issued & second
         room = self._credit(m, "room", self.output_lines, self.line_written, go & new_output)
@@ -167,7 +171,7 @@ class BeatIssue(wiring.Component):
 
         Either pass has the last element of its next row, and whether that is in the first beat.
         """
-        plan, tag, lanes = self.plan, self.tag, self.config.lanes
+        plan, tag, lanes = self.plan, self.tag, self.config.vector_lanes
         shift = lanes.bit_length() - 1
         reaches = [Signal(REACH_BITS, name=f"reach_{number}") for number in (1, 2)]
         short = [Signal(name=f"short_{number}") for number in (1, 2)]

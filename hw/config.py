@@ -53,6 +53,9 @@ class ArrayConfig:
     partial_rows : int
         Rows that may stream past a stationary tile, a power of two from 16 to 4096; 0 leaves
         out the stationary flows.
+    drain_lanes : int
+        Results that are requantised in a cycle, a power of two from 1 to the columns; 0 means a
+        row of them.
     """
 
     rows: int = 16
@@ -61,6 +64,7 @@ class ArrayConfig:
     block: int = 16
     panel_blocks: int = 256
     partial_rows: int = 512
+    drain_lanes: int = 0
 
     def __post_init__(self) -> None:
         _require_power_of_two("array.rows", self.rows, 4, 64)
@@ -71,6 +75,13 @@ class ArrayConfig:
         _require_power_of_two("array.panel_blocks", self.panel_blocks, 16, 4096)
         if self.partial_rows != 0 or isinstance(self.partial_rows, bool):
             _require_power_of_two("array.partial_rows", self.partial_rows, 16, 4096)
+        if self.drain_lanes != 0 or isinstance(self.drain_lanes, bool):
+            _require_power_of_two("array.drain_lanes", self.drain_lanes, 1, self.columns)
+
+    @property
+    def drain_turns(self) -> int:
+        """Cycles in which a row of results is requantised."""
+        return self.columns // (self.drain_lanes or self.columns)
 
 
 @dataclass(frozen=True)
@@ -102,11 +113,17 @@ class VectorConfig:
     kept_slots : int
         Slots of a tile of activations of which N of every M are kept, a power of two from 64 to
         4096; 0 leaves out compressed activations.
+    lanes : int
+        Elements that enter the unit in a cycle, a power of two from 4 to the banks of the
+        scratchpad; 0 means as many as these.
     """
 
     kept_slots: int = 512
+    lanes: int = 0
 
     def __post_init__(self) -> None:
+        if self.lanes != 0 or isinstance(self.lanes, bool):
+            _require_power_of_two("vector.lanes", self.lanes, 4, 64)
         if self.kept_slots != 0 or isinstance(self.kept_slots, bool):
             _require_power_of_two("vector.kept_slots", self.kept_slots, 64, 4096)
 
@@ -208,6 +225,11 @@ class AcceleratorConfig:
                 f"scratchpad.banks must be at least max(array.rows, array.columns) = {widest}, "
                 f"not {self.scratchpad.banks}: one bank feeds one row or column"
             )
+        if self.vector_lanes > self.lanes:
+            raise ConfigError(
+                f"vector.lanes must be at most scratchpad.banks = {self.lanes}, "
+                f"not {self.vector_lanes}: a beat is at most a word's worth of each bank"
+            )
         if self.array.block > self.chunk:
             raise ConfigError(
                 f"array.block must be at most max(8, scratchpad.banks) = {self.chunk}, "
@@ -226,6 +248,11 @@ class AcceleratorConfig:
         return self.scratchpad.banks
 
     @property
+    def vector_lanes(self) -> int:
+        """Lanes of the vector unit: elements of a beat."""
+        return self.vector.lanes or self.lanes
+
+    @property
     def line_bytes(self) -> int:
         """Bytes that one scratchpad access moves."""
         return self.lanes * WORD_BYTES
@@ -240,7 +267,7 @@ class AcceleratorConfig:
         """Largest M of which the vector unit can keep the N largest activations; 0 if none."""
         if self.array.block == 1 or not self.vector.kept_slots:
             return 0
-        return min(self.array.block, self.lanes)
+        return min(self.array.block, self.vector_lanes)
 
     @property
     def scratchpad_words(self) -> int:
@@ -273,39 +300,6 @@ class AcceleratorConfig:
         del values["name"]
         text = json.dumps(values, sort_keys=True).encode()
         return int.from_bytes(hashlib.sha256(text).digest()[:4], "little")
-
-
-def _square(size: int, block: int, panel_blocks: int, partial_rows: int) -> ArrayConfig:
-    return ArrayConfig(
-        rows=size,
-        columns=size,
-        block=block,
-        panel_blocks=panel_blocks,
-        partial_rows=partial_rows,
-    )
-
-
-def _preset(
-    name: str, array: ArrayConfig, scratchpad: int, stages: int, axi_width: int, kept_slots: int
-) -> AcceleratorConfig:
-    size = array.rows
-    return AcceleratorConfig(
-        name=name,
-        array=array,
-        scratchpad=ScratchpadConfig(bytes=scratchpad, banks=size),
-        vector=VectorConfig(kept_slots=kept_slots),
-        butterfly=ButterflyConfig(lanes=size, stages=stages),
-        axi=AxiConfig(data_width=axi_width),
-    )
-
-
-PRESETS: Mapping[str, AcceleratorConfig] = {
-    "tiny": _preset("tiny", _square(4, 4, 128, 64), 16 << 10, 1, 64, 128),
-    "ecp5": _preset("ecp5", _square(8, 8, 512, 512), 128 << 10, 1, 64, 512),
-    "base": _preset("base", _square(16, 16, 256, 512), 512 << 10, 2, 128, 512),
-    "large": _preset("large", _square(32, 16, 256, 512), 2 << 20, 2, 256, 512),
-}
-"""The named configurations."""
 
 
 def _merge(values: dict[str, Any], path: list[str], value: Any, full: str) -> None:
@@ -356,6 +350,47 @@ def override(config: AcceleratorConfig, settings: Mapping[str, Any]) -> Accelera
         axi=AxiConfig(**values["axi"]),
         controller=ControllerConfig(**values["controller"]),
     )
+
+
+def _square(size: int, block: int, panel_blocks: int, partial_rows: int) -> ArrayConfig:
+    return ArrayConfig(
+        rows=size,
+        columns=size,
+        block=block,
+        panel_blocks=panel_blocks,
+        partial_rows=partial_rows,
+    )
+
+
+def _preset(
+    name: str, array: ArrayConfig, scratchpad: int, stages: int, axi_width: int, kept_slots: int
+) -> AcceleratorConfig:
+    size = array.rows
+    return AcceleratorConfig(
+        name=name,
+        array=array,
+        scratchpad=ScratchpadConfig(bytes=scratchpad, banks=size),
+        vector=VectorConfig(kept_slots=kept_slots),
+        butterfly=ButterflyConfig(lanes=size, stages=stages),
+        axi=AxiConfig(data_width=axi_width),
+    )
+
+
+_HALVED = {
+    "array.drain_lanes": 4,
+    "butterfly.lanes": 4,
+    "controller.semaphores": 16,
+    "vector.lanes": 4,
+}
+"""Half the lanes beside the array, so that 64 elements with all flows fit an ECP5-85F."""
+
+PRESETS: Mapping[str, AcceleratorConfig] = {
+    "tiny": _preset("tiny", _square(4, 4, 128, 64), 16 << 10, 1, 64, 128),
+    "ecp5": override(_preset("ecp5", _square(8, 8, 512, 512), 128 << 10, 1, 64, 512), _HALVED),
+    "base": _preset("base", _square(16, 16, 256, 512), 512 << 10, 2, 128, 512),
+    "large": _preset("large", _square(32, 16, 256, 512), 2 << 20, 2, 256, 512),
+}
+"""The named configurations."""
 
 
 _SMALL = {

@@ -163,9 +163,7 @@ class Counters(wiring.Component):
         m.d.comb += [
             is_kept.eq(kept & read.high & (kept_place == read.place)),
             read.ready.eq(read.valid & (found | is_kept)),
-            read.half.eq(
-                Mux(is_kept, rest, Mux(read.high, total[HALF_BITS:], total[:HALF_BITS]))
-            ),
+            read.half.eq(Mux(is_kept, rest, Mux(read.high, total[HALF_BITS:], total[:HALF_BITS]))),
         ]
         with m.If(read.ready):
             m.d.sync += [kept.eq(~read.high), kept_place.eq(read.place)]

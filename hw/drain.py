@@ -1,6 +1,6 @@
 """The drain of the array: rows of accumulators are requantised and written to the scratchpad."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,7 +15,7 @@ from .result_writer import ResultWriter
 
 
 class Drain(wiring.Component):
-    """Takes a row of a finished tile a cycle, once all that the tile needs is there.
+    """Takes the rows of a finished tile, once all that the tile needs is there.
 
     A tile starts when its scales and residual have come and its rows have room on their way to the
     scratchpad. From then on nothing can stop it, which is what lets the grid begin the next tile
@@ -32,8 +32,8 @@ class Drain(wiring.Component):
     read, write : ports of the scratchpad
     done : out; all that the oldest instruction writes is visible.
 
-    Throughput: a row a cycle; between tiles no pause. Latency from `shift` to the request to write:
-    `Requantise.LATENCY` + 2 cycles.
+    Throughput: a row in `ArrayConfig.drain_turns` cycles; between tiles no pause.
+    Latency from `shift` to the request to write: `Requantise.LATENCY` + 2 cycles.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -70,7 +70,7 @@ class Drain(wiring.Component):
 
         current = Signal(scaled_tile_layout(self.config))
         tile = current.tile
-        self._sequence(m, fetch, current, writer)
+        self._sequence(m, fetch, current, requantise, writer)
         wiring.connect(m, writer.write, wiring.flipped(self.write))
 
         residual = Signal(fetch.residual.payload.shape())
@@ -79,7 +79,6 @@ class Drain(wiring.Component):
         m.d.comb += [
             fetch.residual.ready.eq(self.shift & tile.residual),
             fetch.residual_ends.eq(self.release),
-            requantise.valid.eq(self.shift),
             requantise.accumulators.eq(self.row),
             requantise.row.eq(current.row_scales[0]),
             requantise.columns.eq(current.column_scales),
@@ -92,15 +91,20 @@ class Drain(wiring.Component):
             m.d.comb += requantise.enable[column].eq(tile.columns > column)
         return m
 
-    def _sequence(self, m: Module, fetch: DrainFetch, current, writer: ResultWriter) -> None:
+    def _sequence(
+        self, m: Module, fetch: DrainFetch, current, requantise: Requantise, writer: ResultWriter
+    ) -> None:
         """Take tiles, count their rows and say where these go."""
         tile = current.tile
         loaded, started = Signal(), Signal()
         part = Signal(range(SHORTS_IN_WORD))
+        turns = self.config.array.drain_turns
+        closing_rows = Array((CLOSING_ROWS + turn) // turns for turn in range(turns))
         m.d.comb += [
-            self.shift.eq(loaded & (started | (self.full & writer.room))),
+            requantise.valid.eq(loaded & (started | (self.full & writer.room))),
+            self.shift.eq(requantise.ready),
             self.release.eq(self.shift & (tile.rows == 1)),
-            self.closing.eq(self.shift & (tile.rows <= CLOSING_ROWS)),
+            self.closing.eq(requantise.valid & (tile.rows <= closing_rows[requantise.turn])),
             fetch.tiles.ready.eq(~loaded | self.release),
         ]
         place = writer.places.payload
@@ -117,9 +121,10 @@ class Drain(wiring.Component):
             place.complete.eq(~tile.transposed | part.all() | self.release),
             place.last.eq(tile.last & self.release),
         ]
+        with m.If(requantise.valid):
+            m.d.sync += started.eq(~self.release)
         with m.If(self.shift):
             m.d.sync += [
-                started.eq(~self.release),
                 tile.rows.eq(tile.rows - 1),
                 part.eq(Mux(self.release, 0, part + 1)),
                 tile.address.eq(tile.address + Mux(tile.transposed, part.all(), tile.pitch)),

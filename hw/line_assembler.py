@@ -7,9 +7,7 @@ from amaranth.lib.wiring import In, Out
 from .config import WORD_BYTES, AcceleratorConfig
 from .ports import line_layout
 from .vector_datapath import output_layout
-
-SLOTS = WORD_BYTES
-"""Beats of int8 in a line."""
+from .vector_plan import line_beats
 
 
 def planes_layout(config: AcceleratorConfig) -> data.StructLayout:
@@ -46,7 +44,7 @@ class LineAssembler(wiring.Component):
             {
                 "clear": In(1),
                 "wide": In(1),
-                "tail": In(config.lanes),
+                "tail": In(config.vector_lanes),
                 "input": In(output_layout(config)),
                 "valid": Out(1),
                 "output": Out(planes_layout(config)),
@@ -61,13 +59,14 @@ class LineAssembler(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Return the line registers; a slot is as many bytes as there are lanes."""
         m = Module()
-        tag, lanes = self.input.tag, self.config.lanes
-        slot = Signal(range(SLOTS))
+        tag, lanes = self.input.tag, self.config.vector_lanes
+        slots = 2 * line_beats(self.config)
+        slot = Signal(range(slots))
         first, complete = Signal(), Signal()
         step = Mux(self.wide, 2, 1)
         m.d.comb += [
             first.eq(slot == 0),
-            complete.eq(tag.valid & (tag.last | (slot == SLOTS - step))),
+            complete.eq(tag.valid & (tag.last | (slot == slots - step))),
         ]
         with m.If(self.clear | complete):
             m.d.sync += slot.eq(0)
@@ -87,7 +86,7 @@ class LineAssembler(wiring.Component):
             # The rest of a word of which an even slot is the first half is zero.
             (Mux(self.wide, wide[8 * lanes :], planes[0] & odd), planes[1] & odd),
         )
-        for place in range(SLOTS):
+        for place in range(slots):
             hit = Signal(name=f"hit_{place}")
             even = self.wide | ~slot[0] if place % 2 == 0 else 1
             m.d.comb += hit.eq(tag.valid & ((slot >> 1) == place >> 1) & even)
@@ -99,8 +98,8 @@ class LineAssembler(wiring.Component):
 
     def _mask(self, m: Module, slot: Signal, first: Signal, keep) -> None:
         """Mark each word whose first element is in the row."""
-        lanes = self.config.lanes
-        for word in range(lanes):
+        lanes = self.config.vector_lanes
+        for word in range(self.config.lanes):
             narrow_slot, narrow_lane = divmod(word * WORD_BYTES, lanes)
             wide_slot, wide_lane = divmod(word * WORD_BYTES // 2, lanes)
             narrow = (slot == narrow_slot) & keep[narrow_lane]

@@ -68,7 +68,8 @@ class PartialSums(wiring.Component):
         `stream_latency(config)` cycles before. What they are added to wraps.
     full : out; `row` is a row of a complete tile of the drain.
     row : signed(accumulator_width) [columns], out
-    shift : in; `row` is taken. The rows of a tile of the drain are taken in successive cycles.
+    shift : in; `row` is taken. The rows of a tile of the drain are taken one every
+        `ArrayConfig.drain_turns` cycles.
     release : in; with `shift`, that was the last row of a tile of the drain.
     idle : out; no complete sums wait or are on their way, and no tile in any order is under way.
 
@@ -153,8 +154,8 @@ class PartialSums(wiring.Component):
         waiting = Signal(range(_HALVES + 2))
         m.d.sync += waiting.eq(waiting + begun - swept)
         # While the drain is inside the last of its tiles, nothing stops the sweep, and all rows
-        # are gone before the sums of a vector that is given now arrive.
-        soon = (waiting == _HALVES) & emptying
+        # are gone before the sums of a vector that is given now arrive, if each takes one cycle.
+        soon = (waiting == _HALVES) & emptying & (array.drain_turns == 1)
         may_begin = ~clearing & ((waiting < _HALVES) | soon)
         m.d.comb += [
             self.ready.eq(Mux(self.in_order, room, may_begin)),

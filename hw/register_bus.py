@@ -33,7 +33,8 @@ class RegisterBus(wiring.Component):
     read_data : what register `read_word` shows, a combinational function of it.
 
     Latency: read data is valid 2 cycles after its address was taken if `answered` is high, the
-    write response 2 cycles after the later of address and data. Throughput: a read every 3 and a write every 2 cycles.
+    write response 2 cycles after the later of address and data. Throughput: a read every 3 and a
+    write every 2 cycles.
     """
 
     def __init__(self, address_bits: int) -> None:

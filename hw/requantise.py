@@ -1,6 +1,6 @@
 """The arithmetic on the array's drain: accumulators to int16."""
 
-from amaranth.hdl import C, Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import C, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -156,25 +156,28 @@ class RequantiseLane(wiring.Component):
 
 
 class Requantise(wiring.Component):
-    """A row of accumulators a cycle to int16: scales, biases and residual, rounded and saturated.
+    """Rows of accumulators to int16: scales, biases and residual, rounded and saturated.
 
-    The arithmetic is that of `verif.golden.requantise`. Every input belongs to the row of the
-    same cycle; there is no back-pressure.
+    The arithmetic is that of `verif.golden.requantise`. All inputs belong to the same row and stay
+    until it is taken, after `drain_turns` cycles: in each, the lanes take as many of the columns as
+    there are lanes. Once it has begun, nothing can stop a row.
 
     Parameters
     ----------
     config : AcceleratorConfig
-        One lane a column of the array.
+        ``config.array`` says how many lanes there are.
 
     Members
     -------
     valid, accumulators : in
+    ready : out; the row is taken.
+    turn : out; which of its cycles this is.
     row : `scale_layout`, in
     columns : `scale_layout` [columns], in
     fraction : signed(8), in; power of two that results are scaled by as well.
     residual : signed(16) [columns], in
-    enable : in; a bit a lane. Where it is low the result is zero.
-    result_valid, results : out; `LATENCY` cycles after `valid`. One row a cycle.
+    enable : in; a bit a column. Where it is low the result is zero.
+    result_valid, results : out; `LATENCY` cycles after `ready`.
     """
 
     LATENCY = RequantiseLane.LATENCY
@@ -186,6 +189,8 @@ class Requantise(wiring.Component):
         super().__init__(
             {
                 "valid": In(1),
+                "ready": Out(1),
+                "turn": Out(range(config.array.drain_turns)),
                 "accumulators": In(data.ArrayLayout(accumulator, columns)),
                 "row": In(scale_layout),
                 "columns": In(data.ArrayLayout(scale_layout, columns)),
@@ -203,21 +208,37 @@ class Requantise(wiring.Component):
         return self._config
 
     def elaborate(self, platform: object) -> Module:
-        """Return the lanes and the shift register of `valid`."""
+        """Return the lanes, the count of turns and the shift register of what is taken."""
         m = Module()
-        for index in range(self.config.array.columns):
-            lane = RequantiseLane(self.config.array.accumulator_width)
-            m.submodules[f"lane_{index}"] = lane
-            m.d.comb += [
-                lane.accumulator.eq(self.accumulators[index]),
-                lane.row.eq(self.row),
-                lane.column.eq(self.columns[index]),
-                lane.fraction.eq(self.fraction),
-                lane.residual.eq(self.residual[index]),
-                lane.enable.eq(self.enable[index]),
-                self.results[index].eq(lane.result),
-            ]
-        valid = Signal(unsigned(self.LATENCY))
-        m.d.sync += valid.eq(Cat(self.valid, valid))
-        m.d.comb += self.result_valid.eq(valid[-1])
+        array = self.config.array
+        turns, count = array.drain_turns, array.columns // array.drain_turns
+        m.d.comb += self.ready.eq(self.valid & (self.turn == turns - 1))
+        with m.If(self.valid):
+            m.d.sync += self.turn.eq(self.turn + 1)
+
+        for number in range(count):
+            lane = RequantiseLane(array.accumulator_width)
+            m.submodules[f"lane_{number}"] = lane
+            m.d.comb += [lane.row.eq(self.row), lane.fraction.eq(self.fraction)]
+            with m.Switch(self.turn):
+                for turn in range(turns):
+                    column = turn * count + number
+                    with m.Case(turn):
+                        m.d.comb += [
+                            lane.accumulator.eq(self.accumulators[column]),
+                            lane.column.eq(self.columns[column]),
+                            lane.residual.eq(self.residual[column]),
+                            lane.enable.eq(self.enable[column]),
+                        ]
+            # The results of the last turn are taken as they come, the earlier ones wait for them.
+            result: Value = lane.result
+            for turn in reversed(range(turns)):
+                m.d.comb += self.results[turn * count + number].eq(result)
+                if turn:
+                    earlier = Signal.like(result, reset_less=True, name=f"result_{turn}_{number}")
+                    m.d.sync += earlier.eq(result)
+                    result = earlier
+        taken = Signal(unsigned(self.LATENCY))
+        m.d.sync += taken.eq(Cat(self.ready, taken))
+        m.d.comb += self.result_valid.eq(taken[-1])
         return m

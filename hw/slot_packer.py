@@ -73,7 +73,7 @@ class SlotPacker(wiring.Component):
     def elaborate(self, platform: object):
         """Return where each element goes, the crossbar, and the entry under way."""
         m = Module()
-        size, lanes = self.config.chunk, self.config.lanes
+        size, lanes = self.config.chunk, self.config.vector_lanes
         beat = self.input
         added = Signal(range(lanes + 1))
         amounts: Value = added

@@ -22,7 +22,7 @@ def kept_beat_layout(config: AcceleratorConfig) -> data.StructLayout:
 
     Kept elements have the `places` 0, 1, 2 ... in their order. `first` and `last` of the row.
     """
-    lanes = config.lanes
+    lanes = config.vector_lanes
     return data.StructLayout(
         {
             "valid": 1,
@@ -83,7 +83,7 @@ class StructuredSelector(wiring.Component):
                 "valid": In(1),
                 "first": In(1),
                 "last": In(1),
-                "elements": In(data.ArrayLayout(signed(8), config.lanes)),
+                "elements": In(data.ArrayLayout(signed(8), config.vector_lanes)),
                 "output": Out(kept_beat_layout(config)),
             }
         )
@@ -96,7 +96,7 @@ class StructuredSelector(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Return magnitudes, comparisons, ranks, choice and places, a stage each."""
         m = Module()
-        lanes = self.config.lanes
+        lanes = self.config.vector_lanes
         logs = range(1, self.config.largest_kept_group.bit_length())
         # Bit g says that groups have at least 2^g elements.
         at_least = Signal(max(logs) + 1)
@@ -118,7 +118,7 @@ class StructuredSelector(wiring.Component):
 
     def _choose(self, m: Module, magnitudes: list[Signal], at_least: Signal) -> list[Signal]:
         """Return which lanes are kept, three cycles after the magnitudes."""
-        lanes = range(self.config.lanes)
+        lanes = range(self.config.vector_lanes)
         holds = {}
         for low in lanes:
             for high in (other for other in self._partners(low) if other > low):
@@ -145,8 +145,8 @@ class StructuredSelector(wiring.Component):
                 for other in self._partners(lane)
                 if other < lane
             ]
-            place = Signal(range(self.config.lanes), name=f"place_{lane}")
-            base = Signal(range(self.config.lanes), name=f"base_{lane}")
+            place = Signal(range(self.config.vector_lanes), name=f"place_{lane}")
+            base = Signal(range(self.config.vector_lanes), name=f"base_{lane}")
             base_of: Value = Const(0)
             for log in range(1, self.config.largest_kept_group.bit_length()):
                 base_of = Mux(at_least[log], (lane >> log) * self.keep, base_of)
@@ -161,7 +161,7 @@ class StructuredSelector(wiring.Component):
 
     def _carry(self, m: Module) -> None:
         """Take values, indices and the tag along."""
-        lanes, block = self.config.lanes, self.config.array.block
+        lanes, block = self.config.vector_lanes, self.config.array.block
         element = kept_element_layout(self.config)
         width = lanes * element.size + 2
         m.submodules.elements = line = DelayLine(width, self.LATENCY - 1)

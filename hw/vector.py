@@ -18,16 +18,16 @@ from .vector_plan import Operation, is_wide, plan_layout
 from .vector_writer import OUTPUT_LINES, VectorWriter
 
 vector_events_layout = data.StructLayout({"active": 1, "beat": 1})
-"""`active`: an instruction is being executed; `beat`: one cycle late, L elements were issued."""
+"""`active`: an instruction is being executed; `beat`: one cycle late, V elements were issued."""
 
 
 class Vector(wiring.Component):
     """Executes the instructions of `isa.Unit.VECTOR`, bit for bit as `verif.golden` defines them.
 
-    Each row goes twice through L lanes, one beat of L elements a cycle: pass one finds maximum or
+    Each row goes twice through V lanes, one beat of V elements a cycle: pass one finds maximum or
     sums, pass two writes. Pass one runs `vector_plan.ROWS_AHEAD` rows ahead, so that what is
     computed once a row (`RowScalars`) is hidden. A block of r rows of c columns takes
-    ``2 · r · ceil(c / L)`` cycles and about 60 more; one row alone takes 100 (NORMALISE 160). Of
+    ``2 · r · ceil(c / V)`` cycles and about 60 more; one row alone takes 100 (NORMALISE 160). Of
     these, 31 for decoding overlap with the instruction before. Rows of QUANTISE and SOFTMAX take
     at least 11 cycles, those of NORMALISE 33. MULTIPLY has pass two only, half the cycles, and at
     least 3 a row.
@@ -35,7 +35,7 @@ class Vector(wiring.Component):
     Parameters
     ----------
     config : AcceleratorConfig
-        Gives the lanes and the size of the scratchpad.
+        Gives the lanes and the size of the scratchpad; V is `vector_lanes`.
 
     Members
     -------
@@ -105,7 +105,7 @@ class Vector(wiring.Component):
             ),
             issue.line_written.eq(writer.line_written),
             datapath.tag.eq(issue.tag),
-            datapath.half.eq(issue.half),
+            datapath.pair.eq(issue.pair),
             datapath.keep.eq(issue.keep),
             assembler.wide.eq(is_wide(plan)),
             assembler.tail.eq(plan.tail),

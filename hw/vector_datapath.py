@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .beat_issue import elements_layout, select_beat, select_half
+from .beat_issue import elements_layout, select_beat, select_pair
 from .config import AcceleratorConfig
 from .delay import DelayLine
 from .isa import Activation
@@ -25,14 +25,14 @@ _RATIO = VectorLane.RATIO_LATENCY
 def output_layout(config: AcceleratorConfig) -> data.StructLayout:
     """A beat of results: two bytes a lane, int16 or the two planes of int8."""
     return data.StructLayout(
-        {"tag": tag_layout, "elements": data.ArrayLayout(unsigned(16), config.lanes)}
+        {"tag": tag_layout(config), "elements": data.ArrayLayout(unsigned(16), config.vector_lanes)}
     )
 
 
 class VectorDatapath(wiring.Component):
     """A beat of a row in, its results out, with what is reduced over the row beside.
 
-    Throughput one beat a cycle; nothing stalls. `output` follows `half` by 19 cycles in
+    Throughput one beat a cycle; nothing stalls. `output` follows `pair` by 19 cycles in
     QUANTISE and MULTIPLY, 13 in SOFTMAX and 16 in NORMALISE.
 
     Parameters
@@ -46,8 +46,9 @@ class VectorDatapath(wiring.Component):
     start : in
         A new block of rows begins.
     plan : in, `plan_layout`
-    tag, half, keep : in
-        A beat, the half of a line that it is in, and which lanes hold elements that take part.
+    tag, pair, keep : in
+        A beat, the pair of beats of its line that it is in, and which lanes hold elements that take
+        part.
     gain, bias : streams of lines, in
         Of NORMALISE; W of MULTIPLY comes as gain. Taken when the beats that need them are there;
         the caller sees to it that they are.
@@ -68,9 +69,9 @@ class VectorDatapath(wiring.Component):
                 "clear": In(1),
                 "start": In(1),
                 "plan": In(plan_layout(config)),
-                "tag": In(tag_layout),
-                "half": In(32 * config.lanes),
-                "keep": In(config.lanes),
+                "tag": In(tag_layout(config)),
+                "pair": In(32 * config.vector_lanes),
+                "keep": In(config.vector_lanes),
                 "gain": In(stream.Signature(line_layout(config))),
                 "bias": In(stream.Signature(line_layout(config))),
                 "scalars_valid": In(1),
@@ -95,10 +96,10 @@ class VectorDatapath(wiring.Component):
         m = Module()
         mode = self._mode(m)
         tags = self._pipeline(m, self.tag, _NORMALISE + 1, "tag")
-        ratio_tag = Signal(tag_layout)
+        ratio_tag = Signal(tag_layout(self.config))
         m.d.comb += ratio_tag.eq(Mux(mode.activate, tags[_TABLE], tags[0]))
         ratio_tags = [ratio_tag, *self._pipeline(m, ratio_tag, _RATIO, "ratio_tag")]
-        finished = Signal(tag_layout)
+        finished = Signal(tag_layout(self.config))
         m.d.comb += finished.eq(Mux(mode.normalise, tags[_NORMALISE], tags[_TABLE]))
 
         m.submodules.table = table = RowTable()
@@ -114,8 +115,8 @@ class VectorDatapath(wiring.Component):
         lanes = self._lanes(m, mode, tags, table, ~ratio_tag.second & mode.normalise)
         self._reductions(m, mode, lanes, tags, ratio_tags)
 
-        result_tag = Signal(tag_layout)
-        chosen = Signal(tag_layout)
+        result_tag = Signal(tag_layout(self.config))
+        chosen = Signal(tag_layout(self.config))
         m.d.comb += chosen.eq(Mux(mode.activate, ratio_tags[_RATIO], finished))
         m.d.sync += result_tag.eq(chosen)
         m.d.sync += result_tag.valid.eq(chosen.valid & chosen.second & ~self.clear)
@@ -149,7 +150,7 @@ class VectorDatapath(wiring.Component):
         """Return `tag` delayed by one to `stages` cycles."""
         delayed = []
         for stage in range(stages):
-            register = Signal(tag_layout, name=f"{name}_{stage}")
+            register = Signal(tag_layout(self.config), name=f"{name}_{stage}")
             m.d.sync += [register.eq(tag), register.valid.eq(tag.valid & ~self.clear)]
             delayed.append(register)
             tag = register
@@ -157,31 +158,31 @@ class VectorDatapath(wiring.Component):
 
     def _keep(self, tag: data.View):
         """Return which lanes of the beat of `tag` hold elements of the row."""
-        return self.plan.tail | (~tag.last).replicate(self.config.lanes)
+        return self.plan.tail | (~tag.last).replicate(self.config.vector_lanes)
 
     def _parameter(self, m: Module, line: stream.Interface, tag: data.View, enable):
         """Take a line as the beats of `tag` go by; return a beat of it, two cycles later."""
         used = tag.valid & tag.second & enable
-        half = Signal(32 * self.config.lanes, reset_less=True)
-        quarter = Signal.like(tag.quarter, reset_less=True)
+        pair = Signal(32 * self.config.vector_lanes, reset_less=True)
+        part = Signal.like(tag.part, reset_less=True)
         beat = Signal(elements_layout(self.config), reset_less=True)
         m.d.comb += line.ready.eq(used & ends_line(tag))
         m.d.sync += [
-            half.eq(select_half(line.payload, tag.quarter, self.config)),
-            quarter.eq(tag.quarter),
-            beat.eq(select_beat(half, quarter, self.config)),
+            pair.eq(select_pair(line.payload, tag.part, self.config)),
+            part.eq(tag.part),
+            beat.eq(select_beat(pair, part, self.config)),
         ]
         return beat
 
     def _lanes(self, m: Module, mode, tags, table: RowTable, square) -> list[VectorLane]:
-        count = self.config.lanes
-        gain_tag = Signal(tag_layout)
+        count = self.config.vector_lanes
+        gain_tag = Signal(tag_layout(self.config))
         m.d.comb += gain_tag.eq(
             Mux(mode.multiply, tags[_TABLE - 2], tags[VectorLane.GAIN_STAGE - 2])
         )
         gain = self._parameter(m, self.gain, gain_tag, mode.normalise | mode.multiply)
         bias = self._parameter(m, self.bias, tags[_NORMALISE - 4], mode.normalise)
-        given = select_beat(self.half, self.tag.quarter, self.config)
+        given = select_beat(self.pair, self.tag.part, self.config)
         elements = Signal(elements_layout(self.config), reset_less=True)
         present, keep_table, keep_out = (
             Signal(count, name=name) for name in ("present", "keep_table", "keep_out")
@@ -229,13 +230,13 @@ class VectorDatapath(wiring.Component):
         return lanes
 
     def _reductions(self, m: Module, mode, lanes, tags, ratio_tags) -> None:
-        count = self.config.lanes
+        count = self.config.vector_lanes
         m.submodules.peaks = peaks = RowReduction(count, signed(PEAK_BITS), PEAK_BITS, "maximum")
         m.submodules.sums = sums = RowReduction(count, signed(16), SUM_BITS, "sum")
         m.submodules.squares = squares = RowReduction(
             count, unsigned(SQUARE_BITS), SQUARE_SUM_BITS, "sum"
         )
-        summed = Signal(tag_layout)
+        summed = Signal(tag_layout(self.config))
         m.d.comb += summed.eq(Mux(mode.softmax, tags[_TABLE + 2], ratio_tags[2]))
         peak_tag = ratio_tags[1]
         for reduction, tag, valid in (

@@ -20,9 +20,9 @@ from .isa import (
 from .kept_shape import KeptShape
 from .ports import fault_layout, issue_layout
 from .vector_plan import (
-    ELEMENTS_PER_WORD,
     MAXIMUM_NORMALISE_COLUMNS,
     Operation,
+    line_beats,
     plan_layout,
 )
 
@@ -158,9 +158,9 @@ class VectorDecode(wiring.Component):
         quantise, softmax = _view(Quantise, word), _view(Softmax, word)
         normalise, multiply = _view(Normalise, word), _view(Multiply, word)
         columns, opcode = quantise.columns, quantise.header.opcode
-        lanes = self.config.lanes
+        lanes = self.config.vector_lanes
         beat_shift = lanes.bit_length() - 1
-        line_shift = beat_shift + ELEMENTS_PER_WORD.bit_length() - 1
+        line_shift = beat_shift + line_beats(self.config).bit_length() - 1
         before = Signal(16)
         m.d.comb += before.eq(columns - 1)
         tail = before[:beat_shift]

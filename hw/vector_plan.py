@@ -16,7 +16,7 @@ ROW_SLOTS = 2 * ROWS_AHEAD
 """Rows in flight: what is known of a row is kept in the slot of its number modulo this."""
 
 ELEMENTS_PER_WORD = 4
-"""Int16 elements of one word, hence beats of one line of them."""
+"""Int16 elements of one word."""
 
 MAXIMUM_NORMALISE_COLUMNS = 8192
 
@@ -25,6 +25,11 @@ EPSILON_PRODUCT_BITS = 46
 
 REACH_BITS = 17
 """Bits of the last element of a causal row that takes part."""
+
+
+def line_beats(config: AcceleratorConfig) -> int:
+    """Return the beats of a line of int16: one for each element of a word, or more."""
+    return ELEMENTS_PER_WORD * config.lanes // config.vector_lanes
 
 
 class Operation(hw_enum.Enum, shape=2):
@@ -73,7 +78,7 @@ def plan_layout(config: AcceleratorConfig) -> data.StructLayout:
             "columns": 16,
             "beats": 16,
             "lines": 16,
-            "tail": config.lanes,
+            "tail": config.vector_lanes,
             "x_address": address,
             "x_pitch": 16,
             "y_address": address,
@@ -89,20 +94,24 @@ def plan_layout(config: AcceleratorConfig) -> data.StructLayout:
     )
 
 
-tag_layout = data.StructLayout(
-    {
-        "valid": 1,
-        "second": 1,
-        "slot": range(ROW_SLOTS),
-        "first": 1,
-        "last": 1,
-        "quarter": range(ELEMENTS_PER_WORD),
-    }
-)
-"""What goes with a beat of elements: its pass, its row's slot, whether it is the first or last
-of its row, and which quarter of its line it is."""
+def tag_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """What goes with a beat of elements.
+
+    Its pass, its row's slot, whether it is the first or last of its row, and which part of its
+    line it is.
+    """
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "second": 1,
+            "slot": range(ROW_SLOTS),
+            "first": 1,
+            "last": 1,
+            "part": range(line_beats(config)),
+        }
+    )
 
 
 def ends_line(tag: data.View):
     """Return whether the beat of `tag` is the last one of its line."""
-    return tag.last | tag.quarter.all()
+    return tag.last | tag.part.all()

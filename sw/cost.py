@@ -71,13 +71,13 @@ def _row(beats: int, config: AcceleratorConfig) -> float:
 def _matmul(operation: Operation, config: AcceleratorConfig) -> int:
     a, y = operation.reads["a"], operation.writes["y"]
     tiles = -(-index(y.rows) // config.array.rows) * -(-index(y.columns) // config.array.columns)
-    return tiles * max(index(a.columns), config.array.rows)
+    return tiles * max(index(a.columns), config.array.rows * config.array.drain_turns)
 
 
 def _vector(operation: Operation, config: AcceleratorConfig) -> int:
     x = operation.reads["x"]
     passes = 1 if operation.opcode == Opcode.MULTIPLY else 2
-    row = max(passes * -(-index(x.columns) // config.lanes), VECTOR_ROW[operation.opcode])
+    row = max(passes * -(-index(x.columns) // config.vector_lanes), VECTOR_ROW[operation.opcode])
     return VECTOR_START[operation.opcode] + index(x.rows) * row
 
 

@@ -171,7 +171,7 @@ def measure_energy(
     dram_bytes = counters["dram_read_bytes"] + counters["dram_written_bytes"]
     return Energy(
         array=counters["array_multiplies"] * multiply_add + results * requantise,
-        vector=counters["vector_beats"] * config.lanes * element,
+        vector=counters["vector_beats"] * config.vector_lanes * element,
         butterfly=counters["butterfly_multiplies"] * factor,
         scratchpad=scratchpad_words(counters, config)
         * table.memory_word(config.scratchpad.bytes / config.scratchpad.banks),

@@ -48,7 +48,8 @@ def array_cycles(
     compressed_words : int
         Of the compressed operand; 0 in dense flows.
     """
-    multiply = _steps(flow, m, n, k, config, steps)
+    drained = m * -(-n // config.array.columns) * config.array.drain_turns
+    multiply = max(_steps(flow, m, n, k, config, steps), drained)
     lines = read_lines(flow, m, n, k, config, steps, compressed_words)
     return start_cycles(flow, config) + max(multiply, lines)
 
@@ -81,13 +82,14 @@ def _steps(
     """Return the steps; a tile takes no fewer than it has rows to drain, to load or to gather."""
     rows, columns, chunk = config.array.rows, config.array.columns, config.chunk
     row_tiles, column_tiles = -(-m // rows), -(-n // columns)
+    draining = rows * config.array.drain_turns
     match flow:
         case Dataflow.DENSE_OUTPUT:
-            return row_tiles * column_tiles * max(k, rows)
+            return row_tiles * column_tiles * max(k, draining)
         case Dataflow.DENSE_WEIGHT | Dataflow.DENSE_INPUT:
             return -(-k // rows) * column_tiles * max(m, rows)
         case Dataflow.SPARSE_OUTPUT | Dataflow.COLUMN_SPARSE_OUTPUT:
-            return row_tiles * int(np.maximum(steps, rows).sum())
+            return row_tiles * int(np.maximum(steps, draining).sum())
         case Dataflow.SPARSE_WEIGHT:
             gathered = max(-(-m // chunk) * chunk, int(GATHER_CHUNKS * chunk))
             return int(np.maximum(-(-steps // rows), 1).sum()) * gathered

@@ -8,14 +8,19 @@ from ageha.verif.simulator import run_bench
 
 CONFIGS = {
     "tiny": preset("tiny"),
-    "eight": override(preset("ecp5"), {"scratchpad.bytes": 32768, "vector.kept_slots": 64}),
+    "eight": override(
+        preset("ecp5"), {"scratchpad.bytes": 32768, "vector.kept_slots": 64, "vector.lanes": 8}
+    ),
+    "beats of half a line": override(
+        preset("ecp5"), {"scratchpad.bytes": 32768, "vector.kept_slots": 64, "vector.lanes": 4}
+    ),
     "sixteen": override(preset("base"), {"scratchpad.bytes": 65536, "vector.kept_slots": 128}),
     "narrow": override(preset("base"), {"array.columns": 4, "scratchpad.bytes": 65536}),
     "blocks of two beats": override(preset("tiny"), {"array.block": 8}),
 }
 
 
-QUICK = ("tiny", "blocks of two beats")
+QUICK = ("tiny", "beats of half a line", "blocks of two beats")
 
 
 @pytest.mark.parametrize(

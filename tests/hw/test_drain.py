@@ -16,6 +16,10 @@ CONFIGS = {
         preset("tiny"),
         {"array.rows": 8, "scratchpad.banks": 16, "scratchpad.bytes": 32768},
     ),
+    "half a row a cycle": override(preset("tiny"), {"array.drain_lanes": 2}),
+    "an eighth of a row": override(
+        preset("tiny"), {"array.columns": 8, "scratchpad.banks": 8, "array.drain_lanes": 1}
+    ),
 }
 
 

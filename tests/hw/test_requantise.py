@@ -48,11 +48,20 @@ def test_a_zero_scale_leaves_bias_and_residual():
     assert result.tolist() == [[12]]
 
 
-@pytest.mark.parametrize("accumulator_width", [24, 32, 37, 48])
-def test_lanes_equal_the_model(accumulator_width):
-    config = override(preset("tiny"), {"array.accumulator_width": accumulator_width})
+@pytest.mark.parametrize("accumulator_width, lanes", [(24, 0), (32, 4), (32, 1), (37, 2), (48, 0)])
+def test_lanes_equal_the_model(accumulator_width, lanes):
+    settings = {"array.accumulator_width": accumulator_width, "array.drain_lanes": lanes}
+    config = override(preset("tiny"), settings)
     values = {"config": config.to_dict(), "cycles": 3000}
     run_bench(Requantise(config), "requantise", parameters=values)
+
+
+def test_lanes_out_of_range_are_refused():
+    for lanes in (3, 8, True):
+        with pytest.raises(
+            ConfigError, match="array.drain_lanes must be a power of two from 1 to 4"
+        ):
+            override(preset("tiny"), {"array.drain_lanes": lanes})
 
 
 def test_a_width_out_of_range_is_refused():

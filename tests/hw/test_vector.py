@@ -12,9 +12,12 @@ from ageha.verif.simulator import run_bench
 
 CONFIGS = {
     "tiny": preset("tiny"),
-    "eight": override(preset("ecp5"), {"scratchpad.bytes": 32768}),
+    "eight": override(preset("ecp5"), {"scratchpad.bytes": 32768, "vector.lanes": 8}),
+    "four of eight": override(preset("ecp5"), {"scratchpad.bytes": 32768, "vector.lanes": 4}),
     "sixteen": override(preset("base"), {"scratchpad.bytes": 131072}),
+    "four of sixteen": override(preset("base"), {"scratchpad.bytes": 131072, "vector.lanes": 4}),
 }
+QUICK = ("tiny", "eight", "four of eight", "sixteen")
 RANDOM = (
     "random_operations",
     "odd_shapes",
@@ -30,7 +33,9 @@ RANDOM = (
 
 
 @pytest.mark.parametrize("refusals", [0.0, 0.5])
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(it, marks=() if it in QUICK else pytest.mark.slow) for it in CONFIGS]
+)
 def test_random_operations(name, refusals):
     config = CONFIGS[name]
     values = {"config": config.to_dict(), "refusals": refusals, "rounds": 6}
@@ -57,6 +62,28 @@ def test_cycles_of_a_block():
     ]
     values = {"config": config.to_dict(), "blocks": blocks}
     run_bench(Vector(config), "vector", parameters=values, testcase="cycles")
+
+
+def test_fewer_lanes_than_words():
+    """As above, with beats of four elements beside lines of eight words."""
+    config = CONFIGS["four of eight"]
+    blocks = [
+        ("QUANTISE", 32, 96, 1536 + 60),
+        ("NORMALISE", 32, 96, 1536 + 60),
+        ("SOFTMAX", 64, 32, 1024 + 100),
+        ("MULTIPLY", 32, 96, 768 + 60),
+        ("MULTIPLY", 200, 4, 200 * 3 + 60),
+        ("QUANTISE", 64, 96, 3072 + 200, 2, 2),
+    ]
+    values = {"config": config.to_dict(), "blocks": blocks}
+    run_bench(Vector(config), "vector", parameters=values, testcase="cycles")
+
+
+def test_lanes_are_checked():
+    with pytest.raises(ConfigError, match=r"vector.lanes must be a power of two from 4 to 64"):
+        override(preset("tiny"), {"vector.lanes": 2})
+    with pytest.raises(ConfigError, match=r"vector.lanes must be at most scratchpad.banks = 4,"):
+        override(preset("tiny"), {"vector.lanes": 8})
 
 
 @pytest.mark.parametrize(

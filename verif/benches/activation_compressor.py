@@ -104,7 +104,7 @@ class Bench:
         )
 
     async def _beats(self, values: np.ndarray) -> None:
-        dut, lanes = self.dut, self.config.lanes
+        dut, lanes = self.dut, self.config.vector_lanes
         rows, columns = values.shape
         beats = -(-columns // lanes)
         padded = np.zeros((rows, beats * lanes), dtype=np.int8)
@@ -137,7 +137,7 @@ async def random_blocks(dut: Any) -> None:
     """Any N:M, any shape, pauses and refusals: the words of the golden model, and no others."""
     bench = Bench(dut, "random")
     await bench.start()
-    lanes = bench.config.lanes
+    lanes = bench.config.vector_lanes
     for _ in range(parameters()["rounds"]):
         bench.refusal = bench.random.choice((0.0, 0.3, 0.9))
         bench.idle = bench.random.choice((0.0, 0.0, 0.5))
@@ -168,7 +168,7 @@ async def keeps_pace(dut: Any) -> None:
     columns = bench.config.array.columns
     limit = bench.config.vector.kept_slots
     for term in terms(bench.config):
-        width = min(12 * bench.config.lanes, limit // term.n * term.m)
+        width = min(12 * bench.config.vector_lanes, limit // term.n * term.m)
         await bench.run(Kept(term, bench.config), 4 * columns, width)
     assert not bench.stalls
 

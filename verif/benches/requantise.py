@@ -54,14 +54,20 @@ def pack_scales(scales):
 
 @cocotb.test()
 async def equals_the_golden_model(dut):
-    """Every row equals the golden model and comes after `Requantise.LATENCY` cycles."""
+    """Every row equals the golden model, `Requantise.LATENCY` cycles after its last turn."""
     random = generator()
     config = configuration()
     width, columns = config.array.accumulator_width, config.array.columns
     expected: deque[tuple[int, int]] = deque()
     dut.valid.value = 0
     await reset(dut)
-    for cycle in range(parameters()["cycles"]):
+
+    def check(cycle: int) -> None:
+        if int(dut.result_valid.value):
+            assert (cycle, int(dut.results.value)) == expected.popleft()
+
+    cycle = 0
+    while cycle < parameters()["cycles"]:
         valid = random.random() < 0.8
         accumulators = np.array([[random_accumulator(random, width) for _ in range(columns)]])
         row, column_scales = random_scales(random, 1), random_scales(random, columns)
@@ -76,10 +82,16 @@ async def equals_the_golden_model(dut):
         dut.residual.value = pack(residual[0], 16)
         dut.enable.value = enable
         if valid:
+            for turn in range(config.array.drain_turns - 1):
+                await RisingEdge(dut.clk)
+                assert (int(dut.ready.value), int(dut.turn.value)) == (0, turn)
+                check(cycle)
+                cycle += 1
             result = requantise(accumulators, row, column_scales, fraction, residual)[0]
             result = [int(y) if enable >> index & 1 else 0 for index, y in enumerate(result)]
             expected.append((cycle + Requantise.LATENCY, pack(result, 16)))
         await RisingEdge(dut.clk)
-        if int(dut.result_valid.value):
-            assert (cycle, int(dut.results.value)) == expected.popleft()
+        assert int(dut.ready.value) == valid
+        check(cycle)
+        cycle += 1
     assert len(expected) <= Requantise.LATENCY

@@ -50,6 +50,8 @@ async def odd_shapes(dut):
     await bench.start(parameters()["refusals"])
     lanes = bench.config.lanes
     widths = {1, 2, 3, 5, 7, lanes - 1, lanes + 1, 4 * lanes - 1, 4 * lanes + 1, 8 * lanes + 1}
+    beat = bench.config.vector_lanes
+    widths |= {beat - 1, beat + 1, 3 * beat - 1, lanes + beat + 1}
     for opcode in OPCODES:
         for columns in sorted(widths):
             fields = random_fields(bench.random, opcode)
