@@ -1,11 +1,12 @@
 """The queue of one unit: what waits for semaphores, and what the unit has yet to finish."""
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .block_queue import BlockQueue
 from .config import AcceleratorConfig
-from .isa import Header
+from .isa import LAYOUTS, UNIT_OF, Header, Opcode, Unit
 from .ports import INDEX_BITS, issue_layout
 
 IN_FLIGHT = 8
@@ -24,6 +25,8 @@ class IssueQueue(wiring.Component):
     ----------
     config : AcceleratorConfig
         ``config.controller.queue_depth`` instructions may wait.
+    unit : Unit
+        Whose instructions these are: bits that none of them has are zero in `instruction`.
 
     Members
     -------
@@ -41,8 +44,9 @@ class IssueQueue(wiring.Component):
     to `retire` 1 cycle.
     """
 
-    def __init__(self, config: AcceleratorConfig) -> None:
+    def __init__(self, config: AcceleratorConfig, unit: Unit) -> None:
         self._config = config
+        self._unit = unit
         super().__init__(
             {
                 "decoded": In(stream.Signature(issue_layout)),
@@ -63,24 +67,41 @@ class IssueQueue(wiring.Component):
         """The parameters of the accelerator."""
         return self._config
 
+    @property
+    def unit(self) -> Unit:
+        """Whose instructions these are."""
+        return self._unit
+
     def elaborate(self, platform: object) -> Module:
-        """Return the queue."""
+        """Return the queue: of what is looked at in the next cycle, and in block RAM of the words.
+
+        Both are filled and emptied together.
+        """
         m = Module()
         depth = self.config.controller.queue_depth
-        queue = fifo.SyncFIFOBuffered(width=issue_layout.size, depth=depth)
+        width = max(
+            data.Layout.cast(LAYOUTS[code]).size for code in Opcode if UNIT_OF[code] is self.unit
+        )
+        masks = fifo.SyncFIFOBuffered(width=len(self.waiting), depth=depth)
+        m.submodules.masks = ResetInserter(self.flush)(masks)
+        m.submodules.words = words = BlockQueue(width + INDEX_BITS, depth)
         flights = fifo.SyncFIFOBuffered(width=self.retire.payload.shape().size, depth=IN_FLIGHT)
-        m.submodules.queue = ResetInserter(self.flush)(queue)
         m.submodules.flights = ResetInserter(self.flush)(flights)
 
-        head = data.View(issue_layout, queue.r_data)
-        header = data.View(Header, head.word[: data.Layout.cast(Header).size])
+        decoded, head = self.decoded.payload, Signal(issue_layout)
+        header_bits = slice(data.Layout.cast(Header).size)
+        header = data.View(Header, head.word[header_bits])
         granted = Signal()
         m.d.comb += [
-            queue.w_data.eq(self.decoded.payload),
-            queue.w_en.eq(self.decoded.valid),
-            self.decoded.ready.eq(queue.w_rdy),
-            self.waiting.eq(header.wait),
-            self.waits.eq(queue.r_rdy & ~granted & flights.w_rdy),
+            words.clear.eq(self.flush),
+            words.input.payload.eq(Cat(decoded.index, decoded.word[:width])),
+            words.input.valid.eq(self.decoded.valid),
+            masks.w_data.eq(data.View(Header, decoded.word[header_bits]).wait),
+            masks.w_en.eq(self.decoded.valid),
+            self.decoded.ready.eq(words.input.ready),
+            Cat(head.index, head.word[:width]).eq(words.output.payload),
+            self.waiting.eq(masks.r_data),
+            self.waits.eq(words.output.valid & ~granted & flights.w_rdy),
             self.instruction.payload.eq(head),
             self.instruction.valid.eq(granted),
         ]
@@ -89,7 +110,8 @@ class IssueQueue(wiring.Component):
         flight = data.View(self.retire.payload.shape(), flights.w_data)
         m.d.comb += [
             taken.eq(granted & self.instruction.ready),
-            queue.r_en.eq(taken),
+            words.output.ready.eq(taken),
+            masks.r_en.eq(taken),
             flights.w_en.eq(taken),
             flight.signal.eq(header.signal),
             flight.index.eq(head.index),
@@ -107,7 +129,7 @@ class IssueQueue(wiring.Component):
             retired.eq(self.retire.valid & self.retire.ready),
             flights.r_en.eq(retired),
             self.oldest.eq(Mux(flights.r_rdy, self.retire.payload.index, head.index)),
-            self.empty.eq((queue.level == 0) & (flights.level == 0)),
+            self.empty.eq((words.level == 0) & (flights.level == 0)),
         ]
         with m.If(self.flush):
             m.d.sync += finished.eq(0)

@@ -67,7 +67,7 @@ class Scheduler(wiring.Component):
         """Return queues and semaphores."""
         m = Module()
         m.submodules.semaphores = semaphores = Semaphores(self.config, len(UNITS) + 1)
-        queues = [IssueQueue(self.config) for _ in UNITS]
+        queues = [IssueQueue(self.config, unit) for unit in UNITS]
         for place, (unit, queue) in enumerate(zip(UNITS, queues, strict=True)):
             m.submodules[f"{unit.name.lower()}_queue"] = queue
             wiring.connect(m, wiring.flipped(self.decoded[place]), queue.decoded)

@@ -88,7 +88,7 @@ def test_operands_that_no_encoder_writes(name):
 
 @pytest.mark.parametrize(
     "name, steps",
-    [("tiny", 4), ("tiny", 5), ("tiny", 12), ("ecp5", 8), ("ecp5", 9), ("tall", 17)],
+    [("tiny", 4), ("tiny", 5), ("tiny", 12), ("ecp5", 16), ("ecp5", 17), ("tall", 17)],
 )
 def test_the_array_stays_busy(name, steps):
     flows = [Flow.DENSE_OUTPUT_STATIONARY]
