@@ -379,7 +379,6 @@ def _preset(
 _HALVED = {
     "array.drain_lanes": 4,
     "butterfly.lanes": 4,
-    "controller.semaphores": 16,
     "vector.lanes": 4,
 }
 """Half the lanes beside the array, so that 64 elements with all flows fit an ECP5-85F."""

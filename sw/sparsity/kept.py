@@ -49,7 +49,7 @@ class Kept:
         if self.term.m > largest:
             raise SparsityError(
                 f"activations {self.term}: M must be at most {largest}, the smaller of "
-                f"array.block and scratchpad.banks, not {self.term.m}"
+                f"array.block and the lanes of the vector unit, not {self.term.m}"
             )
 
     @property

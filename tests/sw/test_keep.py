@@ -27,7 +27,7 @@ from ageha.verif.devices.golden import GoldenDevice
 from ageha.verif.golden.activation_compressor import compress
 from ageha.verif.golden.compressed_operand import read_vectors
 
-ECP5 = preset("ecp5")
+ECP5 = override(preset("ecp5"), {"vector.lanes": 8})
 TILINGS = [
     Tiling(heads=2, query_rows=8, rows=16, chunk=64, projection=32),
     Tiling(heads=4, query_rows=8, rows=8, chunk=48, projection=40, depth=1, keep_residual=False),
