@@ -377,7 +377,6 @@ def _preset(
 
 
 _HALVED = {
-    "array.drain_lanes": 4,
     "butterfly.lanes": 4,
     "vector.lanes": 4,
 }
