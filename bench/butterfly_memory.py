@@ -11,7 +11,8 @@ from ..hw.butterfly_unit import MULTIPLIERS
 from ..hw.config import AcceleratorConfig
 from ..sw.butterfly.linear import ButterflyLinear, twiddle_shape
 from ..sw.butterfly.twiddle import Twiddle
-from ..sw.butterfly_compiler import Fourier, Mixing, compile_butterfly
+from ..sw.butterfly_compiler import compile_butterfly
+from ..sw.butterfly_operators import Fourier, Mixing
 from ..sw.program import Program
 from ..verif.devices.library import MemorySettings
 from .execute import run_golden, run_rtl

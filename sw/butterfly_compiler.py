@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import partial, singledispatch
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from numpy.typing import NDArray
 
 from ..hw.config import AcceleratorConfig
-from .butterfly.hierarchical import HierarchicalLinear
+from .butterfly.bounds import factor_fractions
 from .butterfly.linear import ButterflyLinear
+from .butterfly_operators import (
+    Compression,
+    Fourier,
+    Mixing,
+    Operator,
+    is_complex,
+    lower_operator,
+    replaces_its_input,
+    rows_together,
+    sizes,
+)
 from .errors import CompileError, NoRoomError
 from .fabnet_compiler import describe_fabnet, run_butterfly_passes
 from .gir import Buffer, Graph, Node
 from .package import package
 from .passes.build import load, part, store
 from .passes.butterfly import Matrix
-from .passes.butterfly_layers import ButterflyLowering, log_points
+from .passes.butterfly_layers import ButterflyLowering
+from .passes.butterfly_split import SplitTiling, least_bytes, least_width, split_linear
 from .passes.butterfly_stream import (
     WORD_NUMBERS,
     StreamedMixing,
@@ -30,61 +44,16 @@ from .program import Program
 from .tensor import Tensor
 
 
-@dataclass(frozen=True)
-class Fourier:
-    """The transform of the features of each token, all real parts above all imaginary ones.
-
-    Features that are no power of two are padded, and as many frequencies are kept.
-
-    Parameters
-    ----------
-    features : int
-    """
-
-    features: int
-
-
-@dataclass(frozen=True)
-class Mixing:
-    """``x + 2^-scale · Re F_tokens(F_features(x))``.
-
-    Parameters
-    ----------
-    features : int
-    scale : int
-    spectrum_fraction : int
-        Fraction bits of what lies between the two transforms; may be negative.
-    """
-
-    features: int
-    scale: int
-    spectrum_fraction: int
-
-
-@dataclass(frozen=True)
-class Compression:
-    """`kept` tokens for each `chunk`, see `butterfly.compress`.
-
-    Parameters
-    ----------
-    features, chunk, kept : int
-    spectrum_fraction : int
-        Fraction bits of the spectrum.
-    """
-
-    features: int
-    chunk: int
-    kept: int
-    spectrum_fraction: int
-
-
-Operator = ButterflyLinear | HierarchicalLinear | Fourier | Mixing | Compression
-
-
 def compile_butterfly(
-    operator: Operator, config: AcceleratorConfig, tokens: int, fractions: tuple[int, int]
+    operator: Operator,
+    config: AcceleratorConfig,
+    tokens: int,
+    fractions: tuple[int, int],
+    calibration: NDArray[Any] | None = None,
 ) -> Program:
     """Compile one operator; what does not fit the scratchpad goes through it in tiles.
+
+    Layers of which not even a row fits, with its coefficients, take several trips through DRAM.
 
     Parameters
     ----------
@@ -94,12 +63,16 @@ def compile_butterfly(
         Rows of the input.
     fractions : tuple of int
         Fraction bits of input and output; those of a mixing are equal.
+    calibration : [rows, in_features], optional
+        Inputs of a layer, from which the fractions between trips, and between complex factors, are
+        chosen. Without them no input saturates there.
 
     Returns
     -------
     Program
         Input tensor ``input``, int16 [tokens, features], and output tensor ``output``: as many
-        rows, but ``2 · tokens`` of a `Fourier`, and those that a `Compression` keeps.
+        rows, but ``2 · tokens`` of a `Fourier`, and those that a `Compression` keeps. Complex
+        layers have ``2 · tokens`` rows in both, the real parts above the imaginary ones.
 
     Raises
     ------
@@ -108,15 +81,26 @@ def compile_butterfly(
     """
     if tokens < 1:
         raise CompileError(f"tokens must be at least 1, not {tokens}")
-    search = _Search(operator, config, tokens, fractions)
-    found = search.overlapping()
-    if found:
-        return min(found, key=_predicted)
-    *ways, last = _serial(operator, config)
-    for way in ways:
-        if program := search.attempt(way):
-            return program
-    return search.program(last)
+    if is_complex(operator):
+        _check_complex(operator, config)
+    search = _Search(operator, config, tokens, fractions, calibration)
+    found = [] if is_complex(operator) else search.overlapping()
+    if not found:
+        found = [*search.serial(), *search.split()]
+    if not found and search.refusal:
+        raise search.refusal
+    return min(found, key=_predicted)
+
+
+def _check_complex(layer: ButterflyLinear, config: AcceleratorConfig) -> None:
+    """Check that the stacks of a complex layer begin at words and at beats of the bus."""
+    size, stacks = layer.twiddle.size, layer.twiddle.stacks
+    least = WORD_NUMBERS if stacks == 1 else 1 << least_width(config.axi_bytes)
+    if size < least:
+        raise CompileError(
+            f"linear: the {stacks} complex stacks of {layer.in_features} inputs and "
+            f"{layer.out_features} outputs must have at least {least} points, not {size}"
+        )
 
 
 TURNS = (1, 2, 3, 4, 6, 8)
@@ -140,9 +124,12 @@ class _Search:
         config: AcceleratorConfig,
         tokens: int,
         fractions: tuple[int, int],
+        calibration: NDArray[Any] | None,
     ) -> None:
         self.operator, self.config = operator, config
         self.tokens, self.fractions = tokens, fractions
+        self.calibration = calibration
+        self.refusal: NoRoomError | None = None
 
     def program(self, lower: Lower) -> Program:
         """Return the program of one way to cut them."""
@@ -150,9 +137,56 @@ class _Search:
 
     def attempt(self, lower: Lower) -> Program | None:
         """Return the program if the scratchpad has room for it."""
-        with suppress(NoRoomError):
+        try:
             return self.program(lower)
+        except NoRoomError as error:
+            self.refusal = error
         return None
+
+    def serial(self) -> list[Program]:
+        """Return the program of single tiles with the most vectors, if any fits."""
+        width = 0 if is_complex(self.operator) else self.config.butterfly.lanes
+        in_place = replaces_its_input(self.operator)
+        while width:
+            tiling = Tiling(width, 1, in_place=in_place)
+            if program := self.attempt(partial(_tiled, tiling=tiling)):
+                return [program]
+            width //= 2
+        return []
+
+    def split(self) -> list[Program]:
+        """Return programs of a layer in trips, of the largest tiles that fit and of half those."""
+        layer = self.operator
+        if not isinstance(layer, ButterflyLinear):
+            return []
+        between = factor_fractions(layer, self.fractions[0], self.calibration)
+        for stack in between:
+            stack[-1] = self.fractions[1]
+        lower = partial(_split, between=between)
+        least = least_width(self.config.axi_bytes)
+        found: list[Program] = []
+        whole = layer.twiddle.log_size
+        for log_points in range(whole, min(least, whole - 1), -1):
+            programs = self._of_points(lower, log_points)
+            if found and (not programs or _predicted(programs[0]) >= _predicted(found[-1])):
+                break
+            found += programs
+        return found
+
+    def _of_points(self, lower: partial[list[Node]], log_points: int) -> list[Program]:
+        """Return the program of tiles of 2^`log_points` points, if any fits: the most of them."""
+        assert isinstance(self.operator, ButterflyLinear)
+        rows = self.config.butterfly.lanes
+        while rows:
+            for depth in DEPTHS[0], 1:
+                tiling = SplitTiling(log_points, rows, depth)
+                least = least_bytes(self.operator, tiling, self.config)
+                if least <= self.config.scratchpad.bytes:
+                    program = self.attempt(partial(lower, tiling=tiling))
+                    if program is not None:
+                        return [program]
+            rows //= 2
+        return []
 
     def overlapping(self) -> list[Program]:
         """Return programs of whole matrices, and of tiles of which several may be under way."""
@@ -174,7 +208,7 @@ class _Search:
     def _of_width(self, width: int) -> list[Program]:
         """Return programs of tiles of `width`, more of them under way as long as that helps."""
         lanes = self.config.butterfly.lanes
-        tiling = Tiling(width, in_place=_replaces_its_input(self.operator))
+        tiling = Tiling(width, in_place=replaces_its_input(self.operator))
         found: list[Program] = []
         for depth in DEPTHS:
             program = self.attempt(partial(_tiled, tiling=replace(tiling, depth=depth)))
@@ -188,43 +222,24 @@ class _Search:
         return found
 
 
-def _serial(operator: Operator, config: AcceleratorConfig) -> Iterator[Lower]:
-    """Yield single tiles, down to those that leave most lanes without work."""
-    width = config.butterfly.lanes
-    in_place = _replaces_its_input(operator)
-    while width:
-        yield partial(_tiled, tiling=Tiling(width, 1, in_place=in_place))
-        width //= 2
-
-
-def _replaces_its_input(operator: Operator) -> bool:
-    """Return whether Y may take the place of X: one transform of all features, nothing added."""
-    if not isinstance(operator, ButterflyLinear) or operator.bias is not None:
-        return False
-    twiddle = operator.twiddle
-    is_single = twiddle.stacks == twiddle.blocks == 1
-    return is_single and twiddle.size == operator.in_features == operator.out_features
-
-
-def rows_together(operator: Operator, config: AcceleratorConfig, tokens: int) -> int:
-    """Return how many tokens lie side by side in a vector.
-
-    Short rows that follow each other in DRAM are read and written as one, so that bursts are as
-    long as they may be; their transforms are blocks of one instruction.
-    """
-    is_plain = isinstance(operator, Fourier) or _replaces_its_input(operator)
-    features = sizes(operator, tokens)[0]
-    if not is_plain or features & (features - 1) or 2 * features % config.axi_bytes:
-        return 1
-    burst_features = config.axi.burst_beats * config.axi_bytes // 2
-    together = 1
-    while 2 * together * features <= burst_features and tokens % (2 * together) == 0:
-        together *= 2
-    return together
-
-
 Lower = Callable[["Operator", ButterflyLowering, Buffer, Buffer, tuple[int, int]], list[Node]]
 """Makes the nodes of an operator between two matrices in DRAM with their fraction bits."""
+
+
+def _split(
+    operator: Operator,
+    lowering: ButterflyLowering,
+    source: Buffer,
+    target: Buffer,
+    fractions: tuple[int, int],
+    *,
+    between: list[list[int]],
+    tiling: SplitTiling,
+) -> list[Node]:
+    """Return the nodes of a layer in trips through DRAM."""
+    assert isinstance(operator, ButterflyLinear)
+    given = fractions[0], between
+    return split_linear(lowering, "linear", operator, source, target, given, tiling)
 
 
 def _program(
@@ -238,7 +253,8 @@ def _program(
     lowering = ButterflyLowering(memory)
     features, tokens_out, features_out, _ = sizes(operator, tokens)
     together = rows_together(operator, config, tokens)
-    shapes = (tokens, features), (tokens_out, features_out)
+    planes = 2 if is_complex(operator) else 1
+    shapes = (planes * tokens, features), (planes * tokens_out, features_out)
     source, target = (
         memory.dram(name, "int16", shape[0] // together, shape[1] * together, window)
         for name, shape, window in zip(
@@ -314,71 +330,3 @@ def _tiled(
         return stream_features(lowering, "compression", source, target, fractions, body, tiling)
     room = sizes(operator, source.rows)[3]
     return stream_tokens(lowering, "linear", source, target, fractions, room, body, tiling)
-
-
-@singledispatch
-def sizes(operator: Operator, tokens: int) -> tuple[int, int, int, int]:
-    """Return features in, tokens and features out, and features that a row of Y has space for."""
-    raise TypeError(f"cannot compile {type(operator).__name__}")
-
-
-@sizes.register
-def _(operator: ButterflyLinear, tokens: int) -> tuple[int, int, int, int]:
-    return operator.in_features, tokens, operator.out_features, operator.twiddle.size
-
-
-@sizes.register
-def _(operator: HierarchicalLinear, tokens: int) -> tuple[int, int, int, int]:
-    room = operator.coefficients.shape[0] * operator.tile
-    return operator.in_features, tokens, operator.out_features, room
-
-
-@sizes.register
-def _(operator: Fourier, tokens: int) -> tuple[int, int, int, int]:
-    return operator.features, 2 * tokens, operator.features, 1 << log_points(operator.features)
-
-
-@sizes.register
-def _(operator: Mixing, tokens: int) -> tuple[int, int, int, int]:
-    return operator.features, tokens, operator.features, 1 << log_points(operator.features)
-
-
-@sizes.register
-def _(operator: Compression, tokens: int) -> tuple[int, int, int, int]:
-    kept = tokens // operator.chunk * operator.kept
-    return operator.features, max(kept, 1), operator.features, operator.features
-
-
-@singledispatch
-def lower_operator(
-    operator: Operator, lowering: ButterflyLowering, x: Matrix, y: Matrix
-) -> list[Node]:
-    """Return the nodes that compute `y` from `x`."""
-    raise TypeError(f"cannot compile {type(operator).__name__}")
-
-
-@lower_operator.register
-def _(operator: ButterflyLinear, lowering: ButterflyLowering, x: Matrix, y: Matrix) -> list[Node]:
-    together = x.values.columns // operator.in_features
-    if together > 1:
-        return [lowering.side_by_side("linear", operator, x, y, together)]
-    return lowering.linear("linear", operator, x, y)
-
-
-@lower_operator.register
-def _(
-    operator: HierarchicalLinear, lowering: ButterflyLowering, x: Matrix, y: Matrix
-) -> list[Node]:
-    return lowering.hierarchical("tiles", operator, x, y)
-
-
-@lower_operator.register
-def _(operator: Mixing, lowering: ButterflyLowering, x: Matrix, y: Matrix) -> list[Node]:
-    return lowering.mix("mixing", x, y, operator.spectrum_fraction, operator.scale)
-
-
-@lower_operator.register
-def _(operator: Compression, lowering: ButterflyLowering, x: Matrix, y: Matrix) -> list[Node]:
-    return lowering.compress(
-        "compression", x, y, operator.chunk, operator.kept, operator.spectrum_fraction
-    )

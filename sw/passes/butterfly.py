@@ -179,11 +179,21 @@ class ButterflyBuilder:
 
     def preset(self, name: str, row: NDArray[np.floating], y: Matrix) -> Node:
         """Write one row to all tokens of `y`: a LOAD whose rows are at one place in DRAM."""
-        constant = self.unique(f"{name}.bias")
-        self.constants[constant] = to_int16(row, y.fraction, constant)[None]
-        source = Buffer(constant, Level.DRAM, "int16", y.room, len(row), 0)
-        self.memory.declare(source)
+        source = self.repeated(self.unique(f"{name}.bias"), row, y)
         return load(part(source, rows=y.tokens), y.whole(), name)
+
+    def repeated(self, name: str, row: NDArray[np.floating], y: Matrix) -> Buffer:
+        """Keep one row, with the fraction of `y`, that is read as if it were all rows of `y`."""
+        self.constants[name] = to_int16(row, y.fraction, name)[None]
+        return self.memory.declare(Buffer(name, Level.DRAM, "int16", y.room, len(row), 0))
+
+    def coefficients(self, name: str, factors: FixedFactors, axis: Axis = Axis.HIDDEN) -> Buffer:
+        """Return where the coefficients of factors lie in the scratchpad."""
+        table = factors.words(self.config, tokens=axis == Axis.TOKENS)[None]
+        constant = self.unique(f"{name}.coefficients")
+        size = table.shape[1]
+        copy = Buffer(f"{constant}.copy", Level.SCRATCHPAD, "coefficient", 1, size, size)
+        return self.constant(constant, "coefficient", table, copy)
 
     def real(
         self,
@@ -194,13 +204,10 @@ class ButterflyBuilder:
         *,
         accumulate: bool = False,
         axis: Axis = Axis.HIDDEN,
+        copy: Buffer | None = None,
     ) -> Node:
-        """Apply factors of mode REAL."""
-        table = factors.words(self.config, tokens=axis == Axis.TOKENS)[None]
-        constant = self.unique(f"{name}.coefficients")
-        size = table.shape[1]
-        copy = Buffer(f"{constant}.copy", Level.SCRATCHPAD, "coefficient", 1, size, size)
-        self.constant(constant, "coefficient", table, copy)
+        """Apply factors of mode REAL; `copy` is what `coefficients` gave for them, if it did."""
+        copy = copy or self.coefficients(name, factors, axis)
         attributes = {
             "mode": ButterflyMode.REAL.value,
             "decreasing": int(factors.decreasing),
@@ -284,7 +291,8 @@ class ButterflyBuilder:
         points = attributes["blocks"] << attributes["log_points"]
         pitch = y.values.pitch
         has_all = y.first_feature == 0 and y.values.columns >= points and axis == Axis.HIDDEN
-        if has_all and not is_complex and not attributes["accumulate"]:
+        has_planes = is_complex == (y.imaginary is not None)
+        if has_all and has_planes and not attributes["accumulate"]:
             return replace(y, features=points, exponents=None)
         if axis == Axis.TOKENS:
             tokens, features = points, y.values.columns

@@ -69,7 +69,9 @@ class ButterflyLowering(ButterflyBuilder):
             source = x
             for block in range(twiddle.blocks):
                 increasing = twiddle.block_increases(block)
-                factors = _block_factors(twiddle.coefficients[stack, block], increasing)
+                factors = _block_factors(
+                    _whole_words(twiddle.coefficients[stack, block]), increasing
+                )
                 last = block == twiddle.blocks - 1
                 result = target if last else self._between(f"{name}.{stack}_{block}", x, size)
                 node = self.real(name, factors, source, result, accumulate=accumulate and last)
@@ -227,6 +229,12 @@ class ButterflyLowering(ButterflyBuilder):
 def _require_real(name: str, coefficients: NDArray) -> None:
     if np.iscomplexobj(coefficients):
         raise CompileError(f"{name}: complex butterfly coefficients cannot be compiled")
+
+
+def _whole_words(coefficients: NDArray) -> NDArray:
+    """Return the factors of a block, with a second one beside it if that has but two points."""
+    missing = max(0, WORD_NUMBERS // 2 - coefficients.shape[1])
+    return np.pad(coefficients, ((0, 0), (0, missing), (0, 0), (0, 0)))
 
 
 def _block_factors(coefficients: NDArray, increasing: bool) -> FixedFactors:

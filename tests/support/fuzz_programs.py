@@ -16,7 +16,8 @@ from fuzz_encoders import encoder_case
 from ageha.sw.butterfly.compress import compress_sequence
 from ageha.sw.butterfly.linear import ButterflyLinear, twiddle_shape
 from ageha.sw.butterfly.twiddle import Twiddle
-from ageha.sw.butterfly_compiler import Compression, Mixing, compile_butterfly
+from ageha.sw.butterfly_compiler import compile_butterfly
+from ageha.sw.butterfly_operators import Compression, Mixing
 from ageha.sw.decoder_compiler import compile_decoder
 from ageha.sw.errors import CompileError
 from ageha.sw.fabnet_compiler import compile_blocks

@@ -4,20 +4,24 @@ import numpy as np
 import pytest
 
 from ageha.bench.execute import run_golden
-from ageha.hw.config import preset
+from ageha.hw.config import override, preset
 from ageha.hw.isa import Opcode
+from ageha.sw.butterfly.bounds import factor_fractions
 from ageha.sw.butterfly.compress import compress_sequence
 from ageha.sw.butterfly.errors import ButterflyError
 from ageha.sw.butterfly.fixed_point import fix_factors
 from ageha.sw.butterfly.hierarchical import HierarchicalLinear
 from ageha.sw.butterfly.linear import ButterflyLinear, twiddle_shape
-from ageha.sw.butterfly.twiddle import Twiddle
-from ageha.sw.butterfly_compiler import Compression, Fourier, Mixing, compile_butterfly
+from ageha.sw.butterfly.twiddle import Twiddle, apply_factor
+from ageha.sw.butterfly_compiler import compile_butterfly
+from ageha.sw.butterfly_operators import Compression, Fourier, Mixing
 from ageha.sw.errors import CompileError
 from ageha.sw.instruction import decode_all
 
 SEED = 20240607
 PRESETS = ("ecp5", "base")
+SMALLEST = override(preset("tiny"), {"scratchpad.bytes": 4096})
+"""A machine for which a layer of 256 points is too large."""
 
 
 def rotations(random, shape):
@@ -32,9 +36,9 @@ def random_layer(random, inputs, outputs, blocks=1, increasing=True, bias=False)
     return ButterflyLinear(twiddle, inputs, outputs, random.normal(size=outputs) if bias else None)
 
 
-def run(operator, config, x, fractions):
+def run(operator, config, x, fractions, planes=1):
     """Return what the golden machine makes of float `x`."""
-    program = compile_butterfly(operator, config, len(x), fractions)
+    program = compile_butterfly(operator, config, len(x) // planes, fractions)
     (source,), (target,) = program.inputs, program.outputs
     outputs = run_golden(program, {"input": source.from_float(x)}).outputs
     return target.to_float(outputs["output"])
@@ -50,6 +54,8 @@ def signal_to_noise(found, expected):
     ("tokens", "inputs", "outputs", "blocks", "increasing", "bias"),
     [
         (1, 4, 4, 1, True, False),
+        (5, 2, 2, 1, True, False),
+        (6, 1, 2, 2, True, True),
         (7, 8, 8, 1, False, True),
         (17, 32, 64, 1, True, True),
         (33, 64, 32, 1, True, False),
@@ -164,6 +170,54 @@ def test_what_does_not_fit_goes_in_tiles(operator, tokens, expected):
     assert signal_to_noise(run(operator, config, x, (12, 12)), wanted) > 50
 
 
+@pytest.mark.parametrize(
+    ("tokens", "inputs", "outputs", "blocks", "bias", "increasing"),
+    [
+        (5, 256, 256, 1, False, True),
+        (3, 167, 181, 1, True, False),
+        (3, 65, 200, 2, False, True),
+        (1, 200, 7, 1, True, False),
+    ],
+)
+def test_layers_that_do_not_fit_take_trips(tokens, inputs, outputs, blocks, bias, increasing):
+    random = np.random.default_rng(SEED + inputs)
+    layer = random_layer(random, inputs, outputs, blocks, increasing, bias)
+    x = random.uniform(-1, 1, (tokens, inputs))
+    assert signal_to_noise(run(layer, SMALLEST, x, (15, 12)), layer(x)) > 58
+
+
+def test_calibration_wins_bits_between_trips():
+    random = np.random.default_rng(SEED)
+    layer = random_layer(random, 128, 128)
+    x = random.uniform(-1, 1, (16, 128))
+    (bound,), (calibrated,) = factor_fractions(layer, 15), factor_fractions(layer, 15, x)
+    values = x
+    for factor, wide, narrow in zip(range(7), bound, calibrated, strict=True):
+        values = apply_factor(layer.twiddle.coefficients[0, 0, factor], values, factor)
+        assert wide <= narrow
+        assert np.abs(values).max() * 2.0**narrow < 1 << 15
+    assert bound[-1] < calibrated[-1]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "inputs", "outputs", "blocks", "bias"),
+    [(6, 16, 16, 1, False), (7, 30, 41, 1, True), (3, 16, 8, 2, True), (1, 3, 4, 1, False)],
+)
+def test_complex_layers(tokens, inputs, outputs, blocks, bias):
+    """Real parts of all tokens lie above the imaginary ones, in input and output."""
+    random = np.random.default_rng(SEED + inputs)
+    real = random_layer(random, inputs, outputs, blocks, bias=bias)
+    phases = np.exp(2j * np.pi * random.uniform(size=(*real.twiddle.coefficients.shape[:-1], 1)))
+    offset = real.bias * (1 - 0.5j) if bias else None
+    twiddle = Twiddle(real.twiddle.coefficients * phases)
+    layer = ButterflyLinear(twiddle, inputs, outputs, offset)
+    x = random.uniform(-1, 1, (2 * tokens, inputs))
+    expected = layer(x[:tokens] + 1j * x[tokens:])
+    for config in (preset("tiny"), preset("base")):
+        found = run(layer, config, x, (15, 12), planes=2)
+        assert signal_to_noise(found[:tokens] + 1j * found[tokens:], expected) > 55
+
+
 def mixed(x, points):
     """The real part of the transform of padded rows, as many frequencies as there are features."""
     return np.fft.fft(np.fft.fft(x, n=points)[:, : x.shape[1]], axis=0).real
@@ -185,12 +239,14 @@ def test_refusals_name_operator_and_figure():
         (random_layer(random, 8, 8), 0, "tokens must be at least 1, not 0"),
         (Mixing(8, 3, 8), 12, "mixing: tokens must be a power of two, not 12"),
         (Compression(8, 8, 3, 8), 16, "cannot make 3 tokens of each 8 of 16"),
-        (random_layer(random, 4096, 4096), 64, "bytes of scratchpad; the limit is 131072"),
     ):
         with pytest.raises(CompileError, match=message):
             compile_butterfly(operator, config, tokens, (12, 12))
-    complex_layer = ButterflyLinear(Twiddle(np.ones((1, 1, 2, 2, 2, 2)) * 1j), 4, 4)
-    with pytest.raises(CompileError, match="complex butterfly coefficients"):
-        compile_butterfly(complex_layer, config, 4, (12, 12))
+    complex_pair = ButterflyLinear(Twiddle(np.ones((1, 1, 1, 1, 2, 2)) * 1j), 2, 2)
+    with pytest.raises(CompileError, match="1 complex .* at least 4 points, not 2"):
+        compile_butterfly(complex_pair, config, 4, (12, 12))
+    stacks = ButterflyLinear(Twiddle(np.ones((2, 1, 2, 2, 2, 2)) * 1j), 4, 8)
+    with pytest.raises(CompileError, match="2 complex .* at least 8 points, not 4"):
+        compile_butterfly(stacks, preset("base"), 4, (12, 12))
     with pytest.raises(ButterflyError, match="must be real"):
         fix_factors(np.ones((1, 2, 2, 2)) * 1j, [0], 2)

@@ -8,7 +8,8 @@ from ageha.hw.config import preset
 from ageha.sw.butterfly.hierarchical import HierarchicalLinear
 from ageha.sw.butterfly.linear import ButterflyLinear, twiddle_shape
 from ageha.sw.butterfly.twiddle import Twiddle
-from ageha.sw.butterfly_compiler import Compression, Fourier, Mixing, compile_butterfly
+from ageha.sw.butterfly_compiler import compile_butterfly
+from ageha.sw.butterfly_operators import Compression, Fourier, Mixing
 from ageha.sw.fabnet_compiler import compile_blocks
 from ageha.sw.frontend.synthetic_fabnet import synthetic_block
 from ageha.verif.devices.library import MemorySettings
@@ -24,11 +25,15 @@ def library():
     return build_library(CONFIG)
 
 
-def linear(inputs, outputs, blocks=1, bias=False):
+def linear(inputs, outputs, blocks=1, bias=False, increasing=True, is_complex=False):
     random = np.random.default_rng(SEED)
-    coefficients = random.uniform(-1, 1, twiddle_shape(inputs, outputs, blocks))
+    shape = twiddle_shape(inputs, outputs, blocks)
+    coefficients = random.uniform(-1, 1, shape)
     offset = random.normal(size=outputs) if bias else None
-    return ButterflyLinear(Twiddle(coefficients), inputs, outputs, offset)
+    if is_complex:
+        coefficients = coefficients + 1j * random.uniform(-1, 1, shape)
+        offset = offset * (1 + 1j) if bias else None
+    return ButterflyLinear(Twiddle(coefficients, increasing), inputs, outputs, offset)
 
 
 def tiles(inputs, outputs):
@@ -61,6 +66,10 @@ def compare(program, library):
         (linear(12, 40, bias=True), 7, (15, 13)),
         (linear(32, 8), 9, (15, 13)),
         (linear(16, 16, blocks=2), 6, (15, 12)),
+        (linear(512, 512), 5, (15, 12)),
+        (linear(300, 40, bias=True, increasing=False), 6, (15, 12)),
+        (linear(16, 16, is_complex=True), 6, (15, 12)),
+        (linear(72, 100, is_complex=True, bias=True, increasing=False), 5, (15, 12)),
         (tiles(32, 48), 5, (15, 12)),
         (Mixing(16, 4, 10), 16, (15, 15)),
         (Mixing(8, 5, 8), 128, (12, 12)),
@@ -75,6 +84,10 @@ def compare(program, library):
         "stacks",
         "trimmed",
         "chain",
+        "trips",
+        "trips trimmed",
+        "complex",
+        "complex trips",
         "hierarchical",
         "mixing",
         "narrow",
