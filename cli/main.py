@@ -16,6 +16,7 @@ from .commands.bench_products import activations as bench_activations
 from .commands.bench_products import gemm as bench_gemm
 from .commands.bench_products import sparse as bench_sparse
 from .commands.compile import compile_command
+from .commands.compile_butterfly import butterfly as compile_butterfly
 from .commands.compile_gemm import gemm
 from .commands.embed import embed
 from .commands.generate import generate
@@ -70,12 +71,20 @@ def _add(
 _add(run, 'run --text "A moth sleeps." --stalls 50')
 _add(embed, 'embed "A moth sleeps." "An insect rests." --device golden')
 _add(generate, "generate --preset base -o build/rtl")
-compile_group = typer.Typer(cls=ModelByDefault, help="Compile a model, or one matrix product.")
+compile_group = typer.Typer(
+    cls=ModelByDefault, help="Compile a model, one matrix product, or a butterfly."
+)
 _add(compile_command, "compile minilm -o build/prog --sequence 32", MODEL, to=compile_group)
 _add(
     gemm,
     "compile gemm --m 128 --weights w.npy --prune 0.25 -o build/prog",
     "gemm",
+    to=compile_group,
+)
+_add(
+    compile_butterfly,
+    "compile butterfly --weights twiddle.safetensors --tokens 64 -o build/prog",
+    "butterfly",
     to=compile_group,
 )
 app.add_typer(compile_group, name="compile", epilog="Example: `ageha compile minilm -o build/prog`")

@@ -24,3 +24,8 @@ def program_paths(folder: Path, name: str) -> str:
 def tensor_path(program: Path, tensor: str) -> Path:
     """Return where the values of a tensor lie beside the file of its program."""
     return program.with_suffix(f".{tensor}.npy")
+
+
+def float_path(program: Path) -> Path:
+    """Return where the output in floats lies beside the file of its program, if there is one."""
+    return program.with_suffix(".float.npy")

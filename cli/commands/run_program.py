@@ -15,7 +15,7 @@ from ..console import output, step
 from ..errors import InputError, ResultError, input_errors, machine_errors
 from ..jobs import DeviceChoice
 from ..output import write_json
-from ..program_files import tensor_path
+from ..program_files import float_path, tensor_path
 from ..run_folder import make_record, write_run
 from ..simulator import simulator
 from .simulate import read_inputs
@@ -67,7 +67,8 @@ def run_program_file(
 
     write_run(record, target, write_outputs)
     wrong = _compare(path, main)
-    write_json("--json", json_file, [_summary(record, case, wrong)])
+    ratio = _signal_to_noise(path, program, main)
+    write_json("--json", json_file, [_summary(record, case, wrong) | ratio])
     if record.is_equal is False:
         raise ResultError("the Verilog differs from the golden model")
     if wrong:
@@ -109,6 +110,26 @@ def _compare(path: Path, execution: Execution) -> int | None:
     equal = f"all {elements:,} equal" if not wrong else f"{wrong:,} of {elements:,} differ"
     output.print(f"NumPy's product beside the program: {equal}", markup=False)
     return wrong
+
+
+def _signal_to_noise(path: Path, program: Program, execution: Execution) -> dict[str, float]:
+    """Return signal to noise against the floats beside the program, nothing without them."""
+    if not float_path(path).exists():
+        return {}
+    (tensor,) = program.outputs
+    wanted = read_array("PROGRAM", float_path(path))
+    found = tensor.to_float(execution.outputs[tensor.name])
+    if wanted.shape != found.shape:
+        raise InputError(
+            f"PROGRAM {path}: the result has shape {found.shape}, the floats beside it "
+            f"{wanted.shape}"
+        )
+    noise, signal = np.sum((found - wanted) ** 2), np.sum(wanted**2)
+    if not noise or not signal:
+        return {}
+    ratio = round(float(10 * np.log10(signal / noise)), 2)
+    output.print(f"signal to noise against float64: {ratio} dB", markup=False)
+    return {"snr_db": ratio}
 
 
 def _summary(record: RunRecord, case: Case, wrong: int | None) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Butterfly weights from files: NumPy's .npy, or safetensors saved from a PyTorch model.
+"""Butterfly weights from files: NumPy's .npy and .npz, or safetensors of a PyTorch model.
 
 PyTorch keeps complex parameters as pairs of reals on a last axis of two elements, as
 ``torch_butterfly`` does; complex tensors are read as they are.
@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
@@ -42,9 +44,9 @@ def load_twiddle(path: Path, name: str = "twiddle", increasing_stride: bool = Tr
     Parameters
     ----------
     path : Path
-        Ends in ``.npy`` or ``.safetensors``.
+        Ends in ``.npy``, ``.npz`` or ``.safetensors``.
     name : str
-        Of the tensor, in a safetensors file.
+        Of the tensor, in a file of several.
     increasing_stride : bool
         As the layer was built; the file does not say.
 
@@ -69,7 +71,7 @@ def load_linear(
     Parameters
     ----------
     path : Path
-        Ends in ``.npy`` (a twiddle alone) or ``.safetensors``.
+        Ends in ``.npy`` (a twiddle alone), ``.npz`` or ``.safetensors``.
     in_features, out_features : int
     prefix : str
         Before both names, for instance ``encoder.0.query.``.
@@ -116,7 +118,7 @@ def _errors_name(path: Path) -> Iterator[None]:
         yield
     except ButterflyError as error:
         raise ButterflyError(f"{path}: {error}") from None
-    except (SafetensorError, OSError, EOFError) as error:
+    except (SafetensorError, OSError, EOFError, BadZipFile, ValueError) as error:
         text = " ".join(str(error).split())
         raise ButterflyError(f"{path}: damaged or truncated: {text}") from None
 
@@ -131,6 +133,9 @@ def _read_parameters(path: Path, prefix: str) -> tuple[NDArray[Any], NDArray[Any
 
 def _names(path: Path) -> list[str]:
     """Return the names of the tensors in a file; one that holds a single tensor has none."""
+    if path.suffix == ".npz":
+        with _open_npz(path) as file:
+            return list(file.files)
     if path.suffix != ".safetensors":
         return []
     with safe_open(path, framework="np") as file:
@@ -142,16 +147,26 @@ def _read_tensor(path: Path, name: str) -> NDArray[Any]:
         raise ButterflyError("no such file")
     if path.suffix == ".npy":
         return _read_npy(path)
-    if path.suffix != ".safetensors":
-        raise ButterflyError("the name must end in .npy or .safetensors")
+    if path.suffix not in (".npz", ".safetensors"):
+        raise ButterflyError("the name must end in .npy, .npz or .safetensors")
     if name not in _names(path):
         raise ButterflyError(f"tensor {name} is missing")
+    if path.suffix == ".npz":
+        with _open_npz(path) as file:
+            return file[name]
     with safe_open(path, framework="np") as file:
         kind = file.get_slice(name).get_dtype()
         # Other packages may teach NumPy more types than it has of its own.
         if kind not in NUMPY_TYPES:
             raise ButterflyError(f"tensor {name} must be of a NumPy type, not {kind}")
         return file.get_tensor(name)
+
+
+def _open_npz(path: Path) -> NpzFile:
+    file = np.load(path, allow_pickle=False)
+    if not isinstance(file, NpzFile):
+        raise ButterflyError("no .npz file: it holds a single array")
+    return file
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
