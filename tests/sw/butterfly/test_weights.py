@@ -91,7 +91,7 @@ def test_missing_tensor(tmp_path):
 def test_another_kind_of_file(tmp_path):
     path = tmp_path / "model.pt"
     path.write_bytes(b"x")
-    refused(lambda: load_twiddle(path), path, "must end in .npy or .safetensors")
+    refused(lambda: load_twiddle(path), path, "must end in .npy, .npz or .safetensors")
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
