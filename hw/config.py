@@ -377,6 +377,7 @@ def _preset(
 
 
 _HALVED = {
+    "array.drain_lanes": 4,
     "butterfly.lanes": 4,
     "vector.lanes": 4,
 }

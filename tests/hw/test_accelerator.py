@@ -102,8 +102,9 @@ def test_programs(config):
 
 
 @pytest.mark.slow
-def test_programs_on_base():
-    config = preset("base")
+@pytest.mark.parametrize("name", ["ecp5", "base"])
+def test_programs_on_larger_machines(name):
+    config = preset(name)
     library = build(config)
     for settings in MEMORIES.values():
         with RtlDevice(config, MEMORY_BYTES, settings=settings, library=library) as device:
