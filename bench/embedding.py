@@ -60,7 +60,7 @@ def grouping_of(config: BertConfig, array: ArrayConfig) -> Grouping:
     """Return the grouping with which the compiler's search for a tiling begins."""
     wanted = max(1, 4 * array.columns // config.head_width)
     heads = max(count for count in range(1, wanted + 1) if config.heads % count == 0)
-    return Grouping(heads, min(8 * array.columns, config.intermediate))
+    return Grouping(heads, min(8 * array.columns, config.intermediate), array)
 
 
 def golden_embeddings(

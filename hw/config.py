@@ -56,6 +56,9 @@ class ArrayConfig:
     drain_lanes : int
         Results that are requantised in a cycle, a power of two from 1 to the columns; 0 means a
         row of them.
+    wide_rows : bool
+        Whether dense output stationary products take rows of two planes, 15 bits an element. It
+        takes a scratchpad of at least 16 banks.
     """
 
     rows: int = 16
@@ -65,6 +68,7 @@ class ArrayConfig:
     panel_blocks: int = 256
     partial_rows: int = 512
     drain_lanes: int = 0
+    wide_rows: bool = True
 
     def __post_init__(self) -> None:
         _require_power_of_two("array.rows", self.rows, 4, 64)
@@ -77,6 +81,8 @@ class ArrayConfig:
             _require_power_of_two("array.partial_rows", self.partial_rows, 16, 4096)
         if self.drain_lanes != 0 or isinstance(self.drain_lanes, bool):
             _require_power_of_two("array.drain_lanes", self.drain_lanes, 1, self.columns)
+        if not isinstance(self.wide_rows, bool):
+            raise ConfigError(f"array.wide_rows must be true or false, not {self.wide_rows!r}")
 
     @property
     def drain_turns(self) -> int:
@@ -235,6 +241,11 @@ class AcceleratorConfig:
                 f"array.block must be at most max(8, scratchpad.banks) = {self.chunk}, "
                 f"not {self.array.block}: a chunk of an operand holds whole blocks"
             )
+        if self.array.wide_rows and self.chunk < 2 * WORD_BYTES:
+            raise ConfigError(
+                f"array.wide_rows must be false where scratchpad.banks is {self.lanes}: a chunk "
+                f"of {self.chunk} steps has no room for a word of each plane, 16 banks make it"
+            )
         if self.scratchpad.bytes < self.minimum_scratchpad_bytes:
             raise ConfigError(
                 f"scratchpad.bytes must be at least {self.minimum_scratchpad_bytes} to hold one "
@@ -359,6 +370,7 @@ def _square(size: int, block: int, panel_blocks: int, partial_rows: int) -> Arra
         block=block,
         panel_blocks=panel_blocks,
         partial_rows=partial_rows,
+        wide_rows=size >= 2 * WORD_BYTES,
     )
 
 

@@ -96,6 +96,9 @@ class Dataflows(wiring.Component):
             m.submodules.partial_sums = sources[Family.STATIONARY] = PartialSums(config)
             self._stream(m, families[Family.STATIONARY], grid, sources[Family.STATIONARY])
             m.d.comb += sources[Family.STATIONARY].in_order.eq(gate.in_order)
+        if config.array.wide_rows:
+            at_work = gate.family == Family.DENSE_OUTPUT
+            m.d.comb += [grid.wide.eq(dense.wide & at_work), grid.lows.eq(dense.lows)]
         wiring.connect(m, wiring.flipped(self.product), gate.checked)
         wiring.connect(m, reader.read, wiring.flipped(self.operands))
         quiet = [each.idle for each in (*families.values(), *sources.values())]
@@ -125,6 +128,8 @@ class Dataflows(wiring.Component):
             user.elements.eq(shared.elements),
             user.blocks.eq(shared.blocks),
         ]
+        if self.config.array.wide_rows:
+            m.d.comb += user.lows.eq(shared.lows)
 
     def _give_grid(self, m: Module, at_work: Value, grid: Grid, user: Any) -> None:
         """Let the family at work give rows and columns to the grid."""

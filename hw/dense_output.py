@@ -2,10 +2,12 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 
 from .config import AcceleratorConfig
 from .dense_output_sequencer import DenseOutputSequencer, chunk_layout
 from .family import family_members, step_members
+from .operand import lows_layout
 
 
 class DenseOutput(wiring.Component):
@@ -17,14 +19,20 @@ class DenseOutput(wiring.Component):
 
     Members
     -------
-    See `family_members` and `step_members`.
+    See `family_members` and `step_members`; besides, only if ``array.wide_rows``:
+
+    wide : out; with `step`, the first activation of a row has a lower plane.
+    lows : [7] [array.rows], out
 
     Throughput: a step a cycle.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self._config = config
-        super().__init__({**family_members(config), **step_members()})
+        members = {**family_members(config), **step_members()}
+        if config.array.wide_rows:
+            members |= {"wide": Out(1), "lows": Out(lows_layout(config.array.rows))}
+        super().__init__(members)
 
     @property
     def config(self) -> AcceleratorConfig:
@@ -48,6 +56,8 @@ class DenseOutput(wiring.Component):
         chunk = Signal(chunk_layout(self.config))
         next_chunk = sequencer.chunks.payload
         using, first, last = Signal(), Signal(), Signal()
+        if self.config.array.wide_rows:
+            m.d.comb += [self.wide.eq(chunk.wide), self.lows.eq(self.a.lows)]
         blocked, supplied, take, take_early = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             blocked.eq(using & first & ~self.ready),

@@ -1,5 +1,7 @@
 """Walks the tiles of a dense output stationary product: what to read and what to compute."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -8,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from .config import AcceleratorConfig
 from .isa import Matmul
 from .matmul_events import limit
-from .operand_reader import burst_layout, lines_of
+from .operand_reader import burst_layout, lines_of, words_of
 from .operand_walk import Move, OperandWalk
 
 CHUNKS_AHEAD = 4
@@ -18,22 +20,26 @@ CHUNKS_AHEAD = 4
 def chunk_layout(config: AcceleratorConfig) -> data.StructLayout:
     """What the array does with a chunk: `steps` of K, with `rows` times `columns` of use in each.
 
-    `first` and `last` mark the chunks that begin and end a tile.
+    `first` and `last` mark the chunks that begin and end a tile. `wide`, only with
+    ``array.wide_rows``: A has two planes.
     """
     array = config.array
-    return data.StructLayout(
-        {
-            "steps": range(config.chunk + 1),
-            "rows": range(array.rows + 1),
-            "columns": range(array.columns + 1),
-            "first": 1,
-            "last": 1,
-        }
-    )
+    members: dict[str, Any] = {
+        "steps": range(config.chunk + 1),
+        "rows": range(array.rows + 1),
+        "columns": range(array.columns + 1),
+        "first": 1,
+        "last": 1,
+    }
+    if array.wide_rows:
+        members["wide"] = 1
+    return data.StructLayout(members)
 
 
 class DenseOutputSequencer(wiring.Component):
     """Dense output stationary: tiles m inside n, chunks of K inside a tile.
+
+    A chunk of a wide product has half the steps, for A brings two planes.
 
     Parameters
     ----------
@@ -74,6 +80,7 @@ class DenseOutputSequencer(wiring.Component):
         walking, starting = Signal(), Signal()
         offered, chunk_done = Signal(), Signal()
         chunk = Signal(chunk_layout(self.config))
+        size = Signal(range(self.config.chunk + 1))
         m.submodules.queue = queue = SyncFIFOBuffered(width=chunk.shape().size, depth=CHUNKS_AHEAD)
         m.d.comb += [
             self.chunks.valid.eq(queue.r_rdy),
@@ -92,16 +99,19 @@ class DenseOutputSequencer(wiring.Component):
         last_k = Signal()
         last_m = Signal()
         m.d.comb += [
-            last_k.eq(k_left <= self.config.chunk),
+            size.eq(self.config.chunk),
+            last_k.eq(k_left <= size),
             last_m.eq(m_left <= array.rows),
             chunk_done.eq(offered & self.a.ready & self.b.ready),
-            chunk.steps.eq(Mux(last_k, k_left, self.config.chunk)),
+            chunk.steps.eq(Mux(last_k, k_left, size)),
             chunk.first.eq(k_left == word.k),
             chunk.last.eq(last_k),
             chunk.rows.eq(limit(m_left, array.rows)),
             chunk.columns.eq(limit(n_left, array.columns)),
         ]
         self._walk_operands(m, word, starting, chunk_done, last_k, last_m, chunk.steps)
+        if array.wide_rows:
+            self._widen(m, word, chunk, size)
 
         with m.If(~walking):
             m.d.sync += [word.eq(self.instruction.payload), walking.eq(self.instruction.valid)]
@@ -110,7 +120,7 @@ class DenseOutputSequencer(wiring.Component):
             m.d.sync += starting.eq(0)
             m.d.sync += [m_left.eq(word.m), n_left.eq(word.n), k_left.eq(word.k)]
         with m.If(chunk_done):
-            m.d.sync += k_left.eq(Mux(last_k, word.k, k_left - self.config.chunk))
+            m.d.sync += k_left.eq(Mux(last_k, word.k, k_left - size))
         with m.If(chunk_done & last_k):
             m.d.sync += m_left.eq(Mux(last_m, word.m, m_left - array.rows))
         with m.If(chunk_done & last_k & last_m):
@@ -118,6 +128,17 @@ class DenseOutputSequencer(wiring.Component):
             with m.If(n_left <= array.columns):
                 m.d.sync += walking.eq(0)
         return m
+
+    def _widen(self, m: Module, word: data.View, chunk: data.View, size: Signal) -> None:
+        """Fetch both planes of A for half as many steps."""
+        a = self.a.payload
+        m.d.comb += [
+            chunk.wide.eq(word.wide),
+            a.wide.eq(word.wide),
+            a.low_address.eq(a.address + word.plane_words),
+        ]
+        with m.If(word.wide):
+            m.d.comb += [size.eq(self.config.chunk // 2), a.lines.eq(words_of(chunk.steps) << 1)]
 
     def _walk_operands(self, m, word, starting, chunk_done, last_k, last_m, steps) -> None:
         """Name the lines of each chunk. A starts over for each n; B stays until m has passed."""
@@ -134,6 +155,7 @@ class DenseOutputSequencer(wiring.Component):
                 walk.base.eq(word[f"{name}_address"]),
                 walk.pitch.eq(word[f"{name}_pitch"]),
                 walk.transposed.eq(transposed),
+                walk.halved.eq(word.wide if array.wide_rows else 0),
                 walk.start.eq(starting),
                 walk.advance.eq(chunk_done),
                 walk.move.eq(Mux(last_k, Mux(last_m, end, more), Move.CHUNK)),

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, Value, ValueLike, signed
+from amaranth.hdl import Cat, Module, Signal, Value, ValueLike, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
-from .operand import blocks_layout
+from .operand import blocks_layout, lows_layout
 from .processing_element import OPERAND_BITS, ProcessingElement
 from .row_skew import RowSkew
 
@@ -28,6 +28,9 @@ class Grid(wiring.Component):
     added, the sums move to a second register set as soon as that is free, and leave it row by
     row, row 0 first, while the next tile is computed: tiles follow each other without a pause if
     each has at least as many steps as rows to be taken.
+
+    A step may be wide: the first activation of a row is the upper plane of an operand of 15 bits,
+    ``128 activation + low``.
 
     *Stationary.* An element keeps its weight, vectors stream past, and their sums move down the
     columns. The weights of the next tile are loaded meanwhile.
@@ -51,6 +54,11 @@ class Grid(wiring.Component):
     release : in; with `shift`, that was the last row of the tile.
     closing : in; `release` comes in this cycle or one of the next `CLOSING_ROWS` - 1.
     idle : out; no sums of a tile that was ended, or of a vector, wait or are on their way.
+
+    Only if `array.wide_rows`:
+
+    wide : in; with `step`, the step is wide; `indices` are 0.
+    lows : [7] [rows], in; the lower plane.
 
     Only if `array.partial_rows` is not 0:
 
@@ -88,6 +96,8 @@ class Grid(wiring.Component):
             "closing": In(1),
             "idle": Out(1),
         }
+        if array.wide_rows:
+            members |= {"wide": In(1), "lows": In(lows_layout(array.rows))}
         if array.partial_rows:
             members |= {
                 "stationary": In(1),
@@ -111,7 +121,12 @@ class Grid(wiring.Component):
         stationary = array.partial_rows > 0
         elements = [
             [
-                ProcessingElement(array.accumulator_width, array.block, stationary=stationary)
+                ProcessingElement(
+                    array.accumulator_width,
+                    array.block,
+                    stationary=stationary,
+                    wide=array.wide_rows,
+                )
                 for _ in range(array.columns)
             ]
             for _ in range(array.rows)
@@ -131,33 +146,51 @@ class Grid(wiring.Component):
                 if r + 1 < array.rows:
                     m.d.comb += element.below.eq(elements[r + 1][c].result)
         m.d.comb += [self.row[c].eq(element.result) for c, element in enumerate(elements[0])]
+        blocks = self._row_blocks(m, elements)
+        empty: ValueLike = 1
         if stationary:
-            self._hold(m, elements)
+            self._hold(m, elements, blocks)
             empty = self._follow_vectors(m)
-        else:
-            empty = 1
-            for r, row in enumerate(elements):
-                m.d.comb += [element.activations.eq(self.activations[r]) for element in row]
+        for block, row in zip(blocks, elements, strict=True):
+            m.d.comb += [element.activations.eq(block) for element in row]
         self._control(m, accumulate, clear, capture, empty)
         return m
 
-    def _hold(self, m: Module, elements: list[list[ProcessingElement]]) -> None:
+    def _row_blocks(self, m: Module, elements: list[list[ProcessingElement]]) -> list[data.View]:
+        """Return what the elements of each row choose from, and give them the upper bits."""
+        blocks = []
+        for r, row in enumerate(elements):
+            block = Signal.like(self.activations[r], name=f"activations_{r}")
+            m.d.comb += block.eq(self.activations[r])
+            blocks.append(block)
+            if not self.config.array.wide_rows:
+                continue
+            operand = Cat(self.lows[r], self.activations[r][0])
+            with m.If(self.wide):
+                m.d.comb += block[0].eq(operand[:OPERAND_BITS])
+            for element in row:
+                m.d.comb += [element.wide.eq(self.wide), element.upper.eq(operand[OPERAND_BITS:])]
+        return blocks
+
+    def _hold(
+        self,
+        m: Module,
+        elements: list[list[ProcessingElement]],
+        blocks: list[data.View],
+    ) -> None:
         """Chain the accumulators of a column, and give vectors and tiles row after row."""
         m.submodules.skew = skew = RowSkew(self.config)
         m.d.comb += skew.mark.eq(self.stream & self.swap)
         for r, row in enumerate(elements):
-            activations = Signal.like(self.activations[r], name=f"activations_{r}")
             load = Signal(name=f"load_{r}")
             m.d.comb += [
                 skew.vector[r].eq(self.activations[r][0]),
-                activations.eq(self.activations[r]),
                 load.eq(self.load & (self.load_row == r)),
             ]
             with m.If(self.stationary):
-                m.d.comb += activations[0].eq(skew.skewed[r])
+                m.d.comb += blocks[r][0].eq(skew.skewed[r])
             for c, element in enumerate(row):
                 m.d.comb += [
-                    element.activations.eq(activations),
                     element.hold.eq(self.stationary),
                     element.load.eq(load),
                     element.swap.eq(skew.marks[r]),

@@ -198,7 +198,9 @@ class Matmul(data.Struct):
     as ``[k, n]``, `y_transposed` that Y is written as ``[n, m]``. The residual is int16,
     stored as Y is, and may be Y itself. The compressed operand of a
     sparse flow is `compressed_words` words from its address on; its pitch and its
-    orientation mean nothing.
+    orientation mean nothing. If `wide`, an element of A has 15 bits in two planes,
+    ``128 high + low``: its upper 8 bits, signed, lie at `a_address`, the lower 7 `plane_words`
+    words further. A wide product is dense output stationary and its A is not transposed.
     """
 
     header: Header
@@ -222,6 +224,8 @@ class Matmul(data.Struct):
     residual_address: 32
     residual_pitch: 16
     compressed_words: 32
+    plane_words: 16
+    wide: 1
 
 
 class Quantise(data.Struct):

@@ -22,7 +22,7 @@ REGIONS = 6
 _SHORTS_IN_WORD = WORD_BYTES // 2
 
 _region_layout = data.StructLayout(
-    {"rows": 16, "pitch": 16, "address": 32, "row_words": 32, "used": 1}
+    {"rows": 16, "pitch": 16, "address": 33, "row_words": 32, "used": 1}
 )
 
 checked_layout = data.StructLayout({"word": Matmul, "index": INDEX_BITS})
@@ -49,8 +49,8 @@ class MatmulCheck(wiring.Component):
     ILLEGAL_OPERAND (address 0): m, n or k is zero; the flow is not known or left out; the pitch
     of a dense operand, or of a transposed Y or residual, is not 1 modulo the lanes; what the flow
     does not take, see "Operand checks" in `docs/dataflows.md`. Then SCRATCHPAD_RANGE: the last word
-    of A, B, row scales, column scales, Y or residual, examined in this order, is beyond the
-    scratchpad; the address is that word.
+    of A (of its lower plane, if it has one), B, row scales, column scales, Y or residual, examined
+    in this order, is beyond the scratchpad; the address is that word.
 
     Parameters
     ----------
@@ -141,10 +141,17 @@ class MatmulCheck(wiring.Component):
             _is_one_of(word.flow, STATIONARY_FLOWS) & (word.m > array.partial_rows),
             _is_one_of(word.flow, SPARSE_OUTPUT_FLOWS) & (word.k > longest),
             _is_one_of(word.flow, (Flow.SPARSE_WEIGHT_STATIONARY,)) & word.a_transposed,
+            self._is_illegally_wide(word),
             word.y_transposed & self._is_not_skewed(word.y_pitch),
             word.y_transposed & word.residual_enable & self._is_not_skewed(word.residual_pitch),
         ]
         return Cat(conditions).any()
+
+    def _is_illegally_wide(self, word: data.View) -> Value:
+        if not self.config.array.wide_rows:
+            return word.wide
+        is_dense = _is_one_of(word.flow, (Flow.DENSE_OUTPUT_STATIONARY,))
+        return word.wide & (~is_dense | word.a_transposed)
 
     def _is_not_skewed(self, pitch: Value) -> Value:
         return pitch[: (self.config.lanes - 1).bit_length()] != 1
@@ -155,10 +162,13 @@ class MatmulCheck(wiring.Component):
         def operand(name: str, outputs: Value, flows: Iterable[Flow]) -> tuple:
             transposed, is_compressed = word[f"{name}_transposed"], _is_one_of(word.flow, flows)
             words = self._words(Mux(transposed, outputs, word.k), WORD_BYTES)
+            has_low = name == "a" and self.config.array.wide_rows
+            # The lower plane lies behind the upper one, so its last word is that of both.
+            distance = Mux(word.wide, word.plane_words, 0) if has_low else 0
             return (
                 Mux(is_compressed, 1, Mux(transposed, word.k, outputs)),
                 word[f"{name}_pitch"],
-                word[f"{name}_address"],
+                word[f"{name}_address"] + distance,
                 Mux(is_compressed, word.compressed_words, words),
                 1,
             )
@@ -191,8 +201,8 @@ class MatmulCheck(wiring.Component):
                         chosen.used.eq(used),
                     ]
         offset = Signal(32, reset_less=True)
-        base = Signal(33, reset_less=True)
-        last_word = Signal(34, reset_less=True)
+        base = Signal(34, reset_less=True)
+        last_word = Signal(35, reset_less=True)
         used = Signal(2, reset_less=True)
         under_way = Signal(3)
         m.d.sync += [

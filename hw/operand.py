@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import WORD_BYTES, AcceleratorConfig, ConfigError
 from .ports import WORD_BITS, line_layout
-from .processing_element import OPERAND_BITS
+from .processing_element import OPERAND_BITS, PLANE_BITS
 
 CHUNKS = 2
 """Chunks that an operand buffers, besides the one in use."""
@@ -22,6 +22,11 @@ def lines_in_chunk(config: AcceleratorConfig) -> int:
 def blocks_layout(config: AcceleratorConfig, vector: int) -> data.ArrayLayout:
     """A block of inputs for each of `vector` rows or columns of the array."""
     return data.ArrayLayout(data.ArrayLayout(signed(OPERAND_BITS), config.array.block), vector)
+
+
+def lows_layout(vector: int) -> data.ArrayLayout:
+    """The lower plane of a wide step."""
+    return data.ArrayLayout(PLANE_BITS, vector)
 
 
 def write_layout(config: AcceleratorConfig, vector: int) -> data.StructLayout:
@@ -93,7 +98,8 @@ class Operand(wiring.Component):
 
     A line lies in registers where its bytes belong, whichever way it was read, so neither
     orientation costs a cycle more. A complete chunk moves on to a second register set, and from
-    there to the set in use, which shifts by one step a cycle.
+    there to the set in use, which shifts by one step a cycle. A wide chunk has half the steps: its
+    second half is the lower plane of the first.
 
     Parameters
     ----------
@@ -110,6 +116,7 @@ class Operand(wiring.Component):
     take : in; put the chunk that waits in use. Its first step is in `elements` in the next cycle.
     step : in; go on to the next step of the chunk in use.
     elements : signed(8) [vector], out
+    lows : [7] [vector], out, only if ``array.wide_rows``; the lower plane, if the chunk is wide.
     step_block : in; go on by ``array.block`` steps.
     blocks : signed(8) [vector][block], out; the next ``array.block`` steps of each element.
     fill : in, only if `gathered`; `fill_steps`, a byte a lane, belong to `fill_place`, a
@@ -146,6 +153,8 @@ class Operand(wiring.Component):
             "step_block": In(1),
             "blocks": Out(blocks_layout(config, vector)),
         }
+        if config.array.wide_rows:
+            members["lows"] = Out(lows_layout(vector))
         if gathered:
             members |= {
                 "fill": In(1),
@@ -213,6 +222,8 @@ class Operand(wiring.Component):
                 self.elements[element].eq(using[:OPERAND_BITS].as_signed()),
                 Value.cast(self.blocks[element]).eq(using[:block_bits]),
             ]
+            if self.config.array.wide_rows:
+                m.d.comb += self.lows[element].eq(using.bit_select(chunk_bits // 2, PLANE_BITS))
         return m
 
     def _fill(self, m: Module, filling: Signal, element: int) -> None:

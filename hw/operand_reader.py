@@ -7,7 +7,15 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import WORD_BYTES, AcceleratorConfig
-from .operand import CHUNKS, FillSignature, Operand, blocks_layout, is_gathered, lines_in_chunk
+from .operand import (
+    CHUNKS,
+    FillSignature,
+    Operand,
+    blocks_layout,
+    is_gathered,
+    lines_in_chunk,
+    lows_layout,
+)
 from .ports import ReadPortSignature, address_width
 from .processing_element import OPERAND_BITS
 from .response_tags import ResponseTags
@@ -17,25 +25,32 @@ def burst_layout(config: AcceleratorConfig) -> data.StructLayout:
     """The lines of one operand that hold a chunk.
 
     Line i begins at ``address + i``, or, where a chunk takes more steps than there are lanes,
-    at ``address + i·lanes·pitch`` if transposed.
+    at ``address + i·lanes·pitch`` if transposed. Of a `wide` chunk, which is not transposed, lines
+    of the upper plane take turns with those of the lower one, from `low_address` on; both count
+    in `lines`. Only with ``array.wide_rows``.
     """
     shortest = min(config.array.rows, config.array.columns)
-    return data.StructLayout(
-        {
-            "address": address_width(config),
-            "pitch": 16,
-            "transposed": 1,
-            "part": range(max(1, WORD_BYTES // shortest)),
-            "lines": range(lines_in_chunk(config) + 1),
-        }
-    )
+    members: dict[str, Any] = {
+        "address": address_width(config),
+        "pitch": 16,
+        "transposed": 1,
+        "part": range(max(1, WORD_BYTES // shortest)),
+        "lines": range(lines_in_chunk(config) + 1),
+    }
+    if config.array.wide_rows:
+        members |= {"wide": 1, "low_address": address_width(config)}
+    return data.StructLayout(members)
 
 
 def lines_of(config: AcceleratorConfig, steps: Value, transposed: Value, vector: int) -> Value:
     """Return the lines that hold the steps of a chunk: none is read beyond the last step."""
-    words = (steps + WORD_BYTES - 1) // WORD_BYTES
     columns = (steps + config.lanes - 1) // config.lanes * max(1, vector // WORD_BYTES)
-    return Mux(transposed, columns, words)
+    return Mux(transposed, columns, words_of(steps))
+
+
+def words_of(steps: Value) -> Value:
+    """Return the words that hold so many steps of an element."""
+    return (steps + WORD_BYTES - 1) // WORD_BYTES
 
 
 class OperandSignature(wiring.Signature):
@@ -51,23 +66,24 @@ class OperandSignature(wiring.Signature):
     -------
     bursts : stream of `burst_layout`; a chunk each
     available : a chunk waits.
-    take, step, step_block, elements, blocks : see `Operand`.
+    take, step, step_block, elements, lows, blocks : see `Operand`.
     take_early : high only with `take`. Where it is, room is found a cycle earlier.
     """
 
     def __init__(self, config: AcceleratorConfig, vector: int) -> None:
-        super().__init__(
-            {
-                "bursts": In(stream.Signature(burst_layout(config))),
-                "available": Out(1),
-                "take": In(1),
-                "take_early": In(1),
-                "step": In(1),
-                "elements": Out(data.ArrayLayout(signed(OPERAND_BITS), vector)),
-                "step_block": In(1),
-                "blocks": Out(blocks_layout(config, vector)),
-            }
-        )
+        members: dict[str, Any] = {
+            "bursts": In(stream.Signature(burst_layout(config))),
+            "available": Out(1),
+            "take": In(1),
+            "take_early": In(1),
+            "step": In(1),
+            "elements": Out(data.ArrayLayout(signed(OPERAND_BITS), vector)),
+            "step_block": In(1),
+            "blocks": Out(blocks_layout(config, vector)),
+        }
+        if config.array.wide_rows:
+            members["lows"] = Out(lows_layout(vector))
+        super().__init__(members)
 
 
 def _tag_layout(config: AcceleratorConfig) -> data.StructLayout:
@@ -152,6 +168,8 @@ class OperandReader(wiring.Component):
                 port.elements.eq(operand.elements),
                 port.blocks.eq(operand.blocks),
             ]
+            if self.config.array.wide_rows:
+                m.d.comb += port.lows.eq(operand.lows)
         return m
 
     def _request(self, m: Module, tags: ResponseTags) -> None:
@@ -180,6 +198,8 @@ class OperandReader(wiring.Component):
             stride = Mux(current.transposed, current.pitch * self.config.lanes, 1)
         with m.If(accepted):
             m.d.sync += [current.address.eq(current.address + stride), index.eq(index + 1)]
+        if self.config.array.wide_rows:
+            self._alternate(m, tags, current, index, accepted)
 
         free = ~requesting | (accepted & last)
         gathered = is_gathered(self.config)
@@ -197,6 +217,20 @@ class OperandReader(wiring.Component):
             m.d.sync += current.eq(Mux(load_b, burst_b, burst_a))
         with m.Elif(accepted & last):
             m.d.sync += requesting.eq(0)
+
+    def _alternate(
+        self, m: Module, tags: ResponseTags, current, index: Signal, accepted: Value
+    ) -> None:
+        """Take the lines of both planes in turns; those of the lower one are the second half."""
+        is_low, line = index[0], index[1:]
+        half = self.config.chunk // WORD_BYTES // 2
+        with m.If(current.wide):
+            m.d.comb += tags.request.index.eq(line + Mux(is_low, half, 0))
+            with m.If(accepted):
+                m.d.sync += [
+                    current.address.eq(current.low_address),
+                    current.low_address.eq(current.address + 1),
+                ]
 
     def _wait(self, m: Module, name: str, port, load, begun: ValueLike):
         """Keep the next burst of an operand.

@@ -33,6 +33,7 @@ class OperandWalk(wiring.Component):
     Members
     -------
     base, pitch, transposed : in; the matrix. They stay while it is walked.
+    halved : in; chunks have half the steps, of all operands of the product. It stays likewise.
     start : in; go to the first chunk of the first tile.
     advance : in; go where `move` says.
     address : out; word of the first line of the chunk.
@@ -49,6 +50,7 @@ class OperandWalk(wiring.Component):
                 "base": In(width),
                 "pitch": In(16),
                 "transposed": In(1),
+                "halved": In(1),
                 "start": In(1),
                 "advance": In(1),
                 "move": In(Move),
@@ -74,10 +76,12 @@ class OperandWalk(wiring.Component):
         tile = Signal(width)
         next_tile = Signal(width)
         next_part = Signal.like(self.part)
+        whole_stride = Signal(width + 1)
         chunk_stride = Signal(width)
         chunk = self.config.chunk
         m.d.comb += [
-            chunk_stride.eq(Mux(self.transposed, self.pitch * chunk, chunk // WORD_BYTES)),
+            whole_stride.eq(Mux(self.transposed, self.pitch * chunk, chunk // WORD_BYTES)),
+            chunk_stride.eq(Mux(self.halved, whole_stride >> 1, whole_stride)),
             # A word holds several tiles if a tile is shorter: the carry out of `part` counts.
             Cat(next_part, next_tile).eq(Cat(self.part, tile) + self._tile_stride()),
         ]

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import ArrayConfig
 
 OPERAND_BITS = 8
-PRODUCT_BITS = 2 * OPERAND_BITS
+PLANE_BITS = 7
+"""Bits that a second plane adds to an operand."""
 
 
 class ProcessingElement(wiring.Component):
@@ -29,6 +30,8 @@ class ProcessingElement(wiring.Component):
         Activations to choose from: 1, 4, 8 or 16.
     stationary : bool
         Whether the element serves stationary flows as well.
+    wide : bool
+        Whether an activation may have 15 bits.
 
     Members
     -------
@@ -40,6 +43,11 @@ class ProcessingElement(wiring.Component):
     capture : in; copy the accumulator to `result`.
     shift : in; copy `below`, the result of the row below, to `result`.
     result : signed(accumulator_width), out
+
+    Only if `wide`:
+
+    wide : in; the activation has 15 bits: the one that is chosen is its lower 8.
+    upper : [7], in; the others.
 
     Only if `stationary`:
 
@@ -57,11 +65,19 @@ class ProcessingElement(wiring.Component):
 
     LATENCY = 3
 
-    def __init__(self, accumulator_width: int, block: int = 1, *, stationary: bool = False) -> None:
+    def __init__(
+        self,
+        accumulator_width: int,
+        block: int = 1,
+        *,
+        stationary: bool = False,
+        wide: bool = False,
+    ) -> None:
         array = ArrayConfig(accumulator_width=accumulator_width, block=block)
         self._accumulator_width = array.accumulator_width
         self._block = array.block
         self._stationary = stationary
+        self._has_wide = wide
         total = signed(accumulator_width)
         members: dict[str, Any] = {
             "activations": In(data.ArrayLayout(signed(OPERAND_BITS), block)),
@@ -74,6 +90,8 @@ class ProcessingElement(wiring.Component):
             "below": In(total),
             "result": Out(total, init=0),
         }
+        if wide:
+            members |= {"wide": In(1), "upper": In(PLANE_BITS)}
         if stationary:
             members |= {
                 "hold": In(1),
@@ -99,16 +117,21 @@ class ProcessingElement(wiring.Component):
         """Whether the element serves stationary flows as well."""
         return self._stationary
 
+    @property
+    def has_wide(self) -> bool:
+        """Whether an activation may have 15 bits."""
+        return self._has_wide
+
     def elaborate(self, platform: object) -> Module:
         """Return the element. Its registers hold data only, so none is reset."""
         m = Module()
-        activation = Signal(signed(OPERAND_BITS), reset_less=True)
+        activation = Signal(signed(self._activation_bits), reset_less=True)
         weight = Signal(signed(OPERAND_BITS), reset_less=True)
-        product = Signal(signed(PRODUCT_BITS), reset_less=True)
+        product = Signal(signed(self._activation_bits + OPERAND_BITS), reset_less=True)
         accumulator = Signal(signed(self.accumulator_width), reset_less=True)
         result = Signal(signed(self.accumulator_width), reset_less=True)
         m.d.comb += self.result.eq(result)
-        m.d.sync += [activation.eq(self._chosen()), product.eq(activation * weight)]
+        m.d.sync += [activation.eq(self._activation()), product.eq(activation * weight)]
         before = Mux(self.clear, 0, accumulator)
         adds = self.accumulate
         if self.stationary:
@@ -125,6 +148,18 @@ class ProcessingElement(wiring.Component):
         with m.Elif(self.shift):
             m.d.sync += result.eq(self.below)
         return m
+
+    @property
+    def _activation_bits(self) -> int:
+        return OPERAND_BITS + PLANE_BITS if self.has_wide else OPERAND_BITS
+
+    def _activation(self) -> Value:
+        """Return what is multiplied."""
+        chosen = self._chosen()
+        if not self.has_wide:
+            return chosen
+        sign = chosen[OPERAND_BITS - 1].replicate(PLANE_BITS)
+        return Cat(chosen, Mux(self.wide, self.upper, sign))
 
     def _chosen(self) -> Value:
         """Return the activation at `index`. A tree of halves simulates faster than a shift."""

@@ -7,6 +7,8 @@ from typing import Any
 
 from .config import AcceleratorConfig, ConfigError, flatten, override, preset
 
+_BOOLEANS = {"true": True, "false": False}
+
 
 def parse_setting(text: str) -> tuple[str, Any]:
     """Split ``"array.rows=8"`` in a name and a value.
@@ -19,6 +21,8 @@ def parse_setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise ConfigError(f"a setting is NAME=VALUE, such as array.rows=8, not {text!r}")
+    if value in _BOOLEANS:
+        return name, _BOOLEANS[value]
     try:
         return name, int(value, 0)
     except ValueError:

@@ -28,7 +28,7 @@ SIGNATURES: dict[Opcode, tuple[dict[str, str], dict[str, str]]] = {
 }
 """Roles and dtypes that each computation must have."""
 
-OPTIONAL = {Opcode.MATMUL: {"residual": "int16"}, Opcode.SOFTMAX: {"low": "int8"}}
+OPTIONAL = {Opcode.MATMUL: {"residual": "int16", "low": "int8"}, Opcode.SOFTMAX: {"low": "int8"}}
 """Those that it may have as well: a residual, a second plane."""
 
 MAXIMUM_SIZE = (1 << 16) - 1
@@ -197,8 +197,31 @@ def _check_matmul(
         _check_pitch(buffers[operation.writes["y"].buffer], "y", config, where)
         if "residual" in operation.reads:
             _check_pitch(buffers[operation.reads["residual"].buffer], "residual", config, where)
+    _check_wide(operation, buffers, config, where)
     _check_length(operation.reads["row_scale"], product.m, "row_scale", where)
     _check_length(operation.reads["column_scale"], product.n, "column_scale", where)
+
+
+def _check_wide(
+    operation: Operation, buffers: dict[str, Buffer], config: AcceleratorConfig, where: str
+) -> None:
+    low, attributes = operation.reads.get("low"), operation.attributes
+    if bool(attributes.get("wide", 0)) != (low is not None):
+        raise GirError(f"{where}: wide does not say whether a has two planes")
+    if low is None:
+        return
+    if not config.array.wide_rows:
+        raise GirError(f"{where}: a machine with array.wide_rows = false takes no two planes")
+    if attributes.get("flow", 0) or attributes.get("a_transposed", 0):
+        raise GirError(f"{where}: a wide product is dense output stationary, its a not transposed")
+    high = operation.reads["a"]
+    _same_shape((high, low), where)
+    rows, columns = index(low.row) - index(high.row), index(low.column) - index(high.column)
+    distance = rows * buffers[high.buffer].pitch + columns // WORD
+    if low.buffer != high.buffer or not 0 < distance <= MAXIMUM_SIZE:
+        raise GirError(
+            f"{where}: {low} must lie behind {high} in its buffer, by at most {MAXIMUM_SIZE} words"
+        )
 
 
 def _check_pitch(buffer: Buffer, role: str, config: AcceleratorConfig, where: str) -> None:

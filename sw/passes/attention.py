@@ -9,13 +9,11 @@ from .build import block, load, matmul, part, quantise, softmax
 from .layer import LayerContext, Operand
 from .memory import Memory
 from .merged import MergedHeads
+from .mix import mix, takes_both_planes
 from .tiling import Shape, Span, Tiling
 
 QUERY, KEY, VALUE, PROJECTION, PROJECTION_UNBIASED = range(5)
 """Rows of the scale words of attention."""
-
-PLANE_BITS = 7
-"""Bits of a plane of probabilities."""
 
 
 @dataclass(frozen=True)
@@ -228,16 +226,19 @@ class AttentionLowering:
         result = part(mixed, 0, first, count, width)
         fraction = self.fractions.context
         head_values = sentence.values.rows(first, width)
-        shift = PLANE_BITS if both else 0
         body: list[Node] = [
             matmul(query, key, score, self.fractions.scores, context.name("scores"), masking),
             softmax(score, (high, low), scale, self.fractions.scores, context.name("softmax")),
-            matmul((high, scale), head_values, result, fraction + shift, context.name("context")),
+            *mix(
+                (high, low),
+                scale,
+                head_values,
+                result,
+                fraction,
+                context.name("context"),
+                both=takes_both_planes(memory.config.array, length),
+            ),
         ]
-        if low is not None:
-            body.append(
-                matmul((low, scale), head_values, result, fraction, context.name("context"), result)
-            )
         return Parallel(loop, 0, self.width, width, (scores, planes, sums), tuple(body))
 
     def projection(

@@ -49,15 +49,19 @@ def matmul(
     residual: Slice | None = None,
     *,
     b_transposed: bool = False,
+    low: Slice | None = None,
 ) -> Compute:
     """Multiply `a` by `b` transposed, each an operand and its scales, to `fraction` bits.
 
-    With `b_transposed`, `b` lies as [k, n].
+    With `b_transposed`, `b` lies as [k, n]. `low` is the lower plane of `a`, if it has two.
     """
     reads = {"a": a[0], "b": b[0], "row_scale": a[1], "column_scale": b[1]}
     if residual is not None:
         reads["residual"] = residual
     attributes = {"fraction": fraction} | ({"b_transposed": 1} if b_transposed else {})
+    if low is not None:
+        reads["low"] = low
+        attributes["wide"] = 1
     return Compute(Opcode.MATMUL, reads, {"y": y}, attributes, product)
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 from ..decoder_quantise import ROTATION_FRACTION
 from ..gir import Affine, Buffer, Move, Node, Operation, Parallel, Slice
-from .attention import PLANE_BITS
 from .build import block, load, matmul, multiply, part, quantise, softmax, store
 from .decoder_layer import DecoderContext
 from .layer import Operand
+from .mix import mix, takes_both_planes
 
 
 class DecoderAttention:
@@ -345,20 +345,24 @@ class HeadGroup:
         self, values: Slice, column: Affine | int, count: Affine | int, *, begins: bool
     ) -> list[Node]:
         """Return the products of both planes of probabilities with `values`, added up."""
-        context, row = self.context, self._shared_rows()
-        label, fraction = context.label("context"), context.fractions.context
+        context, row, tiling = self.context, self._shared_rows(), self.context.tiling
+        longest = max(tiling.key_block, context.step.tail + self.tokens)
         y = part(self.mixed, row, rows=self.shared)
         sums = part(self.sums, 0, row, 1, self.shared)
-        b = values, part(self.attention.value_scales)
-
-        def product(first: Affine, bits: int, residual: Slice | None) -> Operation:
-            a = part(self.planes, first, column, self.shared, count), sums
-            return matmul(a, b, y, bits, label, residual, b_transposed=True)
-
-        return [
-            product(row, fraction + PLANE_BITS, None if begins else y),
-            product(row + self.rows, fraction, y),
-        ]
+        high, low = (
+            part(self.planes, first, column, self.shared, count) for first in (row, row + self.rows)
+        )
+        return mix(
+            (high, low),
+            sums,
+            (values, part(self.attention.value_scales)),
+            y,
+            context.fractions.context,
+            context.label("context"),
+            both=takes_both_planes(context.memory.config.array, longest),
+            adds=not begins,
+            b_transposed=True,
+        )
 
     def _quantise_context(self) -> Operation:
         context, row = self.context, self._shared_rows()

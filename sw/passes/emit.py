@@ -72,7 +72,8 @@ def _compute(operation: Operation, buffers: Mapping[str, Buffer]) -> dict[str, V
         if f"{role}_pitch" in known:
             values[f"{role}_pitch"] = pitch
     if low is not None:
-        values["plane_words"] = _place(low, buffers)[0] - _place(slices["y"], buffers)[0]
+        high = slices["a" if operation.opcode == Opcode.MATMUL else "y"]
+        values["plane_words"] = _place(low, buffers)[0] - _place(high, buffers)[0]
     if operation.opcode == Opcode.MATMUL:
         product = product_of(operation, buffers)
         values |= {

@@ -27,9 +27,7 @@ from .butterfly import Matrix, Size
 from .butterfly_layers import ButterflyLowering
 from .layer import Operand
 from .memory import Memory
-
-PLANE_BITS = 7
-"""Bits of a plane of probabilities."""
+from .mix import mix, takes_both_planes
 
 Pair = tuple[Slice, Slice]
 """An operand of the array and its scales."""
@@ -156,11 +154,11 @@ class FabnetOperators(ButterflyLowering):
         scale = part(sums, columns=count)
         high, low = part(planes, 0, rows=count), part(planes, rows, rows=count)
         fraction, product = fractions.context, f"{name}.context"
+        both = takes_both_planes(self.memory.config.array, tokens)
         return [
             matmul(query, key, scores, fractions.scores, f"{name}.scores"),
             softmax(scores, (high, low), scale, fractions.scores, f"{name}.softmax"),
-            matmul((high, scale), channels, y, fraction + PLANE_BITS, product),
-            matmul((low, scale), channels, y, fraction, product, y),
+            *mix((high, low), scale, channels, y, fraction, product, both=both),
         ]
 
     def activated(

@@ -30,8 +30,8 @@ SWAPPED = {
 }
 """Which operand takes whose place in a product with swapped operands."""
 
-CHOSEN = ("flow", "y_transposed", "a_transposed", "b_transposed")
-"""Attributes of a product that has been decided on."""
+CHOSEN = ("flow", "y_transposed", "a_transposed", "b_transposed", "wide")
+"""Attributes of a product that has been decided on, or can only be output stationary."""
 
 NO_STEPS = np.zeros(0, dtype=np.int64)
 

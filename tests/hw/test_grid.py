@@ -14,10 +14,17 @@ SHAPES = {
     "without an index": {"array.block": 1},
     "wide": {"array.columns": 8, "scratchpad.banks": 8, "array.block": 8},
     "tall": {"array.rows": 8, "scratchpad.banks": 8, "array.accumulator_width": 24},
+    "wide rows": {"array.wide_rows": True, "scratchpad.banks": 16},
 }
 LEFT_OUT = {
     "dense": {"array.block": 1, "array.partial_rows": 0},
     "sparse": {"array.partial_rows": 0},
+    "dense, wide rows": {
+        "array.block": 1,
+        "array.partial_rows": 0,
+        "array.wide_rows": True,
+        "scratchpad.banks": 16,
+    },
 }
 
 

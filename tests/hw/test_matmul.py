@@ -30,6 +30,21 @@ CONFIGS = {
             "scratchpad.bytes": 65536,
         },
     ),
+    "two planes": override(
+        preset("tiny"),
+        {"array.wide_rows": True, "scratchpad.banks": 16, "scratchpad.bytes": 65536},
+    ),
+    "two planes, long lines": override(
+        preset("tiny"),
+        {
+            "array.wide_rows": True,
+            "array.rows": 16,
+            "array.columns": 8,
+            "array.block": 8,
+            "scratchpad.banks": 32,
+            "scratchpad.bytes": 131072,
+        },
+    ),
 }
 
 
@@ -87,12 +102,23 @@ def test_operands_that_no_encoder_writes(name):
 
 
 @pytest.mark.parametrize(
-    "name, steps",
-    [("tiny", 4), ("tiny", 5), ("tiny", 12), ("ecp5", 16), ("ecp5", 17), ("tall", 17)],
+    "name, steps, wide",
+    [
+        ("tiny", 4, False),
+        ("tiny", 5, False),
+        ("tiny", 12, False),
+        ("ecp5", 16, False),
+        ("ecp5", 17, False),
+        ("tall", 17, False),
+        ("two planes", 11, True),
+        ("two planes", 16, True),
+        ("two planes, long lines", 17, True),
+        ("two planes, long lines", 32, True),
+    ],
 )
-def test_the_array_stays_busy(name, steps):
+def test_the_array_stays_busy(name, steps, wide):
     flows = [Flow.DENSE_OUTPUT_STATIONARY]
-    check(CONFIGS[name], "keeps_the_array_busy", flows=flows, steps=steps)
+    check(CONFIGS[name], "keeps_the_array_busy", flows=flows, steps=steps, wide=wide)
 
 
 def test_dense_products_are_as_fast_beside_sparse_hardware(tmp_path):

@@ -22,6 +22,7 @@ OUTPUT = [
         ({"array.block": 1}, DENSE),
         ({"array.partial_rows": 0}, OUTPUT),
         ({"array.block": 1, "array.partial_rows": 0}, DENSE[:1]),
+        ({"array.wide_rows": True, "scratchpad.banks": 16}, list(Flow.__members__)),
     ],
 )
 def test_bench(settings, flows):

@@ -10,6 +10,7 @@ CASES = {
     "tiny": ({}, 4, True),
     "columns": ({"array.columns": 8, "scratchpad.banks": 8}, 8, False),
     "wide": ({"array.block": 8, "scratchpad.banks": 16}, 4, True),
+    "wide rows": ({"array.wide_rows": True, "scratchpad.banks": 32}, 4, True),
     "square": ({"array.rows": 16, "array.block": 4, "scratchpad.banks": 16}, 16, True),
 }
 

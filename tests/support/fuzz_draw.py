@@ -68,6 +68,8 @@ def machine(draw) -> AcceleratorConfig:
         }
         common = ("controller.queue_depth", 2)
         config = override(config, dict([draw.choose("setting", *settings[name], common)]))
+    if draw.chance("wide rows", 0.2):
+        config = override(config, {"scratchpad.banks": 16, "array.wide_rows": True})
     return config
 
 

@@ -134,7 +134,7 @@ def encoder_case(draw) -> Run:
         for row, length in zip(mask, lengths, strict=True):
             row[: draw.number("kept", 1, length)] = 0
         inputs["mask"] = mask
-    expected = encoder_bits(model, program, inputs["input"], lengths, masked, mask)
+    expected = encoder_bits(model, program, config, inputs["input"], lengths, masked, mask)
 
     def check(outputs):
         np.testing.assert_array_equal(outputs["output"], expected)
@@ -142,7 +142,7 @@ def encoder_case(draw) -> Run:
     return Run(program, inputs, check)
 
 
-def encoder_bits(model, program, x, lengths, masked, mask):
+def encoder_bits(model, program, config, x, lengths, masked, mask):
     """Return what the model of encoder layers gives, without a program."""
     layers = range(model.config.layers)
     ranges = calibrate_inputs(model, layers, calibration_inputs(model))
@@ -151,15 +151,15 @@ def encoder_bits(model, program, x, lengths, masked, mask):
         layer: single_term(parse_series(text)) for layer, text in kept_inputs(model, layers).items()
     }
     tiling = program.metadata["tiling"]
-    config = model.config
+    sizes = model.config
     return run_encoder(
         x,
         quantised,
-        config.heads,
+        sizes.heads,
         lengths,
-        Grouping(tiling["heads"], tiling["chunk"]),
-        Activation[config.activation.upper()],
+        Grouping(tiling["heads"], tiling["chunk"], config.array),
+        Activation[sizes.activation.upper()],
         kept,
-        norm_first=config.norm_first,
+        norm_first=sizes.norm_first,
         mask=mask,
     )

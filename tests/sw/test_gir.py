@@ -6,13 +6,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ageha.hw.config import preset
+from ageha.hw.config import override, preset
 from ageha.hw.isa import Opcode
 from ageha.sw.gir import Affine, Buffer, Compute, Graph, Level, Move, Parallel, Slice
 from ageha.sw.gir_svg import to_svg
 from ageha.sw.gir_text import GirError, difference, from_text, to_text
 from ageha.sw.gir_verify import verify
-from ageha.sw.passes.build import load, matmul, part, quantise, store
+from ageha.sw.passes.build import load, matmul, part, quantise, softmax, store
 
 TINY = preset("tiny")
 
@@ -206,6 +206,60 @@ def test_scales_as_long_as_the_operand():
     reads = dict(straight_graph().body[2].reads) | {"row_scale": short}
     with pytest.raises(GirError, match="row_scale must be 1 row of 6"):
         verify(change(straight_graph(), 2, reads=reads), TINY)
+
+
+PLANES = scratchpad("planes", "int8", 12, 16, 17)
+BASE = preset("base")
+
+
+def wide_graph(high=0, low=6, **attributes):
+    """Multiply two planes of probabilities by what they come from."""
+    planes = part(PLANES, high, rows=6), part(PLANES, low, rows=6)
+    buffers = (WIDE, replace(NARROW, pitch=17), SCALES, RESULT, PLANES)
+    operand = part(NARROW), part(SCALES)
+    product = matmul((planes[0], part(SCALES)), operand, part(RESULT), 5, "mix", low=planes[1])
+    product = replace(product, attributes={**product.attributes, **attributes})
+    both = part(PLANES, 0, rows=6), part(PLANES, 6, rows=6)
+    body = (
+        load(part(SOURCE), part(WIDE), "input"),
+        quantise(part(WIDE), operand, 11, "input"),
+        softmax(part(WIDE), both, part(SCALES), 8, "softmax"),
+        product,
+    )
+    return Graph("wide", (SOURCE, *buffers), body)
+
+
+def test_two_planes():
+    verify(wide_graph(), BASE)
+    assert from_text(to_text(wide_graph())) == wide_graph()
+
+
+@pytest.mark.parametrize(
+    ("graph", "message"),
+    [
+        (wide_graph(wide=0), "wide does not say whether a has two planes"),
+        (wide_graph(6, 0), "must lie behind planes.* in its buffer, by at most 65535 words"),
+        (wide_graph(0, 0), "must lie behind"),
+        (wide_graph(flow=1), "a wide product is dense output stationary"),
+        (
+            change(wide_graph(), 3, reads=dict(straight_graph().body[2].reads)),
+            "wide does not say",
+        ),
+        (
+            change(wide_graph(), 3, reads={**wide_graph().body[3].reads, "low": part(NARROW)}),
+            "must lie behind",
+        ),
+    ],
+)
+def test_rules_of_two_planes(graph, message):
+    with pytest.raises(GirError, match=message):
+        verify(graph, BASE)
+
+
+def test_a_machine_that_takes_no_two_planes():
+    narrow = override(BASE, {"array.wide_rows": False})
+    with pytest.raises(GirError, match="with array.wide_rows = false takes no two planes"):
+        verify(wide_graph(), narrow)
 
 
 def placed_graph():

@@ -23,6 +23,9 @@ from ageha.sw.tasder.sparsify import GREEDY, sparsify
 from ageha.verif.golden.encoder import Grouping, run_encoder
 
 ECP5 = preset("ecp5")
+BASE = preset("base")
+"""A machine that takes both planes of probabilities at once."""
+
 TILINGS = [
     Tiling(heads=2, query_rows=8, rows=16, chunk=64, projection=32),
     Tiling(heads=4, query_rows=8, rows=8, chunk=48, projection=40, keep_residual=False),
@@ -40,10 +43,14 @@ CASES = [
 
 
 @pytest.mark.parametrize(
-    ("tiling", "lengths", "activation", "series", "kept"),
-    [(tiling, *case) for tiling, case in zip(TILINGS, CASES, strict=True)],
+    ("config", "tiling", "lengths", "activation", "series", "kept"),
+    [
+        *((ECP5, tiling, *case) for tiling, case in zip(TILINGS, CASES, strict=True)),
+        (BASE, TILINGS[0], *CASES[0]),
+        (BASE, TILINGS[2], [5, 1, 9], "relu", None, {}),
+    ],
 )
-def test_bits_are_those_of_the_program(tiling, lengths, activation, series, kept):
+def test_bits_are_those_of_the_program(config, tiling, lengths, activation, series, kept):
     model = synthetic_bert(hidden=128, heads=4, intermediate=256, layers=2)
     model = replace(model, config=replace(model.config, activation=activation))
     if series:
@@ -51,14 +58,14 @@ def test_bits_are_those_of_the_program(tiling, lengths, activation, series, kept
         model = sparsify(model, choice, None, GREEDY)
     texts = {f"{layer}.contract": str(term) for layer, term in kept.items()}
     model = replace(model, activations=texts)
-    program = compile_encoder(model, ECP5, lengths, (0, 1), tiling=tiling)
+    program = compile_encoder(model, config, lengths, (0, 1), tiling=tiling)
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     shape = sum(lengths), model.config.hidden
     x = np.random.default_rng(seed).integers(-4000, 4000, shape).astype(np.int16)
     expected = run_golden(program, {"input": x}).outputs["output"]
     layers = quantise_layers(model, (0, 1), calibrate(model, (0, 1), calibration_tokens(model)))
-    grouping = Grouping(tiling.heads, tiling.chunk)
+    grouping = Grouping(tiling.heads, tiling.chunk, config.array)
     function = Activation[activation.upper()]
     numbers = [layer for _, layer in layers]
     found = run_encoder(x, numbers, 4, lengths, grouping, function, kept)
@@ -81,7 +88,7 @@ def test_norms_that_come_first_and_masks(norm_first, lengths):
     expected = run_golden(program, {"input": x, "mask": mask}).outputs["output"]
     ranges = calibrate(model, (0, 1), calibration_tokens(model))
     layers = [layer for _, layer in quantise_layers(model, (0, 1), ranges, masked=True)]
-    grouping = Grouping(tiling.heads, tiling.chunk)
+    grouping = Grouping(tiling.heads, tiling.chunk, ECP5.array)
     found = run_encoder(x, layers, 4, lengths, grouping, norm_first=norm_first, mask=mask)
     np.testing.assert_array_equal(found, expected)
 
@@ -102,5 +109,5 @@ def test_embeddings_are_those_of_the_golden_device():
 
 def test_grouping_divides_the_heads():
     config = synthetic_bert(hidden=96, heads=3, intermediate=64).config
-    assert grouping_of(config, ECP5.array) == Grouping(1, 64)
+    assert grouping_of(config, ECP5.array) == Grouping(1, 64, ECP5.array)
     assert grouping_of(synthetic_bert(hidden=128, heads=4).config, ECP5.array).heads == 1

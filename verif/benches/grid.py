@@ -8,6 +8,8 @@ from cocotb.triggers import FallingEdge, Timer
 
 from ...hw.grid import CLOSING_ROWS, stream_latency
 from ..golden.grid import chain, select
+from ..golden.matmul import from_planes
+from ..golden.softmax import PLANE_BITS
 from ..parameters import generator, parameters
 from .requantise import pack
 from .unit import configuration, reset
@@ -28,7 +30,8 @@ class Bench:
 
     async def start(self):
         """Reset the grid; nothing is offered and nothing is taken."""
-        for name in ("step", "first", "last", "shift", "release", "closing", *STATIONARY):
+        strobes = ("step", "first", "last", "shift", "release", "closing", "wide", *STATIONARY)
+        for name in strobes:
             if hasattr(self.dut, name):
                 getattr(self.dut, name).value = 0
         await reset(self.dut)
@@ -72,6 +75,9 @@ class Bench:
         a = random_numbers.integers(-128, 128, shape).astype(np.int8)
         b = random_numbers.integers(-128, 128, (steps, array.columns)).astype(np.int8)
         indices = random_numbers.integers(0, array.block, (steps, array.columns))
+        lows = random_numbers.integers(0, 1 << PLANE_BITS, shape[:2])
+        wide = (random_numbers.random(steps) < 0.5) & array.wide_rows
+        indices[wide] = 0
         for step in range(steps):
             inputs = {
                 "first": step == 0,
@@ -81,6 +87,8 @@ class Bench:
             }
             if array.block > 1:
                 inputs["indices"] = pack(indices[step], (array.block - 1).bit_length())
+            if array.wide_rows:
+                inputs |= {"wide": int(wide[step]), "lows": pack(lows[step], PLANE_BITS)}
             while self.random.random() < pause:
                 await self.cycle()
             for _ in range(1000):
@@ -88,7 +96,9 @@ class Bench:
                     break
             else:
                 raise AssertionError("the grid does not take another tile")
-        self.expected.append((rows, select(a, b, indices, array.accumulator_width)))
+        multiplied = a.astype(np.int16)
+        multiplied[wide, :, 0] = from_planes(a[wide, :, 0], lows[wide].astype(np.int8))
+        self.expected.append((rows, select(multiplied, b, indices, array.accumulator_width)))
 
     async def finish(self):
         """Take what is left."""
@@ -198,6 +208,8 @@ async def streams(dut):
         await bench.tile(bench.random.randint(1, 20), rows, 0.2)
         await bench.finish()
         dut.stationary.value = 1
+        if bench.config.array.wide_rows:
+            dut.wide.value = 0
         if bench.config.array.block > 1:
             dut.indices.value = 0
         await Stream(bench, delay).run(parameters()["tiles"] // 8)

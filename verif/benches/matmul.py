@@ -158,9 +158,10 @@ async def adds_to_the_result_before(dut):
     bench = Bench(dut, "adds")
     await bench.start(parameters()["refusals"])
     rows = bench.config.array.rows
+    wide = bench.config.array.wide_rows
     for m in (1, rows, 2 * rows + 1):
         first, second = bench.place(
-            [Product(m, 3, 2), Product(m, 3, 1, residual=True, in_place=True)]
+            [Product(m, 3, 2), Product(m, 3, 1, residual=True, in_place=True, wide=wide)]
         )
         place = {f"residual_{name}": first[f"y_{name}"] for name in ("address", "pitch")}
         await bench.run([first, second.replace(**place), second, first])
@@ -174,13 +175,12 @@ async def keeps_the_array_busy(dut):
     await bench.start()
     config = bench.config
     rows, columns = config.array.rows, config.array.columns
-    steps = parameters()["steps"]
+    steps, wide = parameters()["steps"], parameters()["wide"]
     tiles = 4
     for transposed in (False, True):
-        products = [
-            Product(2 * rows, 2 * columns, steps, a_transposed=transposed, b_transposed=transposed)
-            for _ in range(2)
-        ]
+        turned = {"a_transposed": transposed and not wide, "b_transposed": transposed}
+        shape = 2 * rows, 2 * columns, steps
+        products = [Product(*shape, wide=wide, **turned) for _ in range(2)]
         bench.events.clear()
         bench.work = Work(0, 0)
         await bench.run(bench.place(products))
@@ -249,7 +249,11 @@ def illegal_changes(config, flow):
         {"k": 65535, "a_transposed": 1, "b_transposed": 1},
         {"y_transposed": 1, "residual_enable": 1, "y_pitch": 1, "residual_pitch": 2},
         {"y_transposed": 1, "y_pitch": 2},
+        {"wide": 1, "a_transposed": 1},
+        {"wide": 1, "plane_words": (1 << 16) - 1},
     )
+    if not (config.array.wide_rows and flow == Flow.DENSE_OUTPUT_STATIONARY):
+        yield {"wide": 1}
     if flow in STATIONARY_FLOWS:
         yield {"m": array.partial_rows + 1}
     if flow in SPARSE_OUTPUT_FLOWS:

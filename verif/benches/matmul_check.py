@@ -17,6 +17,7 @@ from ..parameters import generator, parameters
 from .unit import configuration, reset
 
 FLOW_BIT = Matmul.as_shape()["flow"].offset
+WIDE_FLOW = Flow.DENSE_OUTPUT_STATIONARY
 
 
 def random_legal(generator: random.Random, config: AcceleratorConfig) -> dict:
@@ -33,7 +34,9 @@ def random_legal(generator: random.Random, config: AcceleratorConfig) -> dict:
         "residual_enable": generator.randrange(2),
         "compressed_words": generator.randint(1, words // 2),
     }
-    if fields["flow"] == Flow.SPARSE_WEIGHT_STATIONARY.value:
+    fields["wide"] = int(config.array.wide_rows and fields["flow"] == WIDE_FLOW.value)
+    fields["plane_words"] = generator.randrange(words // 4)
+    if fields["flow"] == Flow.SPARSE_WEIGHT_STATIONARY.value or fields["wide"]:
         fields["a_transposed"] = 0
     for name in ("a", "b", "y", "residual"):
         skewed = config.lanes * generator.randrange(2) + 1
@@ -60,6 +63,9 @@ def changes(generator: random.Random, fields: dict, config: AcceleratorConfig) -
             {f"{place}_address": generator.getrandbits(32)},
             {"compressed_words": generator.choice((0, 1, words, (1 << 32) - 1))},
             {"a_transposed": 1 - fields["a_transposed"]},
+            {"wide": 1 - fields["wide"]},
+            {"plane_words": generator.choice((words, (1 << 16) - 1)) - generator.randrange(40)},
+            {"a_address": (1 << 32) - 1, "plane_words": generator.randint(1, 40)},
             {"y_transposed": 1, "residual_enable": 1},
             {"n": 65535, "y_transposed": generator.randrange(2)},
         )

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from ...hw.config import WORD_BYTES
 from ...hw.operand import CHUNKS, fill_layout, write_layout
+from ..golden.softmax import PLANE_BITS
 from ..parameters import generator, parameters
+from .requantise import pack
 from .unit import configuration, reset
 
 Write = dict[str, int]
@@ -111,6 +113,9 @@ async def gives_steps(dut):
         await Timer(1, "ns")
         if using.shape[1]:
             _compare(dut.elements, using[:, :1])
+        if config.array.wide_rows and using.shape[1] > config.chunk // 2:
+            lows = using[:, config.chunk // 2] & ((1 << PLANE_BITS) - 1)
+            assert int(dut.lows.value) == pack(lows, PLANE_BITS)
         if using.shape[1] >= config.array.block:
             _compare(dut.blocks, using[:, : config.array.block])
         await FallingEdge(dut.clk)

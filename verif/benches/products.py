@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from ...sw.sparsity import bitmap, slots
 from ..golden.matmul_check import is_compressed
 from ..golden.operands import Matrix, scales, write_scales
 from ..golden.scratchpad import Scratchpad
+from ..golden.softmax import PLANE_BITS
 
 DENSITIES = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.95, 1)
 """Shares of non-zeros in a compressed operand."""
@@ -77,7 +78,8 @@ class Product:
 
     `density` is that of the compressed operand of a sparse flow, which is zero beyond the share
     `reach` of K; dense operands have no zeros to speak of. Pitch and orientation of a compressed
-    operand are noise.
+    operand are noise. A of a `wide` product has two planes, the lower one with noise in the bit
+    that means nothing.
     """
 
     m: int
@@ -92,6 +94,7 @@ class Product:
     y_transposed: bool = False
     density: float = 1
     reach: float = 1
+    wide: bool = False
     fields: dict[str, int] = field(default_factory=dict)
 
     def place(self, allocator: Allocator, scratchpad: Scratchpad) -> Instruction:
@@ -121,6 +124,7 @@ class Product:
             "b_transposed": int(self.b_transposed),
             "y_transposed": int(self.y_transposed),
             "residual_enable": int(self.residual),
+            "wide": int(self.wide),
         }
         for name in "ab":
             values |= self._operand(name, allocator, scratchpad, random_numbers)
@@ -165,12 +169,30 @@ class Product:
             place = allocator.matrix(rows, columns, "int8", skewed=True)
             place.write(scratchpad, stored)
             address, pitch, values = place.address, place.pitch, {}
+            if name == "a" and self.wide:
+                values = self._lower_plane(place, allocator, scratchpad, random_numbers)
         return values | {f"{name}_address": address, f"{name}_pitch": pitch}
+
+    def _lower_plane(
+        self,
+        upper: Matrix,
+        allocator: Allocator,
+        scratchpad: Scratchpad,
+        random_numbers: np.random.Generator,
+    ) -> dict[str, int]:
+        """Write the lower plane of A behind `upper`; return the field that says where."""
+        last_word = (upper.rows - 1) * upper.pitch + upper.words
+        distance = allocator.words(last_word) - upper.address
+        low = replace(upper, address=upper.address + distance)
+        values = random_numbers.integers(-128, 128, (low.rows, low.columns)).astype(np.int8)
+        low.write(scratchpad, values)
+        return {"plane_words": distance}
 
     def _scales(self, random_numbers: np.random.Generator, length: int) -> ScaleVector:
         """Return scales with which results fill 16 bits and sometimes leave them."""
         terms = max(1, self.k * self.density)
-        magnitude = (12 - self.fraction - np.log2(2.0**12 * np.sqrt(terms))) / 2
+        bits = 12 + PLANE_BITS * self.wide
+        magnitude = (12 - self.fraction - np.log2(2.0**bits * np.sqrt(terms))) / 2
         values = 2.0 ** (magnitude + random_numbers.normal(0, 1, length))
         values[random_numbers.random(length) < 0.05] = 0
         bias = random_numbers.integers(-2000, 2000, length)
@@ -197,14 +219,17 @@ def random_product(generator: random.Random, config: AcceleratorConfig, flow: Fl
     is_sparse = flow in COMPRESSED_A_FLOWS or flow in COMPRESSED_B_FLOWS
     y_transposed = generator.random() < 0.4
     residual = generator.random() < 0.5
+    can_be_wide = config.array.wide_rows and flow == Flow.DENSE_OUTPUT_STATIONARY
+    wide = can_be_wide and generator.random() < 0.5
     m, n, k = _shape(generator, config, flow)
     while m * n * k > MOST_STEPS * array.rows * array.columns:
         m, n, k = _shape(generator, config, flow)
+    can_be_transposed = flow != Flow.SPARSE_WEIGHT_STATIONARY and not wide
     return Product(
         m,
         n,
         k,
-        a_transposed=flow != Flow.SPARSE_WEIGHT_STATIONARY and generator.random() < 0.5,
+        a_transposed=can_be_transposed and generator.random() < 0.5,
         b_transposed=generator.random() < 0.5,
         fraction=generator.randint(-4, 4),
         residual=residual,
@@ -213,6 +238,7 @@ def random_product(generator: random.Random, config: AcceleratorConfig, flow: Fl
         y_transposed=y_transposed,
         density=generator.choice(DENSITIES) if is_sparse else 1,
         reach=generator.choice((1, 1, 1, 0.1)),
+        wide=wide,
     )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...sw.instruction import Instruction
 from .compressed_product import CompressedProduct
-from .matmul import matmul
+from .matmul import from_planes, matmul
 from .matmul_check import Places, check_matmul, is_compressed
 from .operands import read_scales
 from .scratchpad import Scratchpad
@@ -74,4 +74,5 @@ def _operands(
         else:
             values = place.read(scratchpad)
             operands.append(values.T if instruction[f"{name}_transposed"] else values)
-    return operands[0], operands[1], work
+    a, b = operands
+    return from_planes(a, places.low.read(scratchpad)) if places.low else a, b, work

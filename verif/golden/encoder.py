@@ -1,9 +1,10 @@
 """Model of compiled encoder layers: operator by operator on whole matrices, bit for bit.
 
 `machine.Machine` executes the instructions of a program; this model makes the same results, by the
-same functions, without a program: a hundred sentences take seconds. What a tiling decides about
-results, and nothing else of it, is a parameter: heads that share a scale of their context, and
-hidden channels of the feed-forward part that are summed before they are rounded.
+same functions, without a program: a hundred sentences take seconds. What a tiling and a machine
+decide about results, and nothing else of them, is a parameter: heads that share a scale of their
+context, hidden channels of the feed-forward part that are summed before they are rounded, and
+whether both planes of probabilities are.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from ...hw.config import ArrayConfig
 from ...hw.isa import Activation, Norm
+from ...sw.passes.mix import takes_both_planes
 from ...sw.quantise import NormParameters, QuantisedLayer, QuantisedLinear
 from ...sw.scale import ScaleVector
 from ...sw.sparsity.prune import largest_of_groups
 from ...sw.sparsity.tasd import Term
-from .matmul import matmul
+from .matmul import from_planes, matmul
 from .normalise import normalise
 from .quantise import quantise
 from .softmax import PLANE_BITS, softmax
@@ -30,7 +33,7 @@ Wide = NDArray[np.int16]
 
 @dataclass(frozen=True)
 class Grouping:
-    """What a tiling decides about results.
+    """What a tiling and a machine decide about results.
 
     Parameters
     ----------
@@ -38,10 +41,14 @@ class Grouping:
         Heads of a group, a divisor of all heads: their context has one scale a token.
     chunk : int
         Hidden channels of the feed-forward part whose products are summed before they are rounded.
+    array : ArrayConfig
+        Of the machine: whether the product of probabilities and values is rounded once or plane by
+        plane.
     """
 
     heads: int
     chunk: int
+    array: ArrayConfig
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,7 @@ def run_encoder(
     ]
     run = _norm_first_layer if norm_first else _norm_last_layer
     for place, layer in enumerate(layers):
-        attention = Attention(layer, heads, sentences, grouping.heads)
+        attention = Attention(layer, heads, sentences, grouping)
         forward = FeedForward(layer, grouping.chunk, activation, kept.get(place))
         x = run(x, layer, attention, forward)
     return x
@@ -139,18 +146,18 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Attention:
-    """An attention; `group` heads share a scale of their context."""
+    """An attention."""
 
     layer: QuantisedLayer
     heads: int
     sentences: Sequence[Sentence]
-    group: int
+    grouping: Grouping
 
     def add(self, rows: Operand, total: Wide) -> Wide:
         """Return `total` and the projection of what `rows` attend to."""
         layer = self.layer
         width = total.shape[1] // self.heads
-        step = self.group * width
+        step = self.grouping.heads * width
         for first in range(0, total.shape[1], step):
             group = slice(first, first + step)
             context = self._context(rows, group, width)
@@ -176,7 +183,7 @@ class Attention:
                 head = slice(first, first + width)
                 operands = queries.part(tokens, head), keys.part(tokens, head)
                 scores = operands[0].times(operands[1], fractions.scores, mask)
-                context[tokens, head] = _mix(scores, values.part(head), layer)
+                context[tokens, head] = _mix(scores, values.part(head), layer, self.grouping.array)
         return Operand.of(context, fractions.context)
 
 
@@ -229,10 +236,13 @@ def _norm_first_layer(
     return forward.add(hidden, total)
 
 
-def _mix(scores: Wide, values: Operand, layer: QuantisedLayer) -> Wide:
+def _mix(scores: Wide, values: Operand, layer: QuantisedLayer, array: ArrayConfig) -> Wide:
     """Return `values` [channels, tokens], mixed by the probabilities of `scores`."""
     fraction = layer.fractions.context
     high, low, scales = softmax(scores, layer.fractions.scores, two_planes=True)
     assert low is not None
+    if takes_both_planes(array, scores.shape[1]):
+        both = from_planes(high, low)
+        return matmul(both, values.values, scales, values.scales, fraction)
     coarse = Operand(high, scales).times(values, fraction + PLANE_BITS)
     return Operand(low, scales).times(values, fraction, coarse)

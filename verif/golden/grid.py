@@ -7,7 +7,7 @@ from .matmul import wrap
 
 
 def select(
-    activations: NDArray[np.int8],
+    activations: NDArray[np.integer],
     weights: NDArray[np.int8],
     indices: NDArray[np.integer],
     accumulator_width: int,
@@ -16,7 +16,7 @@ def select(
 
     Parameters
     ----------
-    activations : int8 [steps, rows, block]
+    activations : int8 [steps, rows, block]; 15 bits where a step is wide
     weights : int8 [steps, columns]
     indices : integers [steps, columns]
         Which activation of its block each column multiplies.

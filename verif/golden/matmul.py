@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from ...sw.scale import ScaleVector
 from .requantise import requantise
+from .softmax import PLANE_BITS
 
 
 def wrap(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
@@ -17,9 +18,14 @@ def accumulate(
     a: NDArray[np.integer], b: NDArray[np.integer], accumulator_width: int = 32
 ) -> NDArray[np.int64]:
     """Return ``A[m, k] · B[n, k]ᵀ`` as the accumulators hold it: int64 [m, n]."""
-    # Exact: k products of some 2^14 stay far below 2^53, and floats go through BLAS.
+    # Exact: k products of at most 2^21 stay far below 2^53, and floats go through BLAS.
     exact = (a.astype(np.float64) @ b.astype(np.float64).T).astype(np.int64)
     return wrap(exact, accumulator_width)
+
+
+def from_planes(high: NDArray[np.int8], low: NDArray[np.int8]) -> NDArray[np.int16]:
+    """Return the wide operand whose planes are `high` and the 7 lower bits of `low`."""
+    return (high.astype(np.int16) << PLANE_BITS) + (low & ((1 << PLANE_BITS) - 1))
 
 
 def matmul(
@@ -36,7 +42,7 @@ def matmul(
 
     Parameters
     ----------
-    a : int8 [m, k]
+    a : int8 [m, k], or int16 if it has two planes
     b : int8 [n, k]
     rows, columns : ScaleVector
         Scales and biases of the m rows and n columns.

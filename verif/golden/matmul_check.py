@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from ...hw.config import AcceleratorConfig
@@ -22,10 +23,12 @@ from .scratchpad import Scratchpad
 class Places(NamedTuple):
     """Where the matrices of a product lie, in the order in which they are checked.
 
-    A compressed operand is one row of words. `y` and `residual` are as they are stored.
+    A compressed operand is one row of words. `y` and `residual` are as they are stored. `low` is
+    the lower plane of a wide A, of which `a` is the upper one; its last word is that of both.
     """
 
     a: Matrix
+    low: Matrix | None
     b: Matrix
     row_scales: Matrix
     column_scales: Matrix
@@ -45,21 +48,26 @@ def check_matmul(instruction: Instruction, scratchpad: Scratchpad) -> Places:
     ------
     Fault
         `ILLEGAL_OPERAND` with address 0, then `SCRATCHPAD_RANGE` with the last word of the first
-        of A, B, row scales, column scales, Y and residual that is outside.
+        of A (of its lower plane, if it has one), B, row scales, column scales, Y and residual that
+        is outside.
     """
     if _is_illegal(instruction, scratchpad.config):
         raise Fault(ErrorCode.ILLEGAL_OPERAND, 0)
     m, n = instruction["m"], instruction["n"]
     shape = (n, m) if instruction["y_transposed"] else (m, n)
+    a = _operand(instruction, "a", m)
+    low = replace(a, address=a.address + instruction["plane_words"])
     places = Places(
-        _operand(instruction, "a", m),
+        a,
+        low if instruction["wide"] else None,
         _operand(instruction, "b", n),
         scales(m, instruction["row_scale_address"]),
         scales(n, instruction["column_scale_address"]),
         _result(instruction, "y", *shape),
         _result(instruction, "residual", *shape) if instruction["residual_enable"] else None,
     )
-    check_all((place for place in places if place), scratchpad)
+    checked = (places.low or a, *places[2:])
+    check_all((place for place in checked if place), scratchpad)
     return places
 
 
@@ -75,6 +83,8 @@ def _is_illegal(instruction: Instruction, config: AcceleratorConfig) -> bool:
         flow in SPARSE_OUTPUT_FLOWS and k > array.block * array.panel_blocks
     )
     cannot_decode = len(dense) < 2 and (array.block == 1 or not instruction["compressed_words"])
+    is_dense_output = flow == Flow.DENSE_OUTPUT_STATIONARY and not instruction["a_transposed"]
+    illegally_wide = instruction["wide"] and not (array.wide_rows and is_dense_output)
     gathers_columns = flow == Flow.SPARSE_WEIGHT_STATIONARY and instruction["a_transposed"]
     return bool(
         0 in (m, n, k)
@@ -82,6 +92,7 @@ def _is_illegal(instruction: Instruction, config: AcceleratorConfig) -> bool:
         or too_long
         or cannot_decode
         or gathers_columns
+        or illegally_wide
     )
 
 
