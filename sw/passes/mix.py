@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...hw.config import ArrayConfig
-from ..gir import Operation, Slice
+from ..gir import Node, Operation, Slice
 from .build import matmul
 
 PLANE_BITS = 7
@@ -33,7 +33,7 @@ def mix(
     both: bool,
     adds: bool = False,
     b_transposed: bool = False,
-) -> list[Operation]:
+) -> list[Node]:
     """Return the products of the planes of probabilities with `values`, added up in `y`.
 
     Parameters

@@ -178,9 +178,8 @@ async def keeps_the_array_busy(dut):
     steps, wide = parameters()["steps"], parameters()["wide"]
     tiles = 4
     for transposed in (False, True):
-        turned = {"a_transposed": transposed and not wide, "b_transposed": transposed}
-        shape = 2 * rows, 2 * columns, steps
-        products = [Product(*shape, wide=wide, **turned) for _ in range(2)]
+        product = Product(2 * rows, 2 * columns, steps, b_transposed=transposed, wide=wide)
+        products = [replace(product, a_transposed=transposed and not wide)] * 2
         bench.events.clear()
         bench.work = Work(0, 0)
         await bench.run(bench.place(products))

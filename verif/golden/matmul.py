@@ -23,7 +23,7 @@ def accumulate(
     return wrap(exact, accumulator_width)
 
 
-def from_planes(high: NDArray[np.int8], low: NDArray[np.int8]) -> NDArray[np.int16]:
+def from_planes(high: NDArray[np.integer], low: NDArray[np.integer]) -> NDArray[np.int16]:
     """Return the wide operand whose planes are `high` and the 7 lower bits of `low`."""
     return (high.astype(np.int16) << PLANE_BITS) + (low & ((1 << PLANE_BITS) - 1))
 
