@@ -160,7 +160,7 @@ def _constants(config: AcceleratorConfig) -> Iterator[tuple[str, str]]:
     for group, values in config.to_dict().items():
         if isinstance(values, dict):
             for name, value in values.items():
-                yield f"{group}_{name}".upper(), str(value)
+                yield f"{group}_{name}".upper(), str(int(value))
 
 
 def isa_header(config: AcceleratorConfig) -> str:

@@ -91,7 +91,7 @@ def header(config: AcceleratorConfig) -> str:
     ]
     for group, values in config.to_dict().items():
         if isinstance(values, dict):
-            lines += [f"{group}.{name} = {value}" for name, value in values.items()]
+            lines += [f"{group}.{name} = {str(value).lower()}" for name, value in values.items()]
     return "".join(f"// {line}\n" for line in lines)
 
 
