@@ -19,7 +19,7 @@ from ageha.gen.synthesis import (
     target_named,
 )
 from ageha.gen.verilog import Verilog, emit
-from ageha.hw.config import preset
+from ageha.hw.config import override, preset
 from ageha.hw.grid import Grid
 from ageha.hw.panel import Panel
 from ageha.hw.partial_sums import PartialSums
@@ -120,8 +120,10 @@ def memories(text):
     return found
 
 
-def test_every_multiplier_of_the_grid_is_a_dsp():
-    config = preset("tiny")
+@pytest.mark.parametrize("wide", [False, True])
+def test_every_multiplier_of_the_grid_is_a_dsp(wide):
+    settings = {"scratchpad.banks": 16, "array.wide_rows": True} if wide else {}
+    config = override(preset("tiny"), settings)
     found = synthesise_verilog(emit(Grid(config), "grid"), TARGETS["ecp5"])
     elements = config.array.rows * config.array.columns
     assert found.instances("processing_element") == elements
