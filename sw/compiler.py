@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..hw.config import AcceleratorConfig
 from .calibrate import LayerRanges, calibrate_inputs, calibration_inputs
+from .collector import paused_collector
 from .errors import CompileError
 from .frontend.bert import BertConfig, EncoderModel
 from .gir import Graph
@@ -18,7 +19,6 @@ from .package import package
 from .passes.allocate import allocate
 from .passes.compress import SparseWeights, compress, packed_constants
 from .passes.constants import layer_constants
-from .passes.expand import expand
 from .passes.explore import Budget
 from .passes.flows import choose_flows
 from .passes.keep import keep, parse_kept
@@ -47,6 +47,7 @@ MAXIMUM_HIDDEN = 8192
 """Columns that NORMALISE takes."""
 
 
+@paused_collector()
 def compile_encoder(
     model: EncoderModel,
     config: AcceleratorConfig,
@@ -218,7 +219,7 @@ def run_passes(
     """
 
     def straighten(graph: Graph) -> Graph:
-        straight = keep(expand(graph), kept, config)
+        straight = keep(graph, kept, config)
         if weights is not None:
             straight = compress(straight, weights, config)
         return optimisations.apply(choose_flows(straight, config), config)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..hw.config import AcceleratorConfig
 from ..hw.isa import Opcode
+from .collector import paused_collector
 from .compiler import PASSES, WORD_ELEMENTS, check_hidden, check_layers
 from .cost import cycles
 from .decoder_cache import cache_tensors
@@ -28,7 +29,6 @@ from .passes.allocate import allocate
 from .passes.constants import decoder_constants
 from .passes.decoder import lower_decoder
 from .passes.decoder_tiling import ALIGNMENT, DecoderShape, DecoderTiling, split
-from .passes.expand import expand
 from .passes.memory import Memory
 from .passes.optimisations import ALL, Optimisations
 from .passes.pipeline import OnPass, Pass, ignore, run_pipeline
@@ -47,6 +47,7 @@ CACHE_BYTES = 1 << 14
 """Bytes of a block of the cache, at most: the array begins when the first one is there."""
 
 
+@paused_collector()
 def compile_decoder(
     model: LlamaModel,
     config: AcceleratorConfig,
@@ -331,7 +332,7 @@ def _run_passes(
     on_pass: OnPass = ignore,
 ) -> Graph:
     passes: dict[str, Pass] = {
-        "expand": lambda graph: optimisations.apply(expand(graph), config),
+        "expand": lambda graph: optimisations.apply(graph, config),
         "schedule": lambda graph: schedule(
             graph, config, tiling.prefetch, overlap=optimisations.overlap
         ),

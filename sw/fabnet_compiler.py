@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..hw.config import AcceleratorConfig
 from ..hw.isa import Opcode
+from .collector import paused_collector
 from .compiler import PASSES
 from .cost import cycles
 from .errors import CompileError, NoRoomError
@@ -25,7 +26,6 @@ from .gir_product import product_of
 from .gir_text import to_text
 from .package import package
 from .passes.allocate import allocate
-from .passes.expand import expand
 from .passes.fabnet import NUMBER_FRACTION, lower_fabnet
 from .passes.fabnet_stream import lower_blocks
 from .passes.optimisations import ALL, Optimisations
@@ -39,6 +39,7 @@ PREFETCH = (1 << 14, 1 << 12, 1 << 10, 0)
 """Cycles of work that a LOAD may run ahead: as many as the scratchpad has room for."""
 
 
+@paused_collector()
 def compile_fabnet(
     model: Fabnet,
     config: AcceleratorConfig,
@@ -81,6 +82,7 @@ def compile_fabnet(
     return package(graph, constants, fractions, metadata, config)
 
 
+@paused_collector()
 def compile_blocks(
     blocks: Sequence[FabnetBlock],
     config: AcceleratorConfig,
@@ -145,7 +147,7 @@ def run_butterfly_passes(
         If the scratchpad or the semaphores do not suffice.
     """
     passes: dict[str, Pass] = {
-        "expand": lambda graph: optimisations.apply(expand(graph), config),
+        "expand": lambda graph: optimisations.apply(graph, config),
         "schedule": lambda graph: _schedule(graph, config, optimisations.overlap),
         "allocate": lambda graph: allocate(graph, config),
         "synchronise": lambda graph: synchronise(graph, config, overlap=optimisations.overlap),

@@ -14,6 +14,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import index
 from typing import TypeVar
 
 from ..hw.isa import UNIT_OF, Opcode, Unit
@@ -90,9 +92,15 @@ class Affine:
         """Return the expression with the variables in `values` replaced by numbers."""
         if not self.terms:
             return self
-        known = sum(value * values[name] for name, value in self.terms if name in values)
-        rest = tuple(term for term in self.terms if term[0] not in values)
-        return Affine(self.constant + known, rest)
+        constant = self.constant
+        rest = []
+        for term in self.terms:
+            value = values.get(term[0])
+            if value is None:
+                rest.append(term)
+            else:
+                constant += term[1] * value
+        return Affine(constant, tuple(rest)) if rest else number(constant)
 
     def __index__(self) -> int:
         if self.terms:
@@ -104,6 +112,12 @@ class Affine:
         if self.constant or not parts:
             parts.append(str(self.constant))
         return "+".join(parts)
+
+
+@lru_cache(maxsize=1 << 14)
+def number(value: int) -> Affine:
+    """Return the expression that is `value`; equal ones are mostly one object."""
+    return Affine(value)
 
 
 @dataclass(frozen=True)
@@ -174,15 +188,34 @@ class Slice:
     rows: Affine
     columns: Affine
 
+    @property
+    def numbers(self) -> tuple[int, int, int, int]:
+        """Row, column, rows and columns.
+
+        Raises
+        ------
+        ValueError
+            If one of them depends on a loop.
+        """
+        # Kept, as every pass asks again; `functools.cached_property` would take a lock each time.
+        found: tuple[int, int, int, int] | None = self.__dict__.get("_numbers")
+        if found is None:
+            found = index(self.row), index(self.column), index(self.rows), index(self.columns)
+            self.__dict__["_numbers"] = found
+        return found
+
     def substitute(self, values: Mapping[str, int], names: Mapping[str, str]) -> Slice:
         """Return the slice with loop variables replaced and the buffer renamed."""
-        return Slice(
-            names.get(self.buffer, self.buffer),
-            self.row.substitute(values),
-            self.column.substitute(values),
-            self.rows.substitute(values),
-            self.columns.substitute(values),
+        # As `changed` does it: `Slice(...)` would take twice the time.
+        copy = object.__new__(Slice)
+        copy.__dict__.update(
+            buffer=names.get(self.buffer, self.buffer),
+            row=self.row.substitute(values),
+            column=self.column.substitute(values),
+            rows=self.rows.substitute(values),
+            columns=self.columns.substitute(values),
         )
+        return copy
 
     def __str__(self) -> str:
         return f"{self.buffer}[{self.row},{self.column};{self.rows},{self.columns}]"

@@ -90,8 +90,8 @@ def _check_slice(item: Slice, buffers: dict[str, Buffer], where: str) -> None:
     if item.buffer not in buffers:
         raise GirError(f"{where}: there is no buffer {item.buffer}")
     buffer = buffers[item.buffer]
-    row, column = index(item.row), index(item.column)
-    end_row, end_column = row + index(item.rows), column + index(item.columns)
+    row, column, rows, columns = item.numbers
+    end_row, end_column = row + rows, column + columns
     inside = 0 <= row < end_row <= buffer.rows and 0 <= column < end_column <= buffer.columns
     if not inside:
         raise GirError(f"{where}: {item} leaves {buffer.rows}x{buffer.columns}")
@@ -230,7 +230,7 @@ def _check_pitch(buffer: Buffer, role: str, config: AcceleratorConfig, where: st
 
 
 def _same_shape(slices: Iterable[Slice], where: str) -> None:
-    shapes = {(index(item.rows), index(item.columns)) for item in slices}
+    shapes = {item.numbers[2:] for item in slices}
     if len(shapes) > 1:
         raise GirError(f"{where}: shapes differ: {sorted(shapes)}")
 

@@ -27,14 +27,17 @@ class Lifetime:
 
 def lifetimes(graph: Graph) -> dict[str, Lifetime]:
     """Return the lifetime of each buffer that a scheduled operation uses."""
-    found: dict[str, Lifetime] = {}
+    starts: dict[str, int] = {}
+    ends: dict[str, int] = {}
     for operation in graph.operations():
+        start, end = operation.start, operation.end
         for item in (*operation.reads.values(), *operation.writes.values()):
-            seen = found.get(item.buffer, Lifetime(operation.start, operation.end))
-            found[item.buffer] = Lifetime(
-                min(seen.start, operation.start), max(seen.end, operation.end)
-            )
-    return found
+            name = item.buffer
+            if starts.setdefault(name, start) > start:
+                starts[name] = start
+            if ends.setdefault(name, end) < end:
+                ends[name] = end
+    return {name: Lifetime(start, ends[name]) for name, start in starts.items()}
 
 
 def peak(graph: Graph, config: AcceleratorConfig) -> tuple[int, str]:
@@ -113,4 +116,4 @@ def _stack(buffers: Iterable[Buffer], config: AcceleratorConfig) -> Iterable[Buf
     for buffer in buffers:
         address = ends[buffer.window]
         ends[buffer.window] = _round_up(address + buffer.space, beat)
-        yield replace(buffer, address=address)
+        yield changed(buffer, address=address)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..gir import Affine, Buffer, Node, Parallel, Slice
 from .build import block, load, matmul, part, quantise, softmax
 from .layer import LayerContext, Operand
+from .layer_input import LayerInput
 from .memory import Memory
 from .merged import MergedHeads
 from .mix import mix, takes_both_planes
@@ -56,11 +57,10 @@ class AttentionLowering:
     Parameters
     ----------
     context : LayerContext
-    x : Operand
-        The layer's input, int8 [sequence, hidden].
+    x : LayerInput
     """
 
-    def __init__(self, context: LayerContext, x: Operand) -> None:
+    def __init__(self, context: LayerContext, x: LayerInput) -> None:
         shape, tiling = context.shape, context.tiling
         self.context, self.x = context, x
         self.fractions = context.layer.fractions
@@ -83,10 +83,8 @@ class AttentionLowering:
             kind: memory.operand(name(f"{kind}.weights"), self.width, shape.hidden)
             for kind in ("query", "key", "value")
         }
-        keys = Operand(
-            memory.operand(name("keys"), shape.sequence, self.width, depth),
-            memory.scales(name("keys.scales"), 1, shape.sequence, depth),
-        )
+        keys = self._of_all_tokens("keys")
+        queries = self._of_all_tokens("queries") if self._joins_queries() else None
         values = [
             Operand(
                 memory.operand(name(f"values{span.name}"), self.width, span.length, depth),
@@ -94,16 +92,21 @@ class AttentionLowering:
             )
             for span in shape.spans
         ]
-        private = [buffer for item in (keys, *values) for buffer in (item.values, item.scales)]
+        operands = (keys, *values) if queries is None else (keys, *values, queries)
+        private = [buffer for item in operands for buffer in (item.values, item.scales)]
         buffers = (*weights.values(), *private)
         sentences = list(map(Sentence, shape.spans, values, self.masks))
         body = [
             self._load_weights("key", weights["key"]),
-            self._keys(weights["key"], keys),
+            self._project("key", weights["key"], keys, KEY, self.fractions.key),
             self._load_weights("value", weights["value"]),
             *(self._values(weights["value"], sentence) for sentence in sentences),
             self._load_weights("query", weights["query"]),
-            *(self._query_blocks(weights["query"], keys, sentence) for sentence in sentences),
+            *([] if queries is None else [self._queries(weights["query"], queries)]),
+            *(
+                self._query_blocks(weights["query"], queries, keys, sentence)
+                for sentence in sentences
+            ),
         ]
         step = self.width
         group = Parallel(name("group"), 0, shape.attended, step, buffers, tuple(body))
@@ -118,28 +121,55 @@ class AttentionLowering:
     def _channel_scales(self, row: int, offset: Affine | int = 0) -> Slice:
         return part(self.scales, row, self.group * self.width + offset, 1, self.width)
 
-    def _keys(self, weights: Buffer, keys: Operand) -> Node:
-        context, fraction = self.context, self.fractions.key
+    def _joins_queries(self) -> bool:
+        """Return whether the queries of all sentences are projected together.
+
+        Blocks of the tokens of a batch divide them evenly, those of a sentence may be less than a
+        tile.
+        """
+        lengths, rows = self.context.shape.lengths, self.context.memory.config.array.rows
+        return len(lengths) > 1 and any(length % rows for length in lengths)
+
+    def _of_all_tokens(self, name: str) -> Operand:
+        """Return room for keys or queries of a group of heads."""
+        context, tokens = self.context, self.context.shape.sequence
+        memory, depth = context.memory, context.tiling.depth
+        return Operand(
+            memory.operand(context.name(name), tokens, self.width, depth),
+            memory.scales(context.name(f"{name}.scales"), 1, tokens, depth),
+        )
+
+    def _queries(self, weights: Buffer, queries: Operand) -> Node:
+        return self._project("query", weights, queries, QUERY, self.fractions.query)
+
+    def _project(
+        self, kind: str, weights: Buffer, target: Operand, scales: int, fraction: int
+    ) -> Node:
+        """Multiply all tokens by weights whose scale words are row `scales`, to int8 rows."""
+        context = self.context
         rows = min(context.tiling.rows, context.shape.sequence)
         staging = context.memory.results(
-            context.name("keys.wide"), rows, self.width, context.tiling.depth
+            f"{target.values.name}.wide", rows, self.width, context.tiling.depth
         )
-        first, count = context.tokens("key_block")
+        loop = f"{kind}_block"
+        first, count = context.tokens(loop)
         wide = part(staging, rows=count)
-        b = part(weights), self._channel_scales(KEY)
+        b = part(weights), self._channel_scales(scales)
+        x, blocks, loads = self.x.read(kind, rows, first, count)
         body: list[Node] = [
-            matmul(self.x.rows(first, count), b, wide, fraction, context.name("key")),
-            quantise(wide, keys.rows(first, count), fraction, context.name("key")),
+            *loads,
+            matmul(x, b, wide, fraction, context.name(kind)),
+            quantise(wide, target.rows(first, count), fraction, context.name(kind)),
         ]
-        return context.token_blocks("key_block", (staging,), body)
+        return context.token_blocks(loop, (*blocks, staging), body)
 
     def _values(self, weights: Buffer, sentence: Sentence) -> Node:
         context, fraction, span = self.context, self.fractions.value, sentence.span
         # Channels are rows or columns of tiles: whole tiles of them, whatever the blocks of tokens.
-        columns = context.memory.config.array.columns
-        step = min(max(context.tiling.rows // columns, 1) * columns, self.width)
+        tile = context.memory.config.array.columns
+        step = min(max(context.tiling.rows // tile, 1) * tile, self.width)
         # Ragged numbers of tokens stream, which gives the results column by column.
-        is_ragged = any(length % columns for length in context.shape.lengths)
+        is_ragged = any(length % tile for length in context.shape.lengths)
         staging = context.memory.results(
             context.name("values.wide"),
             step,
@@ -153,52 +183,76 @@ class AttentionLowering:
         wide = part(staging, rows=count, columns=span.length)
         channels = part(self.scales, VALUE, self.group * self.width + first, 1, count)
         a = part(weights, first, rows=count), channels
+        rows = self.x.value_rows(span.length)
+        of_tokens = context.name(f"value_tokens{span.name}")
+        place, tokens = block(of_tokens)
+        columns = place * rows
+        x, blocks, loads = self.x.read("value", rows, columns + span.offset, tokens)
+        result = part(staging, 0, columns, count, tokens)
+        product = matmul(a, x, result, fraction, context.name("value"))
         body: tuple[Node, ...] = (
-            matmul(a, self.x.rows(span.offset, span.length), wide, fraction, context.name("value")),
+            Parallel(of_tokens, 0, span.length, rows, blocks, (*loads, product)),
             quantise(wide, sentence.values.rows(first, count), fraction, context.name("value")),
         )
         return Parallel(loop, 0, self.width, step, (staging,), body)
 
-    def _query_blocks(self, weights: Buffer, keys: Operand, sentence: Sentence) -> Node:
+    def _query_blocks(
+        self, weights: Buffer, projected: Operand | None, keys: Operand, sentence: Sentence
+    ) -> Node:
+        """Lower the attention of a sentence; its queries are some of `projected`, if that is given,
+        and projected block by block otherwise."""
         context, memory, depth = self.context, self.context.memory, self.context.tiling.depth
         span = sentence.span
         rows = query_rows(context.shape, context.tiling)
         loop = context.name(f"query_block{span.name}")
         number, count = block(loop)
         first = span.offset + number * rows
-        wide = memory.results(context.name("queries.wide"), rows, self.width, depth)
-        queries = Operand(
-            memory.operand(context.name("queries"), rows, self.width, depth),
-            memory.scales(context.name("queries.scales"), 1, rows, depth),
-        )
         mixed = memory.results(context.name("context.wide"), rows, self.width, depth)
         merged, blocks, stores = self.merged.block(rows, self.group, first, count)
-        b = part(weights), self._channel_scales(QUERY)
-        body: list[Node] = [
-            matmul(
-                self.x.rows(first, count),
-                b,
-                part(wide, rows=count),
-                self.fractions.query,
-                context.name("query"),
-            ),
-            quantise(
-                part(wide, rows=count),
-                queries.rows(0, count),
-                self.fractions.query,
-                context.name("query"),
-            ),
-            self._head_loop(queries, keys, sentence, mixed, count),
+        buffers: list[Buffer] = []
+        body: list[Node] = []
+        if projected is None:
+            queries, buffers, body = self._query_block(weights, rows, first, count)
+            of_block = queries.rows(0, count)
+        else:
+            of_block = projected.rows(first, count)
+        body += [
+            self._head_loop(of_block, keys, sentence, mixed, count),
             quantise(
                 part(mixed, rows=count), merged, self.fractions.context, context.name("context")
             ),
             *stores,
         ]
-        buffers = (wide, queries.values, queries.scales, mixed, *blocks)
-        return Parallel(loop, 0, span.length, rows, buffers, tuple(body))
+        return Parallel(loop, 0, span.length, rows, (*buffers, mixed, *blocks), tuple(body))
+
+    def _query_block(
+        self, weights: Buffer, rows: int, first: Affine, count: Affine
+    ) -> tuple[Operand, list[Buffer], list[Node]]:
+        """Return the queries of a block of at most `rows` tokens, its buffers, and its nodes."""
+        context, memory, depth = self.context, self.context.memory, self.context.tiling.depth
+        fraction, name = self.fractions.query, context.name("query")
+        wide = memory.results(context.name("queries.wide"), rows, self.width, depth)
+        queries = Operand(
+            memory.operand(context.name("queries"), rows, self.width, depth),
+            memory.scales(context.name("queries.scales"), 1, rows, depth),
+        )
+        b = part(weights), self._channel_scales(QUERY)
+        result = part(wide, rows=count)
+        x, blocks, loads = self.x.read("query", rows, first, count)
+        nodes: list[Node] = [
+            *loads,
+            matmul(x, b, result, fraction, name),
+            quantise(result, queries.rows(0, count), fraction, name),
+        ]
+        return queries, [*blocks, wide, queries.values, queries.scales], nodes
 
     def _head_loop(
-        self, queries: Operand, keys: Operand, sentence: Sentence, mixed: Buffer, count: Affine
+        self,
+        queries: tuple[Slice, Slice],
+        keys: Operand,
+        sentence: Sentence,
+        mixed: Buffer,
+        count: Affine,
     ) -> Node:
         context, memory, depth = self.context, self.context.memory, self.context.tiling.depth
         span, mask = sentence.span, sentence.mask
@@ -216,7 +270,8 @@ class AttentionLowering:
         high = part(planes, 0, rows=count, columns=length)
         low = part(planes, rows, rows=count, columns=length) if both else None
         scale = part(sums, columns=count)
-        query = part(queries.values, 0, first, count, width), part(queries.scales, columns=count)
+        values, query_scales = queries
+        query = replace(values, column=first, columns=Affine.of(width)), query_scales
         key = (
             part(keys.values, span.offset, first, length, width),
             part(keys.scales, 0, span.offset, 1, length),

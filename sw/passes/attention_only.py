@@ -16,7 +16,8 @@ from ..gir import Affine, Buffer, Graph, Node, Operation, Slice
 from ..quantise import QuantisedLayer
 from .attention import AttentionLowering
 from .build import load, part, store
-from .layer import LayerContext, Operand
+from .layer import LayerContext
+from .layer_input import LayerInput
 from .memory import INPUT_WINDOW, OUTPUT_WINDOW, Memory
 from .tiling import Shape, Span, Tiling
 
@@ -34,10 +35,7 @@ def lower_attention(
     """
     memory = Memory(config)
     context = LayerContext(shape, tiling, memory, LAYER, layer, Span("", 0, shape.sequence))
-    x = Operand(
-        memory.declare(memory.operand(context.name("input.copy"), shape.sequence, shape.hidden)),
-        memory.declare(memory.scales(context.name("input.scales.copy"), 1, shape.sequence)),
-    )
+    x = LayerInput(context, "input.copy")
     result = memory.declare(memory.results(context.name("result"), shape.sequence, shape.hidden))
     attention = AttentionLowering(context, x)
     body = [
@@ -54,12 +52,13 @@ def lower_attention(
     return Graph("attention", tuple(memory.buffers), tuple(body))
 
 
-def _input(context: LayerContext, x: Operand) -> list[Node]:
+def _input(context: LayerContext, x: LayerInput) -> list[Node]:
     shape, product = context.shape, context.product("input")
     source = context.memory.dram("input", "int8", shape.sequence, shape.hidden, INPUT_WINDOW)
     scales = context.constant("input.scales", "scale", 1, shape.sequence)
     first, count = context.tokens("input_rows")
-    rows = load(part(source, first, rows=count), part(x.values, first, rows=count), product)
+    (values, _), _, _ = x.written(context.block_rows(), first, count)
+    rows = load(part(source, first, rows=count), values, product)
     # The first of all products needs the first rows and the scales.
     blocks = context.token_blocks("input_rows", (), [rows])
     return [blocks, load(part(scales), part(x.scales), product)]

@@ -10,7 +10,7 @@ from ...hw.config import AcceleratorConfig
 from ...hw.isa import Opcode, Unit
 from ..cost import cycles
 from ..gir import Buffer, Graph, Node, Operation, Parallel
-from .flows import choose_flow
+from .flows import Times, choose_flow
 
 
 @dataclass
@@ -59,6 +59,7 @@ def _private(nodes: tuple[Node, ...]) -> Iterator[Buffer]:
 class _Counting:
     def __init__(self, buffers: Mapping[str, Buffer], config: AcceleratorConfig) -> None:
         self.buffers, self.config = buffers, config
+        self.times = Times(config)
 
     def body(self, nodes: tuple[Node, ...], values: Mapping[str, int]) -> Work:
         total = Work()
@@ -82,5 +83,5 @@ class _Counting:
     def _operation(self, operation: Operation, values: Mapping[str, int]) -> Work:
         single = operation.substitute(values, {})
         if single.opcode == Opcode.MATMUL and self.config.array.partial_rows:
-            single = choose_flow(single, self.buffers, self.config)
+            single = choose_flow(single, self.buffers, self.times)
         return Work(Counter({single.unit: cycles(single, self.buffers, self.config)}), 1)

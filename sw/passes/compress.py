@@ -29,7 +29,7 @@ from ..gir import Buffer, Graph, Level, Operation, Slice, scratchpad_pitch
 from ..gir_product import PACKED
 from ..sparsity.dataflow import Dataflow
 from .build import load, part
-from .flows import dense_work
+from .flows import Times, dense_work
 from .memory import WEIGHT_WINDOW, Memory
 
 FLOW = Dataflow.COLUMN_SPARSE_OUTPUT
@@ -132,6 +132,7 @@ def packed_constants(
 class _Compression:
     def __init__(self, graph: Graph, weights: SparseWeights, config: AcceleratorConfig) -> None:
         self.graph, self.weights, self.config = graph, weights, config
+        self.times = Times(config)
         self.operations = list(graph.operations())
         self.buffers = graph.by_name()
         self.memory = Memory(config)
@@ -264,7 +265,7 @@ class _Compression:
         weights, others = operation.reads[role], operation.reads["a" if role == "b" else "b"]
         m, n, k = index(others.rows), index(weights.rows), index(weights.columns)
         sparse = array_cycles(FLOW, m, n, k, self.config, form.steps(0, n), form.words(0, n))
-        return dense_work(operation, self.buffers, self.config), sparse - START
+        return dense_work(operation, self.buffers, self.times), sparse - START
 
     def _copy(self, name: str, place: int | None, size: int) -> Buffer:
         """Return the packed buffer in place of `name`, whose number of a copy it keeps."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from operator import index
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from ...hw.isa import Unit
 from ..gir import DTYPE_BYTES, WORD, Buffer, Graph, Level, Operation, Slice, words
 
+PAGE = 1 << 10
+"""Words of memory for which the buffers that lie there are looked up together."""
 
-@dataclass(frozen=True)
-class Region:
+
+class Region(NamedTuple):
     """What a slice touches: words ``[first_word, end_word)`` of rows ``[first_row, end_row)``."""
 
     buffer: Buffer
@@ -40,36 +41,15 @@ class Region:
             and other.end_word <= self.end_word
         )
 
-    def without(self, other: Region) -> list[Region]:
-        """Return what of first to end lies outside first and end of `other`, of another buffer."""
-        if self.buffer.address is None or other.buffer.address is None:
-            return [self]
-        distance = other.buffer.address - self.buffer.address
-        begin, end = distance + other.first, distance + other.end
+    def without(self, begin: int, end: int) -> list[Region]:
+        """Return what of first to end lies outside `begin` to `end`, counted as they are."""
         if end <= self.first or self.end <= begin:
             return [self]
         pieces = ((self.first, begin), (end, self.end))
         return [Region(self.buffer, 0, 1, *piece) for piece in pieces if piece[0] < piece[1]]
 
-    def overlaps(self, other: Region) -> bool:
-        """Return whether a word belongs to both."""
-        if self.buffer.name == other.buffer.name:
-            return (
-                self.first_row < other.end_row
-                and other.first_row < self.end_row
-                and self.first_word < other.end_word
-                and other.first_word < self.end_word
-            )
-        if self.buffer.address is None or other.buffer.address is None:
-            return False
-        return (
-            self.buffer.address + self.first < other.buffer.address + other.end
-            and other.buffer.address + other.first < self.buffer.address + self.end
-        )
 
-
-@dataclass(frozen=True)
-class Access:
+class Access(NamedTuple):
     """An operation's access to a region in one of its roles."""
 
     operation: int
@@ -78,8 +58,7 @@ class Access:
     region: Region
 
 
-@dataclass(frozen=True)
-class Dependency:
+class Dependency(NamedTuple):
     """`later` must not run before `earlier` is done, for the sake of two accesses."""
 
     earlier: Access
@@ -88,17 +67,104 @@ class Dependency:
 
 def region(item: Slice, buffer: Buffer) -> Region:
     """Return what the slice `item` of `buffer` touches."""
-    row, column = index(item.row), index(item.column)
+    row, column, rows, columns = item.numbers
     first_word = column * DTYPE_BYTES[buffer.dtype] // WORD
-    end_word = first_word + words(index(item.columns), buffer.dtype)
-    return Region(buffer, row, row + index(item.rows), first_word, end_word)
+    end_word = first_word + words(columns, buffer.dtype)
+    return Region(buffer, row, row + rows, first_word, end_word)
 
 
-def accesses(number: int, operation: Operation, buffers: dict[str, Buffer]) -> Iterable[Access]:
-    """Yield the accesses of `operation`, reads first."""
-    for is_write, slices in ((False, operation.reads), (True, operation.writes)):
-        for role, item in slices.items():
-            yield Access(number, role, is_write, region(item, buffers[item.buffer]))
+def accesses(number: int, operation: Operation, buffers: Mapping[str, Buffer]) -> list[Access]:
+    """Return the accesses of `operation`, reads first."""
+    return [
+        Access(number, role, is_write, region(item, buffers[item.buffer]))
+        for is_write, slices in ((False, operation.reads), (True, operation.writes))
+        for role, item in slices.items()
+    ]
+
+
+class _Seen:
+    """The accesses to a buffer that something later may have to wait for.
+
+    Reads and writes are kept apart, since reads never wait for reads.
+    """
+
+    __slots__ = ("reads", "writes")
+
+    def __init__(self) -> None:
+        self.reads: list[Access] = []
+        self.writes: list[Access] = []
+
+    def add(self, access: Access) -> None:
+        (self.writes if access.is_write else self.reads).append(access)
+
+    def matter_to(self, access: Access) -> Iterator[list[Access]]:
+        """Yield those that `access` waits for where they overlap it."""
+        if self.writes:
+            yield self.writes
+        if access.is_write and self.reads:
+            yield self.reads
+
+    def drop_covered(self, covering: Region) -> None:
+        """Leave out what `covering` covers, a region of the same buffer."""
+        self.reads = [old for old in self.reads if not covering.covers(old.region)]
+        self.writes = [old for old in self.writes if not covering.covers(old.region)]
+
+    def cut(self, begin: int, end: int) -> None:
+        """Leave out words from `begin` to `end` of the buffer."""
+        self.reads = list(_pieces(self.reads, begin, end))
+        self.writes = list(_pieces(self.writes, begin, end))
+
+    def summarise(self, units: Sequence[Unit]) -> None:
+        """Keep the last access of each unit and role, as if it touched what all of them touch."""
+        self.reads = _summary(self.reads, units)
+        self.writes = _summary(self.writes, units)
+
+
+class _Places:
+    """Which of the buffers that have been seen lie where in memory; those without address nowhere.
+
+    Programs use a place for one buffer after the other, so that pairs of buffers which share one
+    are far more than those that have been seen and are not forgotten yet.
+    """
+
+    def __init__(self) -> None:
+        self._pages: dict[int, dict[int, dict[str, None]]] = {}
+
+    def add(self, buffer: Buffer) -> None:
+        if buffer.address is None:
+            return
+        pages = self._pages.setdefault(_memory(buffer), defaultdict(dict))
+        for page in _page_numbers(buffer.address, buffer.address + buffer.size):
+            pages[page][buffer.name] = None
+
+    def remove(self, buffer: Buffer) -> None:
+        if buffer.address is None:
+            return
+        pages = self._pages[_memory(buffer)]
+        for page in _page_numbers(buffer.address, buffer.address + buffer.size):
+            del pages[page][buffer.name]
+
+    def near(self, part: Region) -> list[str]:
+        """Return the other buffers that may share words with `part`."""
+        address = part.buffer.address
+        pages = None if address is None else self._pages.get(_memory(part.buffer))
+        if pages is None or address is None:
+            return []
+        found: dict[str, None] = {}
+        for page in _page_numbers(address + part.first, address + part.end):
+            if page in pages:
+                found |= pages[page]
+        found.pop(part.buffer.name, None)
+        return list(found)
+
+
+def _memory(buffer: Buffer) -> int:
+    """Return the number of the memory in which `buffer` lies."""
+    return -1 if buffer.level == Level.SCRATCHPAD else buffer.window
+
+
+def _page_numbers(begin: int, end: int) -> range:
+    return range(begin // PAGE, (end - 1) // PAGE + 1)
 
 
 def dependencies(graph: Graph) -> list[Dependency]:
@@ -110,66 +176,80 @@ def dependencies(graph: Graph) -> list[Dependency]:
     in order: whoever takes its place waits for these, and what of their place a write to another
     buffer has taken is left out, too.
     """
-    buffers = graph.by_name()
-    neighbours = _neighbours(graph.buffers)
-    written = {
-        item.buffer for operation in graph.operations() for item in operation.writes.values()
-    }
-    seen: dict[str, list[Access]] = {}
-    found = []
     operations = graph.operations()
+    buffers = graph.by_name()
+    units = [operation.unit for operation in operations]
+    written = {item.buffer for operation in operations for item in operation.writes.values()}
+    seen: dict[str, _Seen] = {}
+    places = _Places()
+    found: list[Dependency] = []
     last = _last_uses(operations)
     finished: set[str] = set()
     for number, operation in enumerate(operations):
-        current = list(accesses(number, operation, buffers))
+        current = accesses(number, operation, buffers)
         for access in current:
-            for name in _common(neighbours[access.region.buffer.name], seen):
-                found += [
-                    Dependency(earlier, access)
-                    for earlier in seen[name]
-                    if (earlier.is_write or access.is_write)
-                    and earlier.region.overlaps(access.region)
-                ]
+            name = access.region.buffer.name
+            if name in seen:
+                found += _conflicts_within(seen[name], access)
+            for other in places.near(access.region):
+                found += _conflicts_between(seen[other], access, buffers[other])
         for access in current:
             name = access.region.buffer.name
             if access.is_write:
-                before = seen.get(name, [])
-                _put(seen, name, [old for old in before if not access.region.covers(old.region)])
-                _forget(seen, _common(neighbours[name], seen), access, finished)
+                if name in seen:
+                    seen[name].drop_covered(access.region)
+                for other in places.near(access.region):
+                    if other in finished and not _is_left(seen[other], access, buffers[other]):
+                        del seen[other]
+                        places.remove(buffers[other])
             if name in written:
-                seen.setdefault(name, []).append(access)
-        for name in last[number]:
-            _put(seen, name, _summary(seen.get(name, []), operations))
+                if name not in seen:
+                    seen[name] = _Seen()
+                    places.add(buffers[name])
+                seen[name].add(access)
+        for name in last.get(number, ()):
+            if name in seen:
+                seen[name].summarise(units)
             finished.add(name)
     return found
 
 
-def _common(names: Mapping[str, None], seen: Mapping[str, list[Access]]) -> list[str]:
-    """Return those of `names` that have been seen, in time that grows with the fewer of both."""
-    fewer, more = (names, seen) if len(names) < len(seen) else (seen, names)
-    return [name for name in fewer if name in more]
+def _conflicts_within(seen: _Seen, access: Access) -> Iterator[Dependency]:
+    """Yield the conflicts of `access` with accesses to the same buffer."""
+    _, first_row, end_row, first_word, end_word = access.region
+    for group in seen.matter_to(access):
+        for earlier in group:
+            _, row, row_end, word, word_end = earlier.region
+            rows_meet = row < end_row and first_row < row_end
+            if rows_meet and word < end_word and first_word < word_end:
+                yield Dependency(earlier, access)
 
 
-def _put(seen: dict[str, list[Access]], name: str, kept: list[Access]) -> None:
-    """Set what has been seen of a buffer; nothing leaves no entry."""
-    if kept:
-        seen[name] = kept
-    else:
-        seen.pop(name, None)
+def _conflicts_between(seen: _Seen, access: Access, buffer: Buffer) -> Iterator[Dependency]:
+    """Yield the conflicts of `access` with accesses to another `buffer`, at whose place it is."""
+    begin, end = _from_the_start_of(buffer, access.region)
+    for group in seen.matter_to(access):
+        for earlier in group:
+            if earlier.region.first < end and begin < earlier.region.end:
+                yield Dependency(earlier, access)
 
 
-def _forget(
-    seen: dict[str, list[Access]], neighbours: Iterable[str], write: Access, finished: set[str]
-) -> None:
-    """Leave out accesses to buffers that are not used any more, where `write` took their place."""
-    for name in neighbours:
-        if name in finished:
-            left = [
-                replace(old, region=piece)
-                for old in seen[name]
-                for piece in old.region.without(write.region)
-            ]
-            _put(seen, name, left)
+def _from_the_start_of(buffer: Buffer, other: Region) -> tuple[int, int]:
+    """Return first and end of a region of another buffer, counted from the start of `buffer`."""
+    distance = (other.buffer.address or 0) - (buffer.address or 0)
+    return distance + other.first, distance + other.end
+
+
+def _is_left(seen: _Seen, write: Access, buffer: Buffer) -> bool:
+    """Leave out accesses where `write` took the place of `buffer`; return whether some remain."""
+    seen.cut(*_from_the_start_of(buffer, write.region))
+    return bool(seen.writes or seen.reads)
+
+
+def _pieces(seen: Iterable[Access], begin: int, end: int) -> Iterator[Access]:
+    for old in seen:
+        for piece in old.region.without(begin, end):
+            yield old if piece is old.region else old._replace(region=piece)
 
 
 def _last_uses(operations: Sequence[Operation]) -> dict[int, list[str]]:
@@ -185,13 +265,12 @@ def _last_uses(operations: Sequence[Operation]) -> dict[int, list[str]]:
     return result
 
 
-def _summary(seen: Iterable[Access], operations: Sequence[Operation]) -> list[Access]:
-    """Return the last access of each unit and kind, as if it touched what all of them touch."""
-    kinds: dict[tuple[Unit, bool, str], Access] = {}
+def _summary(seen: Iterable[Access], units: Sequence[Unit]) -> list[Access]:
+    kinds: dict[tuple[Unit, str], Access] = {}
     for access in seen:
-        key = operations[access.operation].unit, access.is_write, access.role
+        key = units[access.operation], access.role
         before = kinds.get(key)
-        kinds[key] = access if before is None else replace(access, region=_hull(before, access))
+        kinds[key] = access if before is None else access._replace(region=_hull(before, access))
     return list(kinds.values())
 
 
@@ -204,22 +283,3 @@ def _hull(first: Access, second: Access) -> Region:
         min(one.first_word, other.first_word),
         max(one.end_word, other.end_word),
     )
-
-
-def _neighbours(buffers: Iterable[Buffer]) -> dict[str, dict[str, None]]:
-    """Return for each buffer the buffers that share memory with it, itself among them, in order."""
-    result: dict[str, dict[str, None]] = {buffer.name: {buffer.name: None} for buffer in buffers}
-    placed: dict[tuple[Level, int], list[Buffer]] = defaultdict(list)
-    for buffer in buffers:
-        if buffer.address is not None:
-            placed[buffer.level, buffer.window].append(buffer)
-    for group in placed.values():
-        group.sort(key=lambda buffer: buffer.address or 0)
-        for position, first in enumerate(group):
-            end = (first.address or 0) + first.size
-            for second in group[position + 1 :]:
-                if (second.address or 0) >= end:
-                    break
-                result[first.name][second.name] = None
-                result[second.name][first.name] = None
-    return result

@@ -49,25 +49,46 @@ def choose_flows(graph: Graph, config: AcceleratorConfig) -> Graph:
     if not config.array.partial_rows:
         return graph
     buffers = graph.by_name()
-    body = tuple(choose_flow(operation, buffers, config) for operation in graph.operations())
+    times = Times(config)
+    body = tuple(choose_flow(item, buffers, times) for item in graph.operations())
     return replace(graph, body=body)
 
 
-def choose_flow(
-    operation: Operation, buffers: Mapping[str, Buffer], config: AcceleratorConfig
-) -> Operation:
+class Times:
+    """How long products take on a machine; sizes that come again are counted once.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        self._known: dict[tuple[int, int, int], tuple[int, int, int]] = {}
+
+    def of(self, m: int, n: int, k: int) -> tuple[int, int, int]:
+        """Return the cycles weight stationary, so with swapped operands, and output stationary."""
+        size = m, n, k
+        if size not in self._known:
+            self._known[size] = (
+                _cycles(Dataflow.DENSE_WEIGHT, m, n, k, self.config),
+                _cycles(Dataflow.DENSE_WEIGHT, n, m, k, self.config),
+                _cycles(Dataflow.DENSE_OUTPUT, m, n, k, self.config),
+            )
+        return self._known[size]
+
+
+def choose_flow(operation: Operation, buffers: Mapping[str, Buffer], times: Times) -> Operation:
     """Return `operation` in the dense flow that takes fewest cycles, if it is a dense product."""
     if operation.opcode != Opcode.MATMUL or any(map(operation.attributes.get, CHOSEN)):
         return operation
     if any(is_packed(operation.reads[role], buffers) for role in ("a", "b")):
         return operation
     product = product_of(operation, buffers)
-    m, n, k = product.m, product.n, product.k
-    flow = Dataflow.DENSE_WEIGHT
-    straight, swapped = _cycles(flow, m, n, k, config), _cycles(flow, n, m, k, config)
-    swap = swapped < straight and _is_written_by_column(operation, buffers, config)
+    straight, swapped, output = times.of(product.m, product.n, product.k)
+    swap = swapped < straight and _is_written_by_column(operation, buffers, times.config)
     work = swapped if swap else straight
-    if work >= _cycles(Dataflow.DENSE_OUTPUT, m, n, k, config):
+    if work >= output:
         return operation
     reads = operation.reads
     if swap:
@@ -81,17 +102,15 @@ def choose_flow(
     )
 
 
-def dense_work(
-    operation: Operation, buffers: Mapping[str, Buffer], config: AcceleratorConfig
-) -> int:
+def dense_work(operation: Operation, buffers: Mapping[str, Buffer], times: Times) -> int:
     """Return the cycles of a dense product in the flow that `choose_flow` gives it, in a row of
     products."""
-    chosen = choose_flow(operation, buffers, config)
+    chosen = choose_flow(operation, buffers, times)
     if chosen is not operation:
         return chosen.work
     product = product_of(operation, buffers)
-    shape = product.m, product.n, product.k
-    return _cycles(Dataflow.DENSE_OUTPUT, *shape, config) - START
+    *_, output = times.of(product.m, product.n, product.k)
+    return output - START
 
 
 def _is_written_by_column(

@@ -19,6 +19,7 @@ from .attention import AttentionLowering, mask_buffer
 from .build import load, part, quantise, store
 from .feed_forward import FeedForwardLowering
 from .layer import LayerContext, Operand
+from .layer_input import LayerInput
 from .memory import INPUT_WINDOW, OUTPUT_WINDOW, Memory
 from .tiling import Shape, Span, Tiling
 
@@ -88,7 +89,7 @@ def _layer(
     context: LayerContext, source: Buffer | None, before: Buffer | None, target: Buffer | None
 ) -> list[Node]:
     """Lower a layer: its input is in DRAM at `source`, or still in `before`, the last residual."""
-    x = _operand(context, "input")
+    x = LayerInput(context)
     attention = AttentionLowering(context, x)
     wide = before or (_residual(context) if context.tiling.keep_residual else None)
     nodes = [*_input(context, None if before else source, wide, x), *attention.heads()]
@@ -137,7 +138,7 @@ def _staging(context: LayerContext, name: str) -> Buffer:
 
 
 def _input(
-    context: LayerContext, source: Buffer | None, residual: Buffer | None, x: Operand
+    context: LayerContext, source: Buffer | None, residual: Buffer | None, x: LayerInput
 ) -> list[Node]:
     """Load the input, unless it is there, and quantise it, normalised if norms come first."""
     layer, product = context.layer, context.product("input")
@@ -160,8 +161,9 @@ def _input(
         fraction, epsilon = layer.fractions.normed, layer.attention_epsilon
         body.append(context.normalise(wide, norm, normed, fraction, epsilon, "attention_norm"))
         wide = normed
-    body.append(quantise(wide, x.rows(first, count), layer.fractions.normed, product))
-    return [*before, context.token_blocks("input_rows", tuple(buffers), body)]
+    y, blocks, stores = x.written(context.block_rows(), first, count)
+    body += [quantise(wide, y, layer.fractions.normed, product), *stores]
+    return [*before, context.token_blocks("input_rows", (*buffers, *blocks), body)]
 
 
 def _reload(context: LayerContext, source: Buffer, residual: Buffer) -> Node:

@@ -28,7 +28,7 @@ def run_pipeline(
     graph : Graph
         As `lower` leaves it, which is the name of its own pass.
     passes : mapping of str to callable
-        By name, in order.
+        By name, in order; the first one takes the graph without parallel nodes.
     config : AcceleratorConfig
     on_pass : callable
         Sees name and result of each pass.
@@ -41,7 +41,8 @@ def run_pipeline(
         What the passes raise.
     """
     on_pass("lower", graph)
-    verify(expand(graph), config)
+    graph = expand(graph)
+    verify(graph, config)
     for name, run in passes.items():
         graph = run(graph)
         on_pass(name, graph)

@@ -21,6 +21,7 @@ from .room import check_room
 from .schedule import schedule_that_fits
 from .spill import (
     check_least,
+    holds_input,
     least,
     pass_lengths,
     pass_rows,
@@ -114,9 +115,13 @@ def choose_tiling(
     explorer = Explorer(one.cost, one.bound, budget)
     two = Evaluator(shape, samples, config, weights, kept)
     first = first_tiling(options)
+    if not holds_input(shape, config):
+        first = replace(first, keep_input=False, keep_residual=False)
     heuristic = _shrunk(first, options, two)
     if two.cost(heuristic).excess:
         heuristic = _smallest(shape, first, options, two)
+    if two.cost(heuristic).excess and first.keep_input:
+        heuristic = _smallest(shape, replace(first, keep_input=False), options, two)
     if two.cost(heuristic).excess:
         graph = two.straight(heuristic)
         check_room(graph, shape.sequence, shape.hidden, config)
@@ -212,7 +217,7 @@ def _explore_passes(
     """Descend from the better of `heuristic` and blocks that are small, with as few passes over the
     tokens as these need."""
     spilled = spilled_options(shape, options, config)
-    first = first_tiling(spilled)
+    first = replace(first_tiling(spilled), keep_input=heuristic.keep_input)
     starts = spilled_tilings(shape, first, _least_fields(options), explorer.fits, config)
     start = min((*starts, heuristic), key=explorer.cost)
     explorer.descend(start, spilled | {"rows": pass_rows(shape, start.tokens, config)})

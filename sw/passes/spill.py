@@ -140,14 +140,19 @@ def _least(shape: Shape, tokens: int, held: int, config: AcceleratorConfig) -> i
     )
 
 
-def _least_attention(shape: Shape, config: AcceleratorConfig) -> int:
-    """Return the bytes that attention does not do without, whatever the tiling.
+def holds_input(shape: Shape, config: AcceleratorConfig) -> bool:
+    """Return whether the int8 input of all tokens may find room beside the rest of attention."""
+    return _least_attention(shape, shape.sequence, config) <= config.scratchpad.bytes
 
-    The queries of a head are projected beside the input of all tokens and the keys and values.
+
+def _least_attention(shape: Shape, held: int, config: AcceleratorConfig) -> int:
+    """Return the bytes that attention does not do without if the input of `held` tokens is there.
+
+    The queries of a head are projected beside that input and the keys and values.
     """
     memory, width = Memory(config), shape.head_width
     buffers = (
-        memory.operand("input", shape.sequence, shape.hidden),
+        memory.operand("input", held, shape.hidden),
         memory.scales("input.scales", 1, shape.sequence),
         memory.scales("attention.scales", PROJECTION_UNBIASED + 1, shape.hidden),
         memory.scales("context.scales", 1, shape.sequence),
@@ -168,7 +173,7 @@ def check_least(shape: Shape, config: AcceleratorConfig) -> None:
     """
     tokens = pass_lengths(shape, config)[-1]
     parts = {
-        "attention": _least_attention(shape, config),
+        "attention": _least_attention(shape, min(shape.sequence, config.array.rows), config),
         "after attention": _least(shape, tokens, tokens or shape.sequence, config),
     }
     for part, needed in parts.items():

@@ -13,7 +13,7 @@ from itertools import pairwise
 from ...hw.config import AcceleratorConfig
 from ...hw.isa import Unit
 from ..errors import CompileError
-from ..gir import Graph
+from ..gir import Graph, changed
 from .dependencies import Dependency, dependencies
 
 IN_ORDER_ROLES = frozenset({"residual"})
@@ -54,7 +54,7 @@ def synchronise(graph: Graph, config: AcceleratorConfig, *, overlap: bool = True
             signal[earlier] |= 1 << semaphore
             wait[later] |= 1 << semaphore
     body = tuple(
-        replace(operation, wait=wait[number], signal=signal[number])
+        changed(operation, wait=wait[number], signal=signal[number])
         for number, operation in enumerate(operations)
     )
     return replace(graph, body=body)

@@ -43,6 +43,9 @@ class Tiling:
     keep_context : bool
         Whether what attention gives stays in the scratchpad until it is projected; otherwise each
         pass over the tokens loads its rows of it.
+    keep_input : bool
+        Whether the int8 input of a layer stays in the scratchpad until attention is done;
+        otherwise each projection loads it block by block, for each group of heads.
     """
 
     heads: int
@@ -57,6 +60,7 @@ class Tiling:
     contract: int = 0
     critical_path: bool = False
     keep_context: bool = True
+    keep_input: bool = True
 
     def passes(self, shape: Shape) -> list[Span]:
         """Return the tokens of each pass."""

@@ -22,6 +22,8 @@ TINY = preset("tiny")
 LARGE_SCRATCHPAD = override(TINY, {"scratchpad.bytes": 1 << 18})
 
 TOKENS = 30
+MANY_TOKENS = 60
+"""Beside which the input of attention has no room on `tiny`."""
 
 BUDGET = Budget(candidates=6, reuse=False)
 """Enough to find a tiling that fits."""
@@ -46,13 +48,13 @@ def chosen(program):
 
 
 def resident(tiling):
-    return replace(tiling, keep_residual=True, keep_context=True, tokens=0)
+    return replace(tiling, keep_residual=True, keep_context=True, keep_input=True, tokens=0)
 
 
-@pytest.fixture(scope="module")
-def searched():
+@pytest.fixture(scope="module", params=[TOKENS, MANY_TOKENS])
+def searched(request):
     """A toy layer on `tiny`, with whatever tiling the search finds."""
-    return job(toy(), TINY, TOKENS)
+    return job(toy(), TINY, request.param)
 
 
 def test_search_finds_what_can_leave(searched):
@@ -60,7 +62,9 @@ def test_search_finds_what_can_leave(searched):
     tiling = chosen(program)
     assert not tiling.keep_residual
     assert not tiling.keep_context
-    assert 0 < tiling.tokens < TOKENS
+    tokens = program.metadata["sequence_length"]
+    assert 0 < tiling.tokens < tokens
+    assert tiling.keep_input == (tokens == TOKENS)
     y = program.outputs[0].to_float(run_golden(program, inputs).outputs["output"])
     norms = np.linalg.norm(y, axis=1) * np.linalg.norm(expected, axis=1)
     assert (np.sum(y * expected, axis=1) / norms).mean() > 0.999
@@ -68,7 +72,8 @@ def test_search_finds_what_can_leave(searched):
 
 def test_bits_are_those_of_a_resident_layer(searched):
     program, inputs, _ = searched
-    whole, _, _ = job(toy(), LARGE_SCRATCHPAD, TOKENS, tiling=resident(chosen(program)))
+    tokens = program.metadata["sequence_length"]
+    whole, _, _ = job(toy(), LARGE_SCRATCHPAD, tokens, tiling=resident(chosen(program)))
     np.testing.assert_array_equal(
         run_golden(program, inputs).outputs["output"], run_golden(whole, inputs).outputs["output"]
     )
@@ -105,6 +110,7 @@ def test_random_tilings_change_no_bit():
             keep_residual=False,
             tokens=draw.randint(1, sequence),
             keep_context=False,
+            keep_input=draw.choice((True, False)),
         )
         print(f"{tiling} for {lengths} tokens of {hidden}")
         config = LARGE_SCRATCHPAD
@@ -114,9 +120,9 @@ def test_random_tilings_change_no_bit():
             run_golden(program, inputs).outputs["output"],
             run_golden(whole, inputs).outputs["output"],
         )
-        # Both layers store their int8 context, and the first one its int16 output.
+        # Both layers store their int8 context, perhaps their input, the first its int16 output.
         more = program.metadata["stored_bytes"] - whole.metadata["stored_bytes"]
-        assert more == (2 + 2) * sequence * hidden
+        assert more == (2 + 2 + 2 * (not tiling.keep_input)) * sequence * hidden
 
 
 def shape(sequence):
