@@ -160,6 +160,6 @@ def compiler(
             [block], config, x, optimisations=optimisations
         )
     decoder = decode_model()
-    return lambda _, optimisations: compile_decoder(
-        decoder, config, 1, case.length, layers, optimisations=optimisations
+    return lambda budget, optimisations: compile_decoder(
+        decoder, config, 1, case.length, layers, budget=budget, optimisations=optimisations
     )

@@ -26,7 +26,7 @@ from .passes.lower import lower
 from .passes.optimisations import ALL, Optimisations
 from .passes.pipeline import OnPass, Pass, ignore, run_pipeline
 from .passes.schedule import schedule_that_fits
-from .passes.search import DEFAULT_BUDGET, choose_tiling
+from .passes.search import DEFAULT_BUDGET
 from .passes.synchronise import synchronise
 from .passes.tiling import Shape, Tiling
 from .profile import profile
@@ -123,8 +123,7 @@ def compile_encoder(
         said: dict[str, Any] = {"candidates": 1}
         ranking: tuple[Tiling, ...] = () if tiling is None else (tiling,)
         if tiling is None:
-            find_tiling = remembered_tiling if budget.reuse else choose_tiling
-            choice = find_tiling(shape, quantised, config, sparse, kept, budget)
+            choice = remembered_tiling(shape, quantised, config, sparse, kept, budget)
             said, ranking = choice.figures(), choice.ranking
 
         def run(item: Tiling) -> Graph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -20,19 +21,20 @@ from .decoder_quantise import (
     rotation_table,
 )
 from .decoder_reference import rotations
+from .decoder_search import DECODER_BUDGET, choose_decoder_tiling
 from .errors import CompileError, NoRoomError
 from .frontend.llama import LlamaConfig, LlamaModel
-from .gir import WORD, Graph
+from .gir import Graph
 from .gir_text import to_text
 from .package import package
 from .passes.allocate import allocate
 from .passes.constants import decoder_constants
 from .passes.decoder import lower_decoder
 from .passes.decoder_tiling import ALIGNMENT, DecoderShape, DecoderTiling, split
-from .passes.memory import Memory
+from .passes.explore import Budget
 from .passes.optimisations import ALL, Optimisations
 from .passes.pipeline import OnPass, Pass, ignore, run_pipeline
-from .passes.schedule import schedule
+from .passes.schedule import schedule_that_fits
 from .passes.synchronise import synchronise
 from .profile import bytes_moved, profile
 from .program import Program
@@ -58,6 +60,7 @@ def compile_decoder(
     capacity: int | None = None,
     quantised: Sequence[tuple[int, QuantisedDecoderLayer]] | None = None,
     tiling: DecoderTiling | None = None,
+    budget: Budget = DECODER_BUDGET,
     optimisations: Optimisations = ALL,
     dump_after: str | None = None,
     dump: Callable[[str], None] = print,
@@ -81,7 +84,9 @@ def compile_decoder(
         Number and quantised form of each of `layers`; by default `quantise_decoder` makes them
         from what calibration sees in random tokens.
     tiling : DecoderTiling, optional
-        How to cut the layers; chosen if left out.
+        How to cut the layers; searched for if left out.
+    budget : Budget
+        How long to search.
     optimisations : Optimisations
         What the passes do.
     dump_after : str, optional
@@ -114,11 +119,15 @@ def compile_decoder(
         if name == dump_after:
             texts[name] = to_text(result)
 
-    candidates = _candidates(model.config, tokens, past, capacity, config)
+    candidates = list(_candidates(model.config, tokens, past, capacity, config))
     if tiling is not None:
-        candidates = ((shape, tiling) for shape, _ in candidates)
-    graph, shape, chosen, tried = _first_that_fits(
-        candidates, quantised, config, optimisations, on_pass
+        candidates = [(shape, tiling) for shape in dict.fromkeys(shape for shape, _ in candidates)]
+        budget = replace(budget, candidates=1)
+    choice = choose_decoder_tiling(candidates, quantised, config, budget)
+    shape = choice.shape
+    chosen, graph = _first_that_fits(
+        choice.ranking,
+        lambda item: _run_passes(shape, quantised, item, config, optimisations, on_pass),
     )
     for text in texts.values():
         dump(text)
@@ -126,9 +135,7 @@ def compile_decoder(
     constants = {"rotations": rotation_table(rotations(model.config, positions))}
     for number, layer in quantised:
         constants |= decoder_constants(number, layer, model.config.head_width)
-    metadata = describe_decoder(graph, shape, chosen, layers, config) | {
-        "candidates": tried,
-    }
+    metadata = describe_decoder(graph, shape, chosen, layers, config) | choice.figures
     fraction = quantised[0][1].fractions.residual
     cached = cache_tensors(graph, shape, layers)
     return package(graph, constants, (fraction, fraction), metadata, config, cached=cached)
@@ -274,53 +281,16 @@ def _largest(values: Iterable[int], limit: int) -> int:
 
 
 def _first_that_fits(
-    candidates: Iterable[tuple[DecoderShape, DecoderTiling]],
-    layers: Sequence[tuple[int, QuantisedDecoderLayer]],
-    config: AcceleratorConfig,
-    optimisations: Optimisations,
-    on_pass: OnPass = ignore,
-) -> tuple[Graph, DecoderShape, DecoderTiling, int]:
-    """Return the first graph that the scratchpad has room for, and how many were tried."""
-    failure: NoRoomError | None = None
-    for tried, (shape, tiling) in enumerate(candidates, 1):
-        try:
-            _check_least(shape, tiling, config)
-            if len(shape.steps) * len(layers) > 1:
-                # The last step needs most room; one layer alone shows whether there is any.
-                last = replace(shape, steps=(replace(shape.steps[-1], first=0),))
-                _run_passes(last, layers[:1], tiling, config, optimisations)
-            graph = _run_passes(shape, layers, tiling, config, optimisations, on_pass)
-            return graph, shape, tiling, tried
-        except NoRoomError as error:
-            failure = error
-    assert failure is not None
-    raise failure
+    ranking: Sequence[DecoderTiling], run: Callable[[DecoderTiling], Graph]
+) -> tuple[DecoderTiling, Graph]:
+    """Return the first tiling that all layers and steps together have room for, and its graph.
 
-
-def _check_least(shape: DecoderShape, tiling: DecoderTiling, config: AcceleratorConfig) -> None:
-    """Refuse what cannot fit without a schedule: what is there while the first softmax runs."""
-    model, step, memory = shape.model, shape.steps[-1], Memory(config)
-    heads = tiling.key_heads * tiling.heads
-    rows = heads * step.tokens
-    buffers = [
-        memory.results("residual", step.tokens, model.hidden),
-        memory.operand("context", model.heads * step.tokens, model.head_width),
-        memory.operand("values", step.tail + step.tokens, model.key_width + 1),
-        memory.results("scores", rows, step.total),
-        memory.operand("probabilities", 2 * rows, step.total),
-    ]
-    if heads < model.heads:
-        # Other groups of heads follow, whose queries are still to come.
-        buffers += [
-            memory.operand("input", step.tokens, model.hidden),
-            memory.operand("keys", step.tail + step.tokens, model.key_width),
-        ]
-    least = sum(buffer.size for buffer in buffers) * WORD
-    if least > config.scratchpad.bytes:
-        raise NoRoomError(
-            f"attention: needs at least {least} bytes of scratchpad for {step.tokens} tokens after "
-            f"{step.past}; the limit is {config.scratchpad.bytes}"
-        )
+    The search looks at one layer in one step.
+    """
+    for tiling in ranking[:-1]:
+        with suppress(NoRoomError):
+            return tiling, run(tiling)
+    return ranking[-1], run(ranking[-1])
 
 
 def _run_passes(
@@ -333,8 +303,12 @@ def _run_passes(
 ) -> Graph:
     passes: dict[str, Pass] = {
         "expand": lambda graph: optimisations.apply(graph, config),
-        "schedule": lambda graph: schedule(
-            graph, config, tiling.prefetch, overlap=optimisations.overlap
+        "schedule": lambda graph: schedule_that_fits(
+            graph,
+            config,
+            tiling.prefetch,
+            critical_path=tiling.critical_path,
+            overlap=optimisations.overlap,
         ),
         "allocate": lambda graph: allocate(graph, config),
         "synchronise": lambda graph: synchronise(graph, config, overlap=optimisations.overlap),

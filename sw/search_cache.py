@@ -7,7 +7,7 @@ sources of the compiler, so that an answer is never older than the code that wou
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
@@ -27,11 +27,50 @@ FILE = "choice.json"
 
 
 class _Early(Exception):
-    """Carries a choice that a limit in seconds ended, which is not kept."""
+    """Carries an answer that a limit in seconds cut short, which is not kept."""
 
-    def __init__(self, choice: Choice) -> None:
+    def __init__(self, answer: dict[str, Any]) -> None:
         super().__init__()
-        self.choice = choice
+        self.answer = answer
+
+
+def remembered(
+    question: Sequence[object],
+    config: AcceleratorConfig,
+    budget: Budget,
+    search: Callable[[], tuple[dict[str, Any], bool]],
+) -> dict[str, Any]:
+    """Return the answer of `search`, from the folder of builds if it is known there.
+
+    Parameters
+    ----------
+    question : sequence of object
+        What the answer depends on, besides the machine and the sources of the compiler, as text.
+    config : AcceleratorConfig
+    budget : Budget
+        If it says so, nothing is looked up and nothing is kept.
+    search : callable
+        Returns the answer, as JSON has it, and whether a limit in seconds cut it short. What it
+        raises is passed on, and nothing is kept; neither where the folder cannot be written.
+    """
+
+    def build(folder: Path) -> None:
+        answer, is_early = search()
+        if is_early:
+            raise _Early(answer)
+        (folder / FILE).write_text(json.dumps(answer))
+
+    if not budget.reuse:
+        return search()[0]
+    parameters = json.dumps(config.to_dict(), sort_keys=True)
+    key = digest(_sources(), parameters, *question, budget.candidates)
+    try:
+        answer: dict[str, Any] = json.loads((cached("search", key, build) / FILE).read_text())
+    except _Early as early:
+        return early.answer
+    except OSError:
+        return search()[0]
+    return answer
 
 
 def remembered_tiling(
@@ -44,29 +83,17 @@ def remembered_tiling(
 ) -> Choice:
     """Return what `choose_tiling` returns, from the folder of builds if it is known there.
 
-    Errors as `choose_tiling`; nothing is kept then, nor where that folder cannot be written.
+    Errors as `choose_tiling`.
     """
 
-    def search() -> Choice:
-        return choose_tiling(shape, layers, config, weights, kept, budget)
+    def search() -> tuple[dict[str, Any], bool]:
+        choice = choose_tiling(shape, layers, config, weights, kept, budget)
+        return asdict(choice), choice.is_early
 
-    def build(folder: Path) -> None:
-        choice = search()
-        if choice.is_early:
-            raise _Early(choice)
-        (folder / FILE).write_text(json.dumps(asdict(choice)))
-
-    parameters = json.dumps(config.to_dict(), sort_keys=True)
     zeros = "" if weights is None else weights.digest()
     terms = [(number, kept[number].term) for number in sorted(kept)]
     numbers = [number for number, _ in layers] if kept else len(layers[:LAYERS])
-    key = digest(_sources(), parameters, shape, numbers, terms, zeros, budget.candidates)
-    try:
-        return _choice(json.loads((cached("search", key, build) / FILE).read_text()))
-    except _Early as early:
-        return early.choice
-    except OSError:
-        return search()
+    return _choice(remembered((shape, numbers, terms, zeros), config, budget, search))
 
 
 def _choice(values: dict[str, Any]) -> Choice:

@@ -35,6 +35,8 @@ class DecoderTiling:
         Copies of a block of weights or results that may be in use at a time.
     prefetch : int
         Cycles of array work that a LOAD may run ahead of its first use.
+    critical_path : bool
+        How operations are ordered, as `schedule` takes it.
     """
 
     channels: int
@@ -46,6 +48,7 @@ class DecoderTiling:
     rows: int
     depth: int = 2
     prefetch: int = 16384
+    critical_path: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from .tiling import Tiling
+Candidate = TypeVar("Candidate")
+"""A tiling of any kind: a frozen dataclass, whose fields are what there is to choose."""
 
 SWEEPS = 3
 """How often a descent goes over all fields of a tiling, at most."""
@@ -62,7 +63,7 @@ class Budget:
     reuse: bool = True
 
 
-class Explorer:
+class Explorer(Generic[Candidate]):
     """Knows the tilings that were looked at, and the best of them.
 
     Parameters
@@ -76,18 +77,18 @@ class Explorer:
 
     def __init__(
         self,
-        evaluate: Callable[[Tiling], Cost],
-        bound: Callable[[Tiling], int],
+        evaluate: Callable[[Candidate], Cost],
+        bound: Callable[[Candidate], int],
         budget: Budget,
     ) -> None:
         self._evaluate, self._bound, self._budget = evaluate, bound, budget
         self._started = time.monotonic()
-        self.costs: dict[Tiling, Cost] = {}
-        self.pruned: set[Tiling] = set()
+        self.costs: dict[Candidate, Cost] = {}
+        self.pruned: set[Candidate] = set()
         self.best = UNSEEN
         self.is_late = False
 
-    def cost(self, tiling: Tiling) -> Cost:
+    def cost(self, tiling: Candidate) -> Cost:
         """Return the cost of `tiling`; `UNSEEN` if it cannot be the best, or the budget is used."""
         if tiling in self.costs:
             return self.costs[tiling]
@@ -106,33 +107,56 @@ class Explorer:
         self.is_late |= seconds is not None and time.monotonic() - self._started > seconds
         return self.is_late
 
-    def fits(self, tiling: Tiling) -> bool:
+    def fits(self, tiling: Candidate) -> bool:
         """Return whether `tiling` is one that fits."""
         return not self.cost(tiling).excess
 
-    def ranking(self) -> list[Tiling]:
+    def ranking(self) -> list[Candidate]:
         """Return the tilings that fit, the best one first."""
         fitting = (tiling for tiling in self.costs if not self.costs[tiling].excess)
         return sorted(fitting, key=self.costs.__getitem__)
 
-    def descend(self, start: Tiling, options: Mapping[str, Sequence[Any]]) -> Tiling:
-        """Return the best tiling on the way from `start`, one field at a time."""
+    def descend(
+        self,
+        start: Candidate,
+        options: Mapping[str, Sequence[Any]],
+        is_hopeless: Callable[[Candidate], bool] = lambda _: False,
+    ) -> Candidate:
+        """Return the best tiling on the way from `start`, one field at a time.
+
+        Where nothing fits after a sweep, there is no further one if `is_hopeless` says so.
+        """
         best = start
         for sweep in range(SWEEPS):
-            if sweep and best.keep_residual and self.cost(best).excess:
-                break  # Nothing of that kind fits; one more sweep would only come nearer.
+            if sweep and is_hopeless(best) and self.cost(best).excess:
+                break  # One more sweep would only come nearer.
             before = best
             for name, values in options.items():
-                best = self.first_best(best, (replace(best, **{name: item}) for item in values))
+                best = self.first_best(best, (_with(best, name, item) for item in values))
             if best == before or self._has_settled(before, best):
                 break
         return best
 
-    def _has_settled(self, before: Tiling, after: Tiling) -> bool:
+    def _has_settled(self, before: Candidate, after: Candidate) -> bool:
         """Return whether both fit, and a sweep gained too little for another one."""
         old, new = self.cost(before), self.cost(after)
         return not old.excess and not new.excess and old.cycles < new.cycles * SWEEP_GAIN
 
-    def first_best(self, start: Tiling, tilings: Iterable[Tiling]) -> Tiling:
+    def first_best(self, start: Candidate, tilings: Iterable[Candidate]) -> Candidate:
         """Return the cheapest of `tilings`, or `start` if none is cheaper."""
         return min((start, *tilings), key=self.cost)
+
+    def figures(self, gain: float) -> dict[str, Any]:
+        """Return what the metadata of a program says of a search that found one `gain` times as
+        fast as the start."""
+        return {
+            "candidates": len(self.costs),
+            "pruned": len(self.pruned),
+            "search_gain": round(gain, 4),
+            "search_ended_early": self.is_late,
+        }
+
+
+def _with(tiling: Candidate, name: str, value: Any) -> Candidate:
+    changed: Candidate = replace(tiling, **{name: value})  # type: ignore[type-var]
+    return changed

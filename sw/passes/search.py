@@ -129,9 +129,8 @@ def choose_tiling(
     if heuristic.tokens:
         _explore_passes(shape, heuristic, options, explorer, config)
     else:
-        explorer.descend(heuristic, options)
-        if heuristic != first:
-            explorer.descend(first, options)
+        for start in dict.fromkeys((heuristic, first)):
+            explorer.descend(start, options, _keeps_residual)
     ranking, costs = _finals(explorer.ranking(), heuristic, two)
     return Choice(
         ranking[0],
@@ -211,7 +210,7 @@ def _explore_passes(
     shape: Shape,
     heuristic: Tiling,
     options: Mapping[str, list[Any]],
-    explorer: Explorer,
+    explorer: Explorer[Tiling],
     config: AcceleratorConfig,
 ) -> None:
     """Descend from the better of `heuristic` and blocks that are small, with as few passes over the
@@ -220,7 +219,13 @@ def _explore_passes(
     first = replace(first_tiling(spilled), keep_input=heuristic.keep_input)
     starts = spilled_tilings(shape, first, _least_fields(options), explorer.fits, config)
     start = min((*starts, heuristic), key=explorer.cost)
-    explorer.descend(start, spilled | {"rows": pass_rows(shape, start.tokens, config)})
+    options = spilled | {"rows": pass_rows(shape, start.tokens, config)}
+    explorer.descend(start, options, _keeps_residual)
+
+
+def _keeps_residual(tiling: Tiling) -> bool:
+    """Return whether a tiling that does not fit has not left out yet what takes most room."""
+    return tiling.keep_residual
 
 
 def first_tiling(options: Mapping[str, Sequence[Any]]) -> Tiling:

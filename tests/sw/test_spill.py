@@ -22,7 +22,7 @@ TINY = preset("tiny")
 LARGE_SCRATCHPAD = override(TINY, {"scratchpad.bytes": 1 << 18})
 
 TOKENS = 30
-MANY_TOKENS = 60
+MANY_TOKENS = 44
 """Beside which the input of attention has no room on `tiny`."""
 
 BUDGET = Budget(candidates=6, reuse=False)
