@@ -141,10 +141,7 @@ def _measure(case: CompileCase, config: AcceleratorConfig) -> dict[str, Any]:
 def compiler(
     case: CompileCase, config: AcceleratorConfig
 ) -> Callable[[Budget, Optimisations], Program]:
-    """Return what compiles `case` within a budget and with some optimisations; the model is read.
-
-    Only encoders are searched; other workloads leave the budget aside.
-    """
+    """Return what compiles `case` within a budget and with some optimisations."""
     layers: Sequence[int] = range(case.layers)
     if case.workload in SHAPES or case.workload == "minilm":
         model = load(None) if case.workload == "minilm" else shape_model(case.workload, case.layers)
@@ -156,8 +153,8 @@ def compiler(
         block = synthetic_block(kind.attention, dense=kind.dense, seed=BLOCK_SEED)
         features = len(block.mixing_norm.gain)
         x = np.random.default_rng(BLOCK_SEED).normal(size=(1, case.length, features))
-        return lambda _, optimisations: compile_blocks(
-            [block], config, x, optimisations=optimisations
+        return lambda budget, optimisations: compile_blocks(
+            [block], config, x, budget=budget, optimisations=optimisations
         )
     decoder = decode_model()
     return lambda budget, optimisations: compile_decoder(

@@ -11,7 +11,7 @@ from ..sw.driver import WINDOW_ALIGNMENT, Result, run_program
 from ..sw.program import Program
 from ..verif.devices.golden import GoldenDevice
 from ..verif.devices.library import Event, MemorySettings, build
-from ..verif.devices.rtl import RtlDevice
+from ..verif.devices.rtl import OnCycles, RtlDevice
 from ..verif.verilator import verilator_root
 
 PATIENCE = 3600.0
@@ -52,6 +52,7 @@ def run_rtl(
     inputs: Mapping[str, NDArray],
     settings: MemorySettings,
     library: Path | None = None,
+    on_cycles: OnCycles | None = None,
 ) -> Execution:
     """Run `program` on the simulated Verilog; errors as `sw.driver.run_program`.
 
@@ -62,9 +63,11 @@ def run_rtl(
     settings : MemorySettings
     library : Path, optional
         From `build_library`; built unless given.
+    on_cycles : callable, optional
+        As `RtlDevice` takes it.
     """
-    size = memory_bytes(program)
-    with RtlDevice(program.config, size, settings=settings, library=library) as device:
+    size, config = memory_bytes(program), program.config
+    with RtlDevice(config, size, settings=settings, library=library, on_cycles=on_cycles) as device:
         result = run_program(device, program, inputs, timeout=PATIENCE)
         return _execution(result, tuple(device.simulation.events()))
 

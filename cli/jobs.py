@@ -1,6 +1,12 @@
 """Run jobs on the devices that the user chose."""
 
+from __future__ import annotations
+
+import os
+import threading
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -18,6 +24,9 @@ from ..verif.devices.library import MemorySettings
 from .console import step
 from .errors import machine_errors
 from .simulator import simulator
+
+_Timed = tuple[Execution, float]
+"""A run and its seconds."""
 
 
 class DeviceChoice(Enum):
@@ -92,7 +101,7 @@ class Devices:
     @classmethod
     def prepare(
         cls, choice: DeviceChoice, config: AcceleratorConfig, settings: MemorySettings
-    ) -> "Devices":
+    ) -> Devices:
         """Build the simulator if the choice needs one.
 
         Raises
@@ -102,36 +111,95 @@ class Devices:
         """
         return cls(choice, settings, simulator(config) if choice.rtl else None)
 
-    def run(self, job: Job) -> tuple[Execution, Case]:
-        """Run `job`; return what the device gave, the Verilog if there is a choice, and figures.
+    def run(self, jobs: Sequence[Job]) -> list[tuple[Execution, Case]]:
+        """Run `jobs`; return what the device gave, the Verilog if there is a choice, and figures.
+
+        Simulations run side by side, each on a core of its own.
 
         Raises
         ------
         ResultError
             If a device stops.
         """
-        golden: Execution | None = None
-        rtl: Execution | None = None
-        start = time.monotonic()
-        tokens = sum(job.lengths)
         with machine_errors():
-            if self.choice.golden:
-                with step(f"Golden model, {tokens} tokens"):
-                    golden = run_golden(job.program, job.inputs)
-            if self.choice.rtl:
-                with step(f"Verilog, {tokens} tokens"):
-                    start = time.monotonic()
-                    rtl = run_rtl(job.program, job.inputs, self.settings, self.library)
+            golden = [self._golden(job) for job in jobs] if self.choice.golden else []
+            rtl = self._simulate(jobs) if self.choice.rtl else []
+        return [
+            self._measured(job, golden[place] if golden else None, rtl[place] if rtl else None)
+            for place, job in enumerate(jobs)
+        ]
+
+    def _golden(self, job: Job) -> _Timed:
+        start = time.monotonic()
+        with step(f"Golden model, {sum(job.lengths)} tokens"):
+            found = run_golden(job.program, job.inputs)
+        return found, time.monotonic() - start
+
+    def _simulate(self, jobs: Sequence[Job]) -> list[_Timed]:
+        """Return what the simulations give and how long each takes; the first error ends all."""
+        cycles = sum(job.program.metadata["predicted_cycles"] for job in jobs)
+        tokens = sum(sum(job.lengths) for job in jobs)
+        stopped = threading.Event()
+        with step(f"Verilog, {tokens} tokens", cycles) as show:
+            progress = _Progress(show, stopped)
+
+            def simulate(job: Job) -> _Timed:
+                start = time.monotonic()
+                found = run_rtl(job.program, job.inputs, self.settings, self.library, progress.add)
+                return found, time.monotonic() - start
+
+            # A simulation is C++, beside which Python runs on.
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                try:
+                    return [future.result() for future in [pool.submit(simulate, j) for j in jobs]]
+                except BaseException:
+                    stopped.set()
+                    pool.shutdown(cancel_futures=True)
+                    raise
+
+    def _measured(
+        self, job: Job, golden: _Timed | None, rtl: _Timed | None
+    ) -> tuple[Execution, Case]:
         main = rtl or golden
         assert main is not None
+        execution, seconds = main
         case = measure(
             job.name,
             job.program,
-            main,
-            golden=golden if rtl else None,
+            execution,
+            golden=golden[0] if golden and rtl else None,
             tokens=[token for tokens in job.tokens for token in tokens],
             reference=job.reference,
-            embeddings=compare_embeddings(job, main.outputs),
-            seconds=time.monotonic() - start,
+            embeddings=compare_embeddings(job, execution.outputs),
+            seconds=seconds,
         )
-        return main, case
+        return execution, case
+
+
+class _Stopped(Exception):
+    """Ends a simulation because another one failed, or the user wants no more."""
+
+
+class _Progress:
+    """Adds up the cycles of several simulations.
+
+    Parameters
+    ----------
+    show : callable
+        Takes their sum.
+    stopped : threading.Event
+        Once it is set, the simulations end.
+    """
+
+    def __init__(self, show: Callable[[float], None], stopped: threading.Event) -> None:
+        self._show, self._stopped = show, stopped
+        self._lock = threading.Lock()
+        self._cycles = 0
+
+    def add(self, cycles: int) -> None:
+        """Note that a simulation has run so many cycles more."""
+        if self._stopped.is_set():
+            raise _Stopped
+        with self._lock:
+            self._cycles += cycles
+            self._show(self._cycles)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,9 +14,9 @@ from ..hw.isa import Opcode
 from .collector import paused_collector
 from .compiler import PASSES
 from .cost import cycles
-from .errors import CompileError, NoRoomError
+from .errors import CompileError
 from .fabnet_quantise import quantise_blocks, quantise_fabnet
-from .fabnet_tilings import choose_tilings
+from .fabnet_tilings import FABNET_BUDGET, PREFETCH, choose_blocks, joined
 from .frontend.fabnet import Fabnet, FabnetBlock
 from .gir import Graph, Level
 from .gir_butterfly import butterfly_pairs
@@ -26,17 +24,15 @@ from .gir_product import product_of
 from .gir_text import to_text
 from .package import package
 from .passes.allocate import allocate
+from .passes.explore import Budget
 from .passes.fabnet import NUMBER_FRACTION, lower_fabnet
 from .passes.fabnet_stream import lower_blocks
 from .passes.optimisations import ALL, Optimisations
 from .passes.pipeline import OnPass, Pass, ignore, run_pipeline
-from .passes.schedule import schedule
+from .passes.schedule import Plan, fit
 from .passes.synchronise import synchronise
 from .profile import compulsory_bytes, profile
 from .program import Program
-
-PREFETCH = (1 << 14, 1 << 12, 1 << 10, 0)
-"""Cycles of work that a LOAD may run ahead: as many as the scratchpad has room for."""
 
 
 @paused_collector()
@@ -88,6 +84,7 @@ def compile_blocks(
     config: AcceleratorConfig,
     calibration: NDArray[np.floating],
     *,
+    budget: Budget = FABNET_BUDGET,
     optimisations: Optimisations = ALL,
 ) -> Program:
     """Compile blocks of any size, without embedding and classifier.
@@ -99,6 +96,8 @@ def compile_blocks(
     config : AcceleratorConfig
     calibration : float [batch, tokens, features]
         Inputs of the first block, from which the fractions of all results are chosen.
+    budget : Budget
+        How long to search for tiles and an order.
     optimisations : Optimisations
         What the passes do.
 
@@ -115,21 +114,19 @@ def compile_blocks(
     quantised = quantise_blocks(blocks, calibration)
     _, tokens, features = calibration.shape
     lower = partial(lower_blocks, quantised, tokens, features, config)
-    try:
-        steps, constants = lower(choose_tilings(lower, tokens, config))
-        graph = run_butterfly_passes(_joined(steps), config, optimisations=optimisations)
-    except NoRoomError:
-        steps, constants = lower({})
-        graph = run_butterfly_passes(_joined(steps), config, optimisations=optimisations)
-    metadata = describe_fabnet(graph, config)
+    choice = choose_blocks(lower, tokens, config, budget)
+    tiling = choice.ranking[0]
+    steps, constants = lower(dict(tiling.steps))
+    graph = run_butterfly_passes(
+        joined(steps),
+        config,
+        optimisations=optimisations,
+        horizons=(tiling.prefetch, *(item for item in PREFETCH if item < tiling.prefetch)),
+        critical_path=tiling.critical_path,
+    )
+    metadata = describe_fabnet(graph, config) | choice.figures
     fractions = quantised[0][1].input, quantised[-1][1].output
     return package(graph, constants, fractions, metadata, config)
-
-
-def _joined(steps: Mapping[str, Graph]) -> Graph:
-    """Return one graph of steps that run one after the other."""
-    first = next(iter(steps.values()))
-    return replace(first, body=tuple(node for graph in steps.values() for node in graph.body))
 
 
 def run_butterfly_passes(
@@ -138,8 +135,13 @@ def run_butterfly_passes(
     on_pass: OnPass = ignore,
     *,
     optimisations: Optimisations = ALL,
+    horizons: Sequence[int] = PREFETCH,
+    critical_path: bool = False,
 ) -> Graph:
     """Return the allocated and synchronised graph; `on_pass` sees name and result of each pass.
+
+    LOADs run ahead by the first of `horizons`, in cycles of work, that there is room for; for
+    `critical_path` see `schedule`.
 
     Raises
     ------
@@ -148,19 +150,27 @@ def run_butterfly_passes(
     """
     passes: dict[str, Pass] = {
         "expand": lambda graph: optimisations.apply(graph, config),
-        "schedule": lambda graph: _schedule(graph, config, optimisations.overlap),
+        "schedule": lambda graph: _schedule(
+            graph, config, horizons, critical_path, optimisations.overlap
+        ),
         "allocate": lambda graph: allocate(graph, config),
         "synchronise": lambda graph: synchronise(graph, config, overlap=optimisations.overlap),
     }
     return run_pipeline(graph, passes, config, on_pass)
 
 
-def _schedule(graph: Graph, config: AcceleratorConfig, overlap: bool) -> Graph:
+def _schedule(
+    graph: Graph,
+    config: AcceleratorConfig,
+    horizons: Sequence[int],
+    critical_path: bool,
+    overlap: bool,
+) -> Graph:
     """Return the scheduled graph, with as much prefetch as there is room for."""
-    for horizon in PREFETCH:
-        scheduled = schedule(graph, config, horizon, overlap=overlap)
-        with suppress(NoRoomError):
-            allocate(scheduled, config)
+    plan = Plan(graph, config, overlap=overlap)
+    for horizon in horizons:
+        scheduled, allocated = fit(plan, horizon, critical_path=critical_path)
+        if allocated:
             break
     return scheduled
 

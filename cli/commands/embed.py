@@ -87,7 +87,7 @@ def embed(
                 jobs.append(mini.job(*group))
                 show(len(jobs))
     devices = Devices.prepare(device, parameters, memory_settings)
-    runs = [devices.run(job) for job in jobs]
+    runs = devices.run(jobs)
     cases = [case for _, case in runs]
     pairs = [
         job_embeddings(job, execution.outputs)

@@ -156,7 +156,7 @@ def run(
         jobs = [sample(parameters, model, encoder, layers)]
         title = jobs[0].name
     devices = Devices.prepare(device, parameters, memory_settings)
-    cases = [devices.run(job)[1] for job in jobs]
+    cases = [case for _, case in devices.run(jobs)]
     record = make_record(title, device, parameters, memory_settings, cases)
     write_run(record, target)
     if mini is not None and mini.is_whole:

@@ -187,7 +187,8 @@ class AttentionLowering:
         of_tokens = context.name(f"value_tokens{span.name}")
         place, tokens = block(of_tokens)
         columns = place * rows
-        x, blocks, loads = self.x.read("value", rows, columns + span.offset, tokens)
+        most = self.x.value_rows(context.shape.longest)
+        x, blocks, loads = self.x.read("value", most, columns + span.offset, tokens)
         result = part(staging, 0, columns, count, tokens)
         product = matmul(a, x, result, fraction, context.name("value"))
         body: tuple[Node, ...] = (

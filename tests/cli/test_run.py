@@ -89,7 +89,7 @@ def test_layers_as_text(text, layers):
 def test_embed(model, tmp_path, capsys):
     lines = tmp_path / "lines.txt"
     lines.write_text("A dog barks\n\nA loud dog\n a dog \n")
-    for options in ([], ["--batch", "0"], ["--batch", "9"]):
+    for options in ([], ["--batch", "0", "--device", "both"], ["--batch", "9"]):
         arguments = ["embed", "--file", lines, "--model", model, "--device", "golden", *MACHINE]
         arguments += ["--json", tmp_path / "x.json", *options]
         assert main([str(argument) for argument in arguments]) == 0

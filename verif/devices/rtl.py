@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ DEFAULT_BYTES = 64 << 20
 
 SLICE = 200_000
 """Cycles between two looks at the wall clock."""
+
+OnCycles = Callable[[int], None]
+"""Takes the cycles that were run since the last call; what it raises ends the run."""
 
 
 class RtlDevice:
@@ -32,6 +36,8 @@ class RtlDevice:
         What `verif.devices.library.build` returned; built unless given.
     memory_base : int
         Physical address of the DRAM.
+    on_cycles : callable, optional
+        Told while a program runs how many cycles have passed, every `SLICE`.
 
     Attributes
     ----------
@@ -47,8 +53,10 @@ class RtlDevice:
         settings: MemorySettings | None = None,
         library: Path | None = None,
         memory_base: int = 0,
+        on_cycles: OnCycles | None = None,
     ) -> None:
         self.config = config
+        self._on_cycles = on_cycles or (lambda cycles: None)
         self.memory_base = memory_base
         self.memory_bytes = memory_bytes
         self.simulation = Simulation(
@@ -98,6 +106,7 @@ class RtlDevice:
         end = time.monotonic() + timeout
         found = self.simulation.run(SLICE)
         while not found and time.monotonic() < end:
+            self._on_cycles(SLICE)
             found = self.simulation.run(SLICE)
         violations = self.simulation.violations
         if violations:
