@@ -6,7 +6,9 @@ follows POWERFUSION (Ma et al., arXiv 2307.04995), which reports 2.31 times on a
 programs on its scratchpad machine.
 """
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import geometric_mean
@@ -104,24 +106,37 @@ def measure_fusion(
         "case": case.name,
         "source": "rtl" if on_rtl else "predicted",
     }
+    programs: dict[str, Program] = {}
     for form in FORMS:
         try:
-            program = compile_case(form.budget, form.optimisations)
+            programs[form.name] = compile_case(form.budget, form.optimisations)
         except CompileError:
             if form is FORMS[-1]:
                 raise
             record |= {f"{form.name}_cycles": None, f"{form.name}_bytes": None}
-            continue
-        cycles = program.metadata["predicted_cycles"]
-        if on_rtl:
-            cycles = _measured_cycles(program, library, f"{case.name}, {form.name}")
+    cycles = {name: item.metadata["predicted_cycles"] for name, item in programs.items()}
+    if on_rtl:
+        cycles = _measured_cycles(programs, library, case.name)
+    for name, program in programs.items():
         moved = sum(item["moved"] for item in program.metadata["traffic"])
-        record |= {f"{form.name}_cycles": cycles, f"{form.name}_bytes": moved}
+        record |= {f"{name}_cycles": cycles[name], f"{name}_bytes": moved}
     first, last = (record[f"{form.name}_cycles"] for form in (FORMS[0], FORMS[-1]))
     return record | {"speedup": round(first / last, 2) if first else None}
 
 
-def _measured_cycles(program: Program, library: Path | None, name: str) -> int:
+def _measured_cycles(
+    programs: Mapping[str, Program], library: Path | None, case: str
+) -> dict[str, int]:
+    """Return the cycles of the program of each form, simulated side by side."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = {
+            name: pool.submit(_simulated_cycles, program, library, f"{case}, {name}")
+            for name, program in programs.items()
+        }
+        return {name: run.result() for name, run in runs.items()}
+
+
+def _simulated_cycles(program: Program, library: Path | None, name: str) -> int:
     generator = np.random.default_rng(SEED)
     inputs = {
         tensor.name: generator.integers(-AMPLITUDE, AMPLITUDE, tensor.shape).astype(tensor.dtype)
