@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -21,7 +20,7 @@ from .decoder_quantise import (
     rotation_table,
 )
 from .decoder_reference import rotations
-from .decoder_search import DECODER_BUDGET, choose_decoder_tiling
+from .decoder_search import DECODER_BUDGET, DecoderChoice, choose_decoder_tiling
 from .errors import CompileError, NoRoomError
 from .frontend.llama import LlamaConfig, LlamaModel
 from .gir import Graph
@@ -123,12 +122,12 @@ def compile_decoder(
     if tiling is not None:
         candidates = [(shape, tiling) for shape in dict.fromkeys(shape for shape, _ in candidates)]
         budget = replace(budget, candidates=1)
-    choice = choose_decoder_tiling(candidates, quantised, config, budget)
-    shape = choice.shape
-    chosen, graph = _first_that_fits(
-        choice.ranking,
-        lambda item: _run_passes(shape, quantised, item, config, optimisations, on_pass),
-    )
+    of_layers = quantised
+
+    def run(shape: DecoderShape, item: DecoderTiling) -> Graph:
+        return _run_passes(shape, of_layers, item, config, optimisations, on_pass)
+
+    choice, shape, chosen, graph = _first_that_fits(candidates, quantised, config, budget, run)
     for text in texts.values():
         dump(text)
     positions = range(past, past + tokens)
@@ -281,16 +280,26 @@ def _largest(values: Iterable[int], limit: int) -> int:
 
 
 def _first_that_fits(
-    ranking: Sequence[DecoderTiling], run: Callable[[DecoderTiling], Graph]
-) -> tuple[DecoderTiling, Graph]:
-    """Return the first tiling that all layers and steps together have room for, and its graph.
+    candidates: Sequence[tuple[DecoderShape, DecoderTiling]],
+    layers: Sequence[tuple[int, QuantisedDecoderLayer]],
+    config: AcceleratorConfig,
+    budget: Budget,
+    run: Callable[[DecoderShape, DecoderTiling], Graph],
+) -> tuple[DecoderChoice, DecoderShape, DecoderTiling, Graph]:
+    """Return the first choice that all layers and steps together have room for, and its graph.
 
     The search looks at one layer in one step.
     """
-    for tiling in ranking[:-1]:
-        with suppress(NoRoomError):
-            return tiling, run(tiling)
-    return ranking[-1], run(ranking[-1])
+    while True:
+        choice = choose_decoder_tiling(candidates, layers, config, budget)
+        shape = candidates[choice.place][0]
+        candidates = candidates[choice.place + 1 :]
+        for number, tiling in enumerate(choice.ranking, 1):
+            try:
+                return choice, shape, tiling, run(shape, tiling)
+            except NoRoomError:
+                if number == len(choice.ranking) and not candidates:
+                    raise
 
 
 def _run_passes(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from .gir import WORD, Graph
 from .passes.allocate import peak
 from .passes.bound import least_work
 from .passes.decoder import lower_decoder
-from .passes.decoder_tiling import ALIGNMENT, DecoderShape, DecoderTiling, split
+from .passes.decoder_tiling import ALIGNMENT, DecoderShape, DecoderTiling
 from .passes.evaluate import INSTRUCTION_CYCLES
 from .passes.expand import expand
 from .passes.explore import Budget, Cost, Explorer
@@ -24,7 +24,7 @@ from .search_cache import remembered
 DECODER_BUDGET = Budget(candidates=24)
 """A decoder's layer is bound by the bus, however it is cut: there is less to find."""
 
-Candidates = Iterable[tuple[DecoderShape, DecoderTiling]]
+Candidates = Sequence[tuple[DecoderShape, DecoderTiling]]
 """Ways to cut a program, the best first; all of the same tokens and capacity."""
 
 
@@ -34,14 +34,15 @@ class DecoderChoice:
 
     Parameters
     ----------
-    shape : DecoderShape
+    place : int
+        Which of the candidates it began with.
     ranking : tuple of DecoderTiling
-        Those that fit, the best one first.
+        Those that fit with the same steps, the best one first.
     figures : dict
         ``candidates, pruned, search_gain, search_ended_early``, as for encoders.
     """
 
-    shape: DecoderShape
+    place: int
     ranking: tuple[DecoderTiling, ...]
     figures: dict[str, Any]
 
@@ -52,7 +53,7 @@ def choose_decoder_tiling(
     config: AcceleratorConfig,
     budget: Budget = DECODER_BUDGET,
 ) -> DecoderChoice:
-    """Return the steps of the first of `candidates` that fits, and the best tilings for them.
+    """Return which of `candidates` is the first that fits, and the best tilings for its steps.
 
     Blocks within which numbers have a scale of their own stay as they are in that candidate, so
     that no choice changes a bit.
@@ -62,33 +63,26 @@ def choose_decoder_tiling(
     NoRoomError
         If none fits.
     """
-    candidates = list(candidates)
-    of_layers = [layer for _, layer in layers[:1]]
 
     def search() -> tuple[dict[str, Any], bool]:
         choice, is_early = _search(candidates, layers, config, budget)
-        tilings = [asdict(tiling) for tiling in choice.ranking]
-        step = choice.shape.steps[0].tokens
-        return {"step": step, "ranking": tilings, "figures": choice.figures}, is_early
+        return asdict(choice), is_early
 
     # Fractions and scales change no cycle.
-    question = ("decoder", candidates, len(of_layers))
-    answer = remembered(question, config, budget, search)
-    any_shape = candidates[0][0]
-    steps = split(any_shape.past, any_shape.tokens, answer["step"])
+    answer = remembered(("decoder", *candidates), config, budget, search)
     ranking = tuple(DecoderTiling(**fields) for fields in answer["ranking"])
-    return DecoderChoice(replace(any_shape, steps=steps), ranking, answer["figures"])
+    return DecoderChoice(answer["place"], ranking, answer["figures"])
 
 
 def _search(
-    candidates: Sequence[tuple[DecoderShape, DecoderTiling]],
+    candidates: Candidates,
     layers: Sequence[tuple[int, QuantisedDecoderLayer]],
     config: AcceleratorConfig,
     budget: Budget,
 ) -> tuple[DecoderChoice, bool]:
     """Return the choice, and whether a limit in seconds ended the search."""
     failure: NoRoomError | None = None
-    for shape, tiling in candidates:
+    for place, (shape, tiling) in enumerate(candidates):
         evaluator = _Evaluator(shape, layers[:1], config)
         explorer = Explorer(evaluator.cost, evaluator.bound, budget)
         try:
@@ -103,7 +97,7 @@ def _search(
         explorer.descend(tiling, _options(shape, tiling, config))
         ranking = explorer.ranking()
         gain = start.cycles / max(1, explorer.best.cycles)
-        choice = DecoderChoice(shape, tuple(ranking), explorer.figures(gain))
+        choice = DecoderChoice(place, tuple(ranking), explorer.figures(gain))
         return choice, explorer.is_late
     assert failure is not None
     raise failure
