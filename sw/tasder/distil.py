@@ -24,7 +24,7 @@ from .sentences import RandomTexts
 
 Tokens = NDArray[np.integer]
 
-RATE = 5e-5
+RATE = 1e-4
 """About how far a weight moves in a step, at most."""
 
 WARM_UP = 0.1
