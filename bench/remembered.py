@@ -43,7 +43,8 @@ class Counted:
 def remembered_run(program: Program, inputs: Mapping[str, NDArray], library: Path) -> Counted:
     """Return what the hardware counted in a run, from the folder of builds if it is known there.
 
-    Errors as `sw.driver.run_program`; nothing is kept then.
+    Errors as `sw.driver.run_program`; nothing is kept then, nor where that folder cannot be
+    written.
 
     Parameters
     ----------
@@ -53,11 +54,13 @@ def remembered_run(program: Program, inputs: Mapping[str, NDArray], library: Pat
         From `execute.build_library`.
     """
 
-    def build(folder: Path) -> None:
+    def run() -> Counted:
         rtl = run_rtl(program, inputs, MemorySettings(), library)
         golden = run_golden(program, inputs)
-        found = Counted(dict(rtl.counters), mismatches(rtl.outputs, golden.outputs)[0])
-        (folder / FILE).write_text(json.dumps(asdict(found)))
+        return Counted(dict(rtl.counters), mismatches(rtl.outputs, golden.outputs)[0])
+
+    def build(folder: Path) -> None:
+        (folder / FILE).write_text(json.dumps(asdict(run())))
 
     key = digest(
         sha256(library.read_bytes()).hexdigest(),
@@ -65,4 +68,7 @@ def remembered_run(program: Program, inputs: Mapping[str, NDArray], library: Pat
         sorted((name, sha256(values.tobytes()).hexdigest()) for name, values in inputs.items()),
         source_digest(Path(verif.__file__).parent),
     )
-    return Counted(**json.loads((cached("runs", key, build) / FILE).read_text()))
+    try:
+        return Counted(**json.loads((cached("runs", key, build) / FILE).read_text()))
+    except OSError:
+        return run()

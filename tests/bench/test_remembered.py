@@ -9,6 +9,7 @@ import pytest
 from ageha.bench import remembered
 from ageha.bench.execute import Execution
 from ageha.bench.remembered import Counted, remembered_run
+from ageha.sw.driver import DriverError
 
 VALUES = np.arange(6, dtype=np.int16).reshape(2, 3)
 
@@ -74,11 +75,17 @@ def test_whatever_differs_is_simulated(simulated, library, monkeypatch):
 
 def test_a_run_that_fails_is_not_kept(simulated, library, monkeypatch):
     def stop(*arguments):
-        raise OSError("stopped")
+        raise DriverError("stopped")
 
     working = remembered.run_rtl
     monkeypatch.setattr(remembered, "run_rtl", stop)
-    with pytest.raises(OSError, match="stopped"):
+    with pytest.raises(DriverError, match="stopped"):
         remembered_run(program(), {}, library)
     monkeypatch.setattr(remembered, "run_rtl", working)
     assert remembered_run(program(), {}, library).counters == {"cycles": 101}
+
+
+def test_a_folder_that_cannot_be_written(simulated, library, monkeypatch):
+    monkeypatch.setenv("AGEHA_BUILD", str(library / "build"))
+    counts = [remembered_run(program(), {}, library).counters["cycles"] for _ in range(2)]
+    assert counts == [101, 102]
