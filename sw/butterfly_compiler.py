@@ -35,6 +35,7 @@ from .passes.butterfly_stream import (
     WORD_NUMBERS,
     StreamedMixing,
     Tiling,
+    columns_bytes,
     stream_features,
     stream_spectrum,
     stream_tokens,
@@ -155,8 +156,13 @@ class _Search:
         return []
 
     def split(self) -> list[Program]:
-        """Return programs of a layer in trips, of the largest tiles that fit and of half those."""
+        """Return programs of a layer in trips, of the largest tiles that fit and of half those.
+
+        A mixing takes two trips along the tokens.
+        """
         layer = self.operator
+        if isinstance(layer, Mixing):
+            return self._two_trips()
         if not isinstance(layer, ButterflyLinear):
             return []
         between = factor_fractions(layer, self.fractions[0], self.calibration)
@@ -172,6 +178,22 @@ class _Search:
                 break
             found += programs
         return found
+
+    def _two_trips(self) -> list[Program]:
+        """Return the program of a mixing whose columns are cut, with the widest tiles that fit.
+
+        The shorter the transforms of the first trip, the fewer bits its bound takes.
+        """
+        width = self.config.butterfly.lanes
+        while width:
+            for log_first in range(1, self.tokens.bit_length() - 1):
+                for depth in DEPTHS[0], 1:
+                    tiling = Tiling(width, depth, log_first=log_first)
+                    fits = columns_bytes(self.tokens, tiling) <= self.config.scratchpad.bytes
+                    if fits and (program := self.attempt(partial(_tiled, tiling=tiling))):
+                        return [program]
+            width //= 2
+        return []
 
     def _of_points(self, lower: partial[list[Node]], log_points: int) -> list[Program]:
         """Return the program of tiles of 2^`log_points` points, if any fits: the most of them."""

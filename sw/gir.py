@@ -180,13 +180,17 @@ def words(columns: int, dtype: str) -> int:
 
 @dataclass(frozen=True)
 class Slice:
-    """A rectangle of a buffer; its stride is the buffer's pitch."""
+    """A rectangle of a buffer; its stride is the buffer's pitch.
+
+    In DRAM, its rows may be every `step`-th one of the buffer.
+    """
 
     buffer: str
     row: Affine
     column: Affine
     rows: Affine
     columns: Affine
+    step: int = 1
 
     @property
     def numbers(self) -> tuple[int, int, int, int]:
@@ -214,11 +218,13 @@ class Slice:
             column=self.column.substitute(values),
             rows=self.rows.substitute(values),
             columns=self.columns.substitute(values),
+            step=self.step,
         )
         return copy
 
     def __str__(self) -> str:
-        return f"{self.buffer}[{self.row},{self.column};{self.rows},{self.columns}]"
+        step = f"/{self.step}" if self.step != 1 else ""
+        return f"{self.buffer}[{self.row},{self.column};{self.rows},{self.columns}]{step}"
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def _mask(buffer: Buffer) -> NDArray[np.bool_]:
 
 def _words(mask: NDArray[np.bool_], part: Region) -> NDArray[np.bool_]:
     end = part.end_row if part.buffer.pitch else part.first_row + 1
-    return mask[part.first_row : end, part.first_word : part.end_word]
+    return mask[part.first_row : end : part.step, part.first_word : part.end_word]
 
 
 def check_places(graph: Graph) -> None:

@@ -26,7 +26,7 @@ from .gir import Affine, Buffer, Compute, Graph, Level, Move, Node, Operation, P
 
 INDENT = "  "
 NAME = r"[\w.]+"
-SLICE = re.compile(rf"(\w+)=({NAME})\[([^,\]]+),([^;\]]+);([^,\]]+),([^\]]+)\]")
+SLICE = re.compile(rf"(\w+)=({NAME})\[([^,\]]+),([^;\]]+);([^,\]]+),([^\]]+)\](?:/(\d+))?")
 BUFFER = re.compile(
     rf"buffer ({NAME}) (dram|scratchpad) (\w+) (\d+)x(\d+) pitch (\d+)"
     r"(?: depth (\d+))?(?: address (\d+))?(?: window (\d+))?"
@@ -211,8 +211,8 @@ class _Parser:
 
 def _slices(text: str) -> dict[str, Slice]:
     return {
-        role: Slice(name, *(_affine(value) for value in values))
-        for role, name, *values in SLICE.findall(text)
+        role: Slice(name, *(_affine(value) for value in values), int(step or 1))
+        for role, name, *values, step in SLICE.findall(text)
     }
 
 

@@ -91,7 +91,9 @@ def _check_slice(item: Slice, buffers: dict[str, Buffer], where: str) -> None:
         raise GirError(f"{where}: there is no buffer {item.buffer}")
     buffer = buffers[item.buffer]
     row, column, rows, columns = item.numbers
-    end_row, end_column = row + rows, column + columns
+    end_row, end_column = row + (rows - 1) * item.step + 1, column + columns
+    if item.step != 1 and buffer.level != Level.DRAM:
+        raise GirError(f"{where}: {item} leaves out rows of the scratchpad")
     inside = 0 <= row < end_row <= buffer.rows and 0 <= column < end_column <= buffer.columns
     if not inside:
         raise GirError(f"{where}: {item} leaves {buffer.rows}x{buffer.columns}")

@@ -19,6 +19,7 @@ def part(
     column: Affine | int = 0,
     rows: Affine | int | None = None,
     columns: Affine | int | None = None,
+    step: int = 1,
 ) -> Slice:
     """Return a slice of `buffer` of as many rows and columns as it has, where none are given."""
     return Slice(
@@ -27,6 +28,7 @@ def part(
         Affine.of(column),
         Affine.of(buffer.rows if rows is None else rows),
         Affine.of(buffer.columns if columns is None else columns),
+        step,
     )
 
 

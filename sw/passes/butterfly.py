@@ -205,8 +205,13 @@ class ButterflyBuilder:
         accumulate: bool = False,
         axis: Axis = Axis.HIDDEN,
         copy: Buffer | None = None,
+        growths: int | None = None,
     ) -> Node:
-        """Apply factors of mode REAL; `copy` is what `coefficients` gave for them, if it did."""
+        """Apply factors of mode REAL.
+
+        `copy` is what `coefficients` gave for them, if it did; `growths` are those of the
+        factors unless the caller knows better.
+        """
         copy = copy or self.coefficients(name, factors, axis)
         attributes = {
             "mode": ButterflyMode.REAL.value,
@@ -216,7 +221,9 @@ class ButterflyBuilder:
             "stages": factors.stages,
             "blocks": factors.blocks,
             "exponent": factors.exponent - x.fraction,
-            "growths": factors.growths(self.config.butterfly.stages),
+            "growths": (
+                factors.growths(self.config.butterfly.stages) if growths is None else growths
+            ),
             "accumulate": int(accumulate),
         }
         return self._node(name, {"coefficient": part(copy)}, x, y, attributes, axis)

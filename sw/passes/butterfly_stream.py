@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 from ...hw.isa import Axis
 from ..errors import CompileError
-from ..gir import Affine, Buffer, Node, scratchpad_pitch
+from ..gir import DTYPE_BYTES, Affine, Buffer, Node, scratchpad_pitch
 from .build import load, part, store
 from .butterfly import Matrix
+from .butterfly_columns import SplitColumns
 from .butterfly_layers import ButterflyLowering, log_points
 from .memory import OUTPUT_WINDOW
 
@@ -40,12 +41,16 @@ class Tiling:
         run beside is short. As many as of the others if 0.
     in_place : bool
         Whether Y takes the place of X, so that more tiles may be under way.
+    log_first : int
+        If not 0, a transform along the tokens takes two trips, the first of transforms of
+        2^`log_first` points.
     """
 
     width: int = 0
     depth: int = DEPTH
     edge: int = 0
     in_place: bool = False
+    log_first: int = 0
 
 
 WHOLE_LANES = Tiling()
@@ -169,6 +174,19 @@ def stream_spectrum(
     return lowering.tiled(f"{name}.row_tile", source.rows, rows, tile, tiling.depth, tiling.edge)
 
 
+def columns_bytes(tokens: int, tiling: Tiling) -> int:
+    """Return bytes that the tiles of two trips along the tokens take at least.
+
+    In the first trip operand, result and work area are complex. In the second one the result is
+    real, and there is a coefficient for each point and each column of a word.
+    """
+    first = 1 << tiling.log_first
+    second = tokens // first
+    word = DTYPE_BYTES["coefficient"]
+    words = tiling.depth * max(tiling.width, 1)
+    return word * max(6 * first * words, second * (5 * words + WORD_NUMBERS))
+
+
 def tile_rows(lowering: ButterflyLowering, matrix: Buffer, tiling: Tiling) -> int:
     """Return the tokens of a tile."""
     return min(tiling.width or lowering.config.butterfly.lanes, matrix.rows)
@@ -233,6 +251,20 @@ class StreamedMixing:
     def _along_tokens(self, source: Buffer, spectrum: Buffer, target: Buffer) -> list[Node]:
         lowering, name, tokens = self.lowering, self.name, source.rows
         columns = tile_columns(lowering, source, self.columns)
+        if self.columns.log_first:
+            return SplitColumns(
+                lowering,
+                name,
+                spectrum,
+                source,
+                target,
+                (self.spectrum_fraction, self.fraction),
+                self.scale,
+                self.columns.log_first,
+                columns,
+                self.columns.depth,
+                WORD_NUMBERS * self.columns.edge,
+            ).nodes()
 
         def tile(first: Affine, count: Affine) -> list[Node]:
             y = lowering.matrix(f"{name}.sum_columns", tokens, columns, self.fraction, tight=True)

@@ -14,13 +14,17 @@ PAGE = 1 << 10
 
 
 class Region(NamedTuple):
-    """What a slice touches: words ``[first_word, end_word)`` of rows ``[first_row, end_row)``."""
+    """What a slice touches: words ``[first_word, end_word)`` of rows ``[first_row, end_row)``.
+
+    Of these rows it is every `step`-th one. Two regions may overlap though no row belongs to both.
+    """
 
     buffer: Buffer
     first_row: int
     end_row: int
     first_word: int
     end_word: int
+    step: int = 1
 
     @property
     def first(self) -> int:
@@ -34,6 +38,8 @@ class Region(NamedTuple):
 
     def covers(self, other: Region) -> bool:
         """Return whether all words of `other`, a region of the same buffer, belong to this one."""
+        if self.step != 1:
+            return self == other
         return (
             self.first_row <= other.first_row
             and other.end_row <= self.end_row
@@ -70,7 +76,8 @@ def region(item: Slice, buffer: Buffer) -> Region:
     row, column, rows, columns = item.numbers
     first_word = column * DTYPE_BYTES[buffer.dtype] // WORD
     end_word = first_word + words(columns, buffer.dtype)
-    return Region(buffer, row, row + rows, first_word, end_word)
+    end_row = row + (rows - 1) * item.step + 1
+    return Region(buffer, row, end_row, first_word, end_word, item.step)
 
 
 def accesses(number: int, operation: Operation, buffers: Mapping[str, Buffer]) -> list[Access]:

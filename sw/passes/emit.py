@@ -47,13 +47,13 @@ def _move(operation: Operation, buffers: Mapping[str, Buffer]) -> dict[str, Valu
     source, destination = operation.reads["source"], operation.writes["destination"]
     is_load = operation.opcode == Opcode.LOAD
     dram, local = (source, destination) if is_load else (destination, source)
-    offset, stride = _place(dram, buffers)
+    offset, pitch_words = _place(dram, buffers)
     address, pitch = _place(local, buffers)
     return {
         "rows": index(local.rows),
         "row_words": words(index(local.columns), buffers[local.buffer].dtype),
         "dram_address": Dram(buffers[dram.buffer].window, offset * WORD),
-        "dram_stride": stride * WORD,
+        "dram_stride": pitch_words * dram.step * WORD,
         "address": address,
         "pitch": pitch,
     }

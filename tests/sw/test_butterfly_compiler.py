@@ -141,6 +141,17 @@ def test_mixing(name, tokens, features):
     assert signal_to_noise(found, expected) > 60
 
 
+@pytest.mark.parametrize(("tokens", "features"), [(64, 16), (128, 24)])
+def test_columns_that_do_not_fit_take_two_trips(tokens, features):
+    random = np.random.default_rng(SEED + tokens)
+    scale = (tokens * features).bit_length() // 2
+    x = random.normal(size=(tokens, features))
+    points = 1 << (features - 1).bit_length()
+    spectrum = 14 - int(np.ceil(np.log2(np.abs(np.fft.fft(x, n=points)).max())))
+    found = run(Mixing(features, scale, spectrum), SMALLEST, x, (11, 11))
+    assert signal_to_noise(found, x + mixed(x, points) * 2.0**-scale) > 58
+
+
 @pytest.mark.parametrize(
     ("tokens", "features", "chunk", "kept"),
     [(32, 16, 8, 4), (64, 12, 64, 16), (16, 32, 4, 4), (8, 8, 4, 2)],

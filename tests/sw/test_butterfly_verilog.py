@@ -73,6 +73,7 @@ def compare(program, library):
         (tiles(32, 48), 5, (15, 12)),
         (Mixing(16, 4, 10), 16, (15, 15)),
         (Mixing(8, 5, 8), 128, (12, 12)),
+        pytest.param(Mixing(8, 6, 8), 512, (12, 12), marks=pytest.mark.slow),
         (Compression(8, 8, 4, 11), 16, (15, 14)),
     ],
     ids=[
@@ -91,6 +92,7 @@ def compare(program, library):
         "hierarchical",
         "mixing",
         "narrow",
+        "columns in trips",
         "compression",
     ],
 )

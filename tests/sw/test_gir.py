@@ -73,6 +73,21 @@ def test_straight_text_round_trips():
     assert from_text(to_text(graph)) == graph
 
 
+def test_every_second_row_of_dram():
+    small = scratchpad("half", "int16", 3, 16, 4)
+    loads = load(part(SOURCE, 1, rows=3, step=2), part(small), "odd")
+    graph = Graph("rows", (SOURCE, small), (loads,))
+    assert "source[1,0;3,16]/2" in to_text(graph)
+    assert from_text(to_text(graph)) == graph
+    verify(graph, TINY)
+    for source, target, message in (
+        (part(SOURCE, 2, rows=3, step=2), part(small), r"\[2,0;3,16\]/2 leaves 6x16"),
+        (part(SOURCE, rows=2), part(small, rows=2, step=2), "leaves out rows of the scratchpad"),
+    ):
+        with pytest.raises(GirError, match=message):
+            verify(replace(graph, body=(load(source, target, "odd"),)), TINY)
+
+
 def test_nested_text_round_trips():
     i, extent = Affine.variable("0.i"), Affine.variable("|0.i|")
     inner = Parallel("0.j", 4, 9, 2, (), (load(part(SOURCE), part(WIDE), ""),))
