@@ -211,8 +211,10 @@ class _Parser:
 
 def _slices(text: str) -> dict[str, Slice]:
     return {
-        role: Slice(name, *(_affine(value) for value in values), int(step or 1))
-        for role, name, *values, step in SLICE.findall(text)
+        role: Slice(
+            name, _affine(row), _affine(column), _affine(rows), _affine(columns), int(step or 1)
+        )
+        for role, name, row, column, rows, columns, step in SLICE.findall(text)
     }
 
 
