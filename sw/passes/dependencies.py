@@ -223,10 +223,10 @@ def dependencies(graph: Graph) -> list[Dependency]:
 
 def _conflicts_within(seen: _Seen, access: Access) -> Iterator[Dependency]:
     """Yield the conflicts of `access` with accesses to the same buffer."""
-    _, first_row, end_row, first_word, end_word = access.region
+    _, first_row, end_row, first_word, end_word, _ = access.region
     for group in seen.matter_to(access):
         for earlier in group:
-            _, row, row_end, word, word_end = earlier.region
+            _, row, row_end, word, word_end, _ = earlier.region
             rows_meet = row < end_row and first_row < row_end
             if rows_meet and word < end_word and first_word < word_end:
                 yield Dependency(earlier, access)
