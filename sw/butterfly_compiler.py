@@ -158,9 +158,11 @@ class _Search:
     def split(self) -> list[Program]:
         """Return programs of a layer in trips, of the largest tiles that fit and of half those.
 
-        A mixing takes two trips along the tokens.
+        A mixing takes two trips along the tokens, a compression goes by parts of the tokens.
         """
         layer = self.operator
+        if isinstance(layer, Compression):
+            return self._by_parts(layer)
         if isinstance(layer, Mixing):
             return self._two_trips()
         if not isinstance(layer, ButterflyLinear):
@@ -178,6 +180,17 @@ class _Search:
                 break
             found += programs
         return found
+
+    def _by_parts(self, operator: Compression) -> list[Program]:
+        """Return the program of the fewest parts of whole chunks of which one fits."""
+        chunks = self.tokens // operator.chunk
+        width = self.config.butterfly.lanes
+        for parts in (count for count in range(2, chunks + 1) if chunks % count == 0):
+            for depth in DEPTHS[0], 1:
+                tiling = Tiling(width, depth, parts=parts)
+                if program := self.attempt(partial(_tiled, tiling=tiling)):
+                    return [program]
+        return []
 
     def _two_trips(self) -> list[Program]:
         """Return the program of a mixing whose columns are cut, with the widest tiles that fit.

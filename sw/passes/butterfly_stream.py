@@ -44,6 +44,8 @@ class Tiling:
     log_first : int
         If not 0, a transform along the tokens takes two trips, the first of transforms of
         2^`log_first` points.
+    parts : int
+        In how many parts of equal length the tokens go, where they do not depend on each other.
     """
 
     width: int = 0
@@ -51,6 +53,7 @@ class Tiling:
     edge: int = 0
     in_place: bool = False
     log_first: int = 0
+    parts: int = 1
 
 
 WHOLE_LANES = Tiling()
@@ -111,21 +114,27 @@ def stream_features(
     body: Body,
     tiling: Tiling = WHOLE_LANES,
 ) -> list[Node]:
-    """Return a loop over blocks of features; see `stream_tokens`."""
+    """Return loops over blocks of features, one for each part; see `stream_tokens`."""
     columns = tile_columns(lowering, source, tiling)
+    rows = source.rows // tiling.parts, target.rows // tiling.parts
 
-    def tile(first: Affine, count: Affine) -> list[Node]:
-        x = lowering.matrix(f"{name}.x", source.rows, columns, fractions[0])
-        y = lowering.matrix(f"{name}.y", target.rows, columns, fractions[1])
-        x, y = replace(x, features=count), replace(y, features=count)
-        return [
-            load(part(source, 0, first, columns=count), x.whole(), name),
-            *body(x, y),
-            store(y.whole(), part(target, 0, first, columns=count), name),
-        ]
+    def loop(number: int) -> list[Node]:
+        first_row, first_result = (number * count for count in rows)
 
-    edge = WORD_NUMBERS * tiling.edge
-    return lowering.tiled(f"{name}.column_tile", source.columns, columns, tile, tiling.depth, edge)
+        def tile(first: Affine, count: Affine) -> list[Node]:
+            x = lowering.matrix(f"{name}.x", rows[0], columns, fractions[0])
+            y = lowering.matrix(f"{name}.y", rows[1], columns, fractions[1])
+            x, y = replace(x, features=count), replace(y, features=count)
+            return [
+                load(part(source, first_row, first, rows[0], count), x.whole(), name),
+                *body(x, y),
+                store(y.whole(), part(target, first_result, first, rows[1], count), name),
+            ]
+
+        label, edge = f"{name}.column_tile_{number}", WORD_NUMBERS * tiling.edge
+        return lowering.tiled(label, source.columns, columns, tile, tiling.depth, edge)
+
+    return [node for number in range(tiling.parts) for node in loop(number)]
 
 
 def stream_spectrum(

@@ -234,6 +234,13 @@ def mixed(x, points):
     return np.fft.fft(np.fft.fft(x, n=points)[:, : x.shape[1]], axis=0).real
 
 
+@pytest.mark.parametrize(("tokens", "chunk", "kept"), [(96, 16, 8), (60, 4, 2)])
+def test_chunks_that_do_not_fit_go_in_parts(tokens, chunk, kept):
+    x = np.random.default_rng(SEED).normal(size=(tokens, 24))
+    found = run(Compression(24, chunk, kept, 10), SMALLEST, x, (12, 12))
+    assert signal_to_noise(found, compress_sequence(x, chunk, kept)) > 50
+
+
 def test_coefficients_take_all_their_bits_and_no_more():
     random = np.random.default_rng(SEED)
     matrices = random.normal(size=(5, 16, 2, 2)) * 10.0 ** random.integers(-6, 6, (5, 1, 1, 1))
