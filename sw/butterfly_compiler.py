@@ -193,20 +193,28 @@ class _Search:
         return []
 
     def _two_trips(self) -> list[Program]:
-        """Return the program of a mixing whose columns are cut, with the widest tiles that fit.
+        """Return programs of a mixing whose columns are cut, with the widest tiles that fit.
 
-        The shorter the transforms of the first trip, the fewer bits its bound takes.
+        The shorter the transforms of the first trip, the fewer bits its bound takes: of each
+        number of tiles under way, the shortest that fit.
         """
         width = self.config.butterfly.lanes
-        while width:
-            for log_first in range(1, self.tokens.bit_length() - 1):
-                for depth in DEPTHS[0], 1:
-                    tiling = Tiling(width, depth, log_first=log_first)
-                    fits = columns_bytes(self.tokens, tiling) <= self.config.scratchpad.bytes
-                    if fits and (program := self.attempt(partial(_tiled, tiling=tiling))):
-                        return [program]
+        found: list[Program] = []
+        while width and not found:
+            tilings = (Tiling(width, depth) for depth in (DEPTHS[0], 1))
+            found = [program for each in tilings if (program := self._shortest(each))]
             width //= 2
-        return []
+        return found
+
+    def _shortest(self, tiling: Tiling) -> Program | None:
+        """Return the program of two trips with the shortest first transforms that fit."""
+        for log_first in range(1, self.tokens.bit_length() - 1):
+            cut = replace(tiling, log_first=log_first)
+            if columns_bytes(self.tokens, cut) > self.config.scratchpad.bytes:
+                continue
+            if program := self.attempt(partial(_tiled, tiling=cut)):
+                return program
+        return None
 
     def _of_points(self, lower: partial[list[Node]], log_points: int) -> list[Program]:
         """Return the program of tiles of 2^`log_points` points, if any fits: the most of them."""
