@@ -337,7 +337,9 @@ def _is_store(operation: Operation) -> bool:
 
 def _partner(role: str, slices: Mapping[str, Slice]) -> str:
     """Return the role whose slice lies at a fixed distance of that of `role`, or `role`."""
-    pairs = {"low": "y"} | {f"{name}_imaginary": name for name in ("x", "y", "work")}
+    pairs = {"low": "a" if "a" in slices else "y"} | {
+        f"{name}_imaginary": name for name in ("x", "y", "work")
+    }
     pairs |= {first: second for second, first in pairs.items() if second in slices}
     partner = pairs.get(role, role)
     same = partner in slices and slices[partner].buffer == slices[role].buffer

@@ -191,15 +191,16 @@ def test_programs_without_fusion_or_overlap_compute_the_same(norm_first):
     assert moved[0] == moved[1] < moved[2] == moved[3]
 
 
+@pytest.mark.parametrize("machine", [ECP5, preset("base")], ids=["ecp5", "base"])
 @pytest.mark.parametrize(("attention", "dense"), [(True, False), (False, True)])
-def test_butterflies_without_fusion_compute_the_same(attention, dense):
+def test_butterflies_without_fusion_compute_the_same(attention, dense, machine):
     block = synthetic_block(attention, 32, 2, 64, dense=dense, seed=1)
     x = np.random.default_rng(1).normal(size=(1, 16, 32))
     outputs = []
     for each in (Optimisations(), Optimisations(fuse=False, overlap=False)):
-        program = compile_blocks([block], ECP5, x, optimisations=each)
+        program = compile_blocks([block], machine, x, budget=FIXED, optimisations=each)
         inputs = {"input": program.inputs[0].from_float(x[0])}
-        outputs.append(run_program(GoldenDevice(ECP5), program, inputs).outputs["output"])
+        outputs.append(run_program(GoldenDevice(machine), program, inputs).outputs["output"])
     np.testing.assert_array_equal(*outputs)
 
 
