@@ -168,8 +168,10 @@ def test_short_queues():
     check(synthetic_bert(), config, 33)
 
 
-def test_metadata():
-    program = compiled(32)
+@pytest.mark.parametrize("wide", [True, False])
+def test_metadata(wide):
+    config = override(preset("base"), {"array.wide_rows": wide})
+    program = compile_encoder(minilm(), config, 32)
     metadata = json.loads(json.dumps(program.metadata))
     assert len(metadata["labels"]) == program.instructions - 1
     instructions = decode_all(program.code)
@@ -178,7 +180,7 @@ def test_metadata():
         places = [instructions[place] for place in product["instructions"]]
         assert {place.opcode for place in places} == {Opcode.MATMUL}
         found = sum(place["m"] * place["n"] * place["k"] for place in places)
-        planes = 2 if product["name"] == "context" else 1
+        planes = 2 if product["name"] == "context" and not wide else 1
         expected = product["count"] * product["m"] * product["n"] * product["k"]
         assert found == planes * expected, product["name"]
         multiplies += expected
