@@ -19,17 +19,30 @@ from .gir import Graph
 from .gir_verify import verify
 from .package import package
 from .passes.allocate import allocate
-from .passes.attention_only import LAYER, lower_attention, order_loads
+from .passes.attention_only import (
+    INPUT,
+    INPUT_COPY,
+    LAYER,
+    OUTPUT,
+    loads_first,
+    lower_attention,
+)
 from .passes.constants import layer_constants
 from .passes.expand import expand
+from .passes.first_products import cut_first_products
 from .passes.flows import choose_flows
+from .passes.load_order import order_loads
 from .passes.schedule import schedule_that_fits
+from .passes.side_by_side import SideBySide
 from .passes.synchronise import synchronise
 from .passes.tiling import Shape, Tiling
 from .profile import profile
 from .program import Program
 from .quantise import WEIGHT_LIMIT, QuantisedLayer, quantise_layer
 from .scale import ScaleVector
+
+SIDE_BY_SIDE = (1, 2, 4)
+"""Rows of the input that are loaded as one, to try."""
 
 CONSTANTS = ("query", "key", "value", "projection", "attention.scales")
 """What attention takes of a layer's constants."""
@@ -88,18 +101,20 @@ def compile_attention(
     layer = quantise_layer(model.config, model.layers[LAYER], ranges)
     shape = replace(Shape.of(model.config, len(tokens)), planes=planes)
     scale = ranges.largest("input") / WEIGHT_LIMIT
-    tiling, graph, candidates = _best(shape, layer, config, resident)
+    cut, graph, candidates = _best(shape, layer, config, resident)
     constants = {
         name: values
         for name, values in layer_constants(LAYER, layer).items()
         if name.removeprefix(f"{LAYER}.") in CONSTANTS
     }
+    # The same for all tokens, in whatever order the program takes them.
     scales = ScaleVector.from_float(np.full(len(tokens), scale))
     constants[f"{LAYER}.input.scales"] = scales.pack()[np.newaxis]
     elements = config.array.rows * config.array.columns
     metadata = {
         "labels": [item.product for item in graph.operations()],
-        "tiling": asdict(tiling),
+        "tiling": asdict(cut.tiling),
+        "side_by_side": cut.side_by_side,
         "planes": planes,
         "resident": resident,
         "candidates": candidates,
@@ -107,13 +122,51 @@ def compile_attention(
         **profile(graph, config),
     }
     fractions = 0, layer.fractions.input
-    return AttentionProgram(package(graph, constants, fractions, metadata, config), scale)
+    program = package(graph, constants, fractions, metadata, config)
+    return AttentionProgram(_one_row_a_token(program, cut.side_by_side), scale)
+
+
+def _one_row_a_token(program: Program, factor: int) -> Program:
+    """Return `program` with an input of a row a token where it loads `factor` of them as one."""
+    wide = program.inputs[0]
+    rows, columns = wide.shape
+    shape = rows * factor, columns // factor
+    return replace(program, inputs=(replace(wide, shape=shape, stride=wide.stride // factor),))
 
 
 def multiply_adds(shape: Shape) -> int:
     """Return those of attention with its four projections; probabilities count once."""
     tokens, attended = shape.sequence, shape.attended
     return 4 * tokens * attended * shape.hidden + 2 * tokens * tokens * attended
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How attention alone is cut.
+
+    Parameters
+    ----------
+    tiling : Tiling
+    side_by_side : int
+        Rows of the input that are loaded as one.
+    """
+
+    tiling: Tiling
+    side_by_side: int = 1
+
+
+def _cuts(shape: Shape, config: AcceleratorConfig, resident: bool) -> Iterator[Cut]:
+    """Yield the cuts to try: from the scratchpad, there is nothing to gain beyond the tiling."""
+    tilings = list(_tilings(shape, config))
+    if resident:
+        yield from map(Cut, tilings)
+        return
+    for tiling, factor in product(tilings, SIDE_BY_SIDE):
+        sizes = tiling.rows * factor, tiling.query_rows * factor
+        whole = not any(shape.sequence % size for size in sizes)
+        # Rows follow each other without a gap if they are whole beats.
+        if factor == 1 or (whole and not shape.hidden % config.axi_bytes):
+            yield Cut(tiling, factor)
 
 
 def _tilings(shape: Shape, config: AcceleratorConfig) -> Iterator[Tiling]:
@@ -134,35 +187,40 @@ def _tilings(shape: Shape, config: AcceleratorConfig) -> Iterator[Tiling]:
 
 def _best(
     shape: Shape, layer: QuantisedLayer, config: AcceleratorConfig, resident: bool
-) -> tuple[Tiling, Graph, int]:
-    """Return the tiling that takes fewest cycles, its graph and the number of candidates."""
-    found: list[tuple[int, Tiling, Graph]] = []
+) -> tuple[Cut, Graph, int]:
+    """Return the cut that takes fewest cycles, its graph and the number of candidates."""
+    found: list[tuple[int, Cut, Graph]] = []
     reason = CompileError("attention: there is no tiling")
-    tilings = list(_tilings(shape, config))
-    for tiling in tilings:
+    cuts = list(_cuts(shape, config, resident))
+    for cut in cuts:
         try:
-            graph = _compiled(shape, layer, tiling, config, resident)
+            graph = _compiled(shape, layer, cut, config, resident)
         except CompileError as error:
             reason = error
             continue
-        found.append((predict(graph, config).cycles, tiling, graph))
+        found.append((predict(graph, config).cycles, cut, graph))
     if not found:
         raise reason
-    _, tiling, graph = min(found, key=lambda item: item[0])
+    _, cut, graph = min(found, key=lambda item: item[0])
     verify(graph, config)
-    return tiling, graph, len(tilings)
+    return cut, graph, len(cuts)
 
 
 def _compiled(
     shape: Shape,
     layer: QuantisedLayer,
-    tiling: Tiling,
+    cut: Cut,
     config: AcceleratorConfig,
     resident: bool,
 ) -> Graph:
-    graph = expand(lower_attention(shape, layer, tiling, config))
-    graph = order_loads(graph, resident=resident)
+    side_by_side = SideBySide(INPUT, INPUT_COPY, OUTPUT, cut.side_by_side)
+    graph = expand(lower_attention(shape, layer, cut.tiling, config, blocks=cut.side_by_side))
+    if resident:
+        graph = loads_first(graph)
+    else:
+        graph = cut_first_products(side_by_side.apply(graph, config), config)
+        graph = order_loads(graph, config)
     graph = schedule_that_fits(
-        choose_flows(graph, config), config, tiling.prefetch, loads_in_order=resident
+        choose_flows(graph, config), config, cut.tiling.prefetch, loads_in_order=resident
     )
     return synchronise(allocate(graph, config), config)

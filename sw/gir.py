@@ -208,6 +208,18 @@ class Slice:
             self.__dict__["_numbers"] = found
         return found
 
+    def meets(self, other: Slice) -> bool:
+        """Return whether both have an element in common; rows between those of a step count."""
+        row, column, rows, columns = self.numbers
+        other_row, other_column, other_rows, other_columns = other.numbers
+        return (
+            self.buffer == other.buffer
+            and row < other_row + (other_rows - 1) * other.step + 1
+            and other_row < row + (rows - 1) * self.step + 1
+            and column < other_column + other_columns
+            and other_column < column + columns
+        )
+
     def substitute(self, values: Mapping[str, int], names: Mapping[str, str]) -> Slice:
         """Return the slice with loop variables replaced and the buffer renamed."""
         # As `changed` does it: `Slice(...)` would take twice the time.

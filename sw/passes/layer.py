@@ -50,6 +50,8 @@ class LayerContext:
     layer : QuantisedLayer
     span : Span
         The tokens of this pass, all of them outside `passes`.
+    blocks : int
+        Equal parts of the tokens of which loops take one step each in turn.
     """
 
     shape: Shape
@@ -58,6 +60,7 @@ class LayerContext:
     number: int
     layer: QuantisedLayer
     span: Span
+    blocks: int = 1
 
     def passes(self) -> Iterator[LayerContext]:
         """Yield the context of each pass of `Tiling.tokens` tokens."""
@@ -77,12 +80,20 @@ class LayerContext:
     ) -> Parallel:
         """Return a parallel node over blocks of the tokens of this pass."""
         step = step or self.tiling.rows
-        return Parallel(self.name(loop), 0, self.span.length, step, buffers, tuple(body))
+        length = self.span.length // self.blocks
+        if self.blocks == 1:
+            return Parallel(self.name(loop), 0, length, step, buffers, tuple(body))
+        inner = Parallel(self.name(f"{loop}.part"), 0, self.blocks, 1, buffers, tuple(body))
+        return Parallel(self.name(loop), 0, length, step, (), (inner,))
 
     def tokens(self, loop: str, step: int | None = None) -> tuple[Affine, Affine]:
         """Return the first token, counted in this pass, and their number in an iteration."""
         number, extent = block(self.name(loop))
-        return number * (step or self.tiling.rows), extent
+        first = number * (step or self.tiling.rows)
+        if self.blocks > 1:
+            part_number, _ = block(self.name(f"{loop}.part"))
+            first += part_number * (self.span.length // self.blocks)
+        return first, extent
 
     def block_rows(self) -> int:
         """Return the most tokens of a block."""

@@ -58,7 +58,7 @@ class LayerInput:
         Columns begin at words, so that blocks are whole tiles.
         """
         if self.values is not None:
-            return length
+            return length // self.context.blocks
         columns = self.context.memory.config.array.columns
         return min(max(self.context.tiling.rows // columns, 1) * columns, length)
 
