@@ -103,8 +103,10 @@ def _cut(load: Operation, axis: str, span: Span) -> Operation:
     """Return the part of `load` in some of its rows or columns."""
 
     def part(item: Slice) -> Slice:
-        start = Affine.of(index(getattr(item, axis)) + span[0])
-        return replace(item, **{axis: start, f"{axis}s": Affine.of(span[1] - span[0])})
+        size = Affine.of(span[1] - span[0])
+        if axis == "row":
+            return replace(item, row=item.row + span[0], rows=size)
+        return replace(item, column=item.column + span[0], columns=size)
 
     return replace(
         load,
