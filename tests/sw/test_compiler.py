@@ -244,7 +244,7 @@ def test_shapes_that_are_no_words():
 
 def test_scratchpad_that_holds_no_tile():
     model, config = minilm(), preset("tiny")
-    refused("^attention: needs at least 43488 bytes of .* the limit is 16384$", model, config, 32)
+    refused("^attention: needs at least 32512 bytes of .* the limit is 16384$", model, config, 32)
 
 
 def test_next_best_tiling_where_the_best_finds_no_room(monkeypatch):

@@ -37,6 +37,10 @@ def dense_operand(instruction, name, scratchpad):
     transposed = instruction[f"{name}_transposed"]
     shape = (k, rows) if transposed else (rows, k)
     stored = Matrix(*shape, "int8", address, instruction[f"{name}_pitch"]).read(scratchpad)
+    if name == "a" and instruction["wide"]:
+        place = address + instruction["plane_words"], instruction["a_pitch"]
+        low = Matrix(*shape, "int8", *place).read(scratchpad)
+        stored = 128 * stored.astype(np.int16) + (low & 127)
     return stored.T if transposed else stored
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ageha.bench.embedding import golden_embeddings, grouping_of
 from ageha.bench.execute import run_golden
-from ageha.hw.config import preset
+from ageha.hw.config import override, preset
 from ageha.hw.isa import Activation
 from ageha.sw.calibrate import calibrate, calibration_tokens
 from ageha.sw.compiler import compile_encoder, quantise_layers
@@ -22,7 +22,8 @@ from ageha.sw.tasder.plan import uniform_choice
 from ageha.sw.tasder.sparsify import GREEDY, sparsify
 from ageha.verif.golden.encoder import Grouping, run_encoder
 
-ECP5 = preset("ecp5")
+ECP5 = override(preset("ecp5"), {"vector.lanes": 8})
+"""A machine that keeps activations in groups of 8."""
 BASE = preset("base")
 """A machine that takes both planes of probabilities at once."""
 
