@@ -22,6 +22,8 @@ from .passes.allocate import allocate
 from .passes.attention_only import (
     INPUT,
     INPUT_COPY,
+    KEY,
+    KEY_COPY,
     LAYER,
     OUTPUT,
     loads_first,
@@ -33,7 +35,7 @@ from .passes.first_products import cut_first_products
 from .passes.flows import choose_flows
 from .passes.load_order import order_loads
 from .passes.schedule import schedule_that_fits
-from .passes.side_by_side import SideBySide
+from .passes.side_by_side import SideBySide, beside, weights_side_by_side
 from .passes.synchronise import synchronise
 from .passes.tiling import Shape, Tiling
 from .profile import profile
@@ -107,6 +109,7 @@ def compile_attention(
         for name, values in layer_constants(LAYER, layer).items()
         if name.removeprefix(f"{LAYER}.") in CONSTANTS
     }
+    constants[KEY] = beside(constants[KEY], cut.weights_side_by_side)
     # The same for all tokens, in whatever order the program takes them.
     scales = ScaleVector.from_float(np.full(len(tokens), scale))
     constants[f"{LAYER}.input.scales"] = scales.pack()[np.newaxis]
@@ -115,6 +118,7 @@ def compile_attention(
         "labels": [item.product for item in graph.operations()],
         "tiling": asdict(cut.tiling),
         "side_by_side": cut.side_by_side,
+        "weights_side_by_side": cut.weights_side_by_side,
         "planes": planes,
         "resident": resident,
         "candidates": candidates,
@@ -149,10 +153,13 @@ class Cut:
     tiling : Tiling
     side_by_side : int
         Rows of the input that are loaded as one.
+    weights_side_by_side : int
+        Rows of the key weights that are loaded as one.
     """
 
     tiling: Tiling
     side_by_side: int = 1
+    weights_side_by_side: int = 1
 
 
 def _cuts(shape: Shape, config: AcceleratorConfig, resident: bool) -> Iterator[Cut]:
@@ -166,7 +173,8 @@ def _cuts(shape: Shape, config: AcceleratorConfig, resident: bool) -> Iterator[C
         whole = not any(shape.sequence % size for size in sizes)
         # Rows follow each other without a gap if they are whole beats.
         if factor == 1 or (whole and not shape.hidden % config.axi_bytes):
-            yield Cut(tiling, factor)
+            parts = shape.attended % (config.array.columns * factor) == 0
+            yield Cut(tiling, factor, factor if parts and shape.heads == 1 else 1)
 
 
 def _tilings(shape: Shape, config: AcceleratorConfig) -> Iterator[Tiling]:
@@ -218,7 +226,9 @@ def _compiled(
     if resident:
         graph = loads_first(graph)
     else:
-        graph = cut_first_products(side_by_side.apply(graph, config), config)
+        graph = side_by_side.apply(graph, config)
+        graph = weights_side_by_side(graph, KEY, KEY_COPY, cut.weights_side_by_side, config)
+        graph = cut_first_products(graph, config)
         graph = order_loads(graph, config)
     graph = schedule_that_fits(
         choose_flows(graph, config), config, cut.tiling.prefetch, loads_in_order=resident

@@ -24,6 +24,7 @@ LAYER = 0
 
 
 INPUT, OUTPUT, INPUT_COPY = "input", "output", f"{LAYER}.input.copy"
+KEY, KEY_COPY = f"{LAYER}.key", f"{LAYER}.key.weights.0"
 """Buffers in DRAM and in the scratchpad."""
 
 

@@ -13,9 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import index
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...hw.config import AcceleratorConfig
 from ...hw.isa import Opcode
 from ..gir import WORD, Affine, Buffer, Graph, Operation, Slice, scratchpad_pitch
+from .first_products import by_columns
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,8 @@ class SideBySide:
             return graph
         buffers = graph.by_name()
         wide = {
-            self.source: self._wider(buffers[self.source]),
-            self.copy: self._wider(buffers[self.copy], config.lanes),
+            self.source: self.wider(buffers[self.source]),
+            self.copy: self.wider(buffers[self.copy], config.lanes),
         }
         body = tuple(
             moved for item in graph.operations() for moved in self._operation(item, buffers)
@@ -57,7 +61,7 @@ class SideBySide:
         changed = tuple(wide.get(buffer.name, buffer) for buffer in graph.buffers)
         return replace(graph, buffers=changed, body=body)
 
-    def _wider(self, buffer: Buffer, lanes: int = 0) -> Buffer:
+    def wider(self, buffer: Buffer, lanes: int = 0) -> Buffer:
         """Return the buffer with longer and fewer rows, in the scratchpad if there are lanes."""
         columns = buffer.columns * self.factor
         pitch = scratchpad_pitch(columns, buffer.dtype, lanes) if lanes else columns // WORD
@@ -94,3 +98,62 @@ class SideBySide:
             reads={role: place(item) for role, item in operation.reads.items()},
             writes={role: place(item) for role, item in operation.writes.items()},
         )
+
+
+def weights_side_by_side(
+    graph: Graph, source: str, copy: str, factor: int, config: AcceleratorConfig
+) -> Graph:
+    """Return `graph` with equal parts of the rows of weights beside each other.
+
+    Products with them go part by part. The constant `source` has to be as `beside` gives it.
+
+    Parameters
+    ----------
+    graph : Graph
+        Without parallel nodes, and with one LOAD of all of the weights.
+    source, copy : str
+        int8 [channels, k] in DRAM and in the scratchpad, operand b of products.
+    factor : int
+        Parts, whose rows are multiples of the array's columns.
+    config : AcceleratorConfig
+    """
+    if factor == 1:
+        return graph
+    buffers = graph.by_name()
+    block, width = buffers[copy].rows // factor, buffers[copy].columns
+    wide = {
+        name: SideBySide("", "", "", factor).wider(buffers[name], lanes)
+        for name, lanes in ((source, 0), (copy, config.lanes))
+    }
+
+    def place(item: Slice) -> Slice:
+        number = index(item.row) // block
+        return replace(item, row=Affine.of(0), column=Affine.of(number * width))
+
+    body: list[Operation] = []
+    for operation in graph.operations():
+        b, target = operation.reads.get("b"), operation.writes.get("destination")
+        if target is not None and target.buffer == copy:
+            whole = Affine.of(block), Affine.of(width * factor)
+            reads, writes = (
+                {
+                    role: replace(item, rows=whole[0], columns=whole[1])
+                    for role, item in side.items()
+                }
+                for side in (operation.reads, operation.writes)
+            )
+            body.append(replace(operation, reads=reads, writes=writes))
+        elif b is not None and b.buffer == copy:
+            for product in by_columns(operation, block):
+                body.append(
+                    replace(product, reads={**product.reads, "b": place(product.reads["b"])})
+                )
+        else:
+            body.append(operation)
+    changed = tuple(wide.get(buffer.name, buffer) for buffer in graph.buffers)
+    return replace(graph, buffers=changed, body=tuple(body))
+
+
+def beside(values: NDArray, factor: int) -> NDArray:
+    """Return equal parts of the rows of `values` beside each other."""
+    return np.hstack(np.split(values, factor))
