@@ -52,20 +52,14 @@ class SideBySide:
             return graph
         buffers = graph.by_name()
         wide = {
-            self.source: self.wider(buffers[self.source]),
-            self.copy: self.wider(buffers[self.copy], config.lanes),
+            self.source: _wider(buffers[self.source], self.factor),
+            self.copy: _wider(buffers[self.copy], self.factor, config.lanes),
         }
         body = tuple(
             moved for item in graph.operations() for moved in self._operation(item, buffers)
         )
         changed = tuple(wide.get(buffer.name, buffer) for buffer in graph.buffers)
         return replace(graph, buffers=changed, body=body)
-
-    def wider(self, buffer: Buffer, lanes: int = 0) -> Buffer:
-        """Return the buffer with longer and fewer rows, in the scratchpad if there are lanes."""
-        columns = buffer.columns * self.factor
-        pitch = scratchpad_pitch(columns, buffer.dtype, lanes) if lanes else columns // WORD
-        return replace(buffer, rows=buffer.rows // self.factor, columns=columns, pitch=pitch)
 
     def _operation(
         self, operation: Operation, buffers: Mapping[str, Buffer]
@@ -122,8 +116,8 @@ def weights_side_by_side(
     buffers = graph.by_name()
     block, width = buffers[copy].rows // factor, buffers[copy].columns
     wide = {
-        name: SideBySide("", "", "", factor).wider(buffers[name], lanes)
-        for name, lanes in ((source, 0), (copy, config.lanes))
+        source: _wider(buffers[source], factor),
+        copy: _wider(buffers[copy], factor, config.lanes),
     }
 
     def place(item: Slice) -> Slice:
@@ -157,3 +151,10 @@ def weights_side_by_side(
 def beside(values: NDArray, factor: int) -> NDArray:
     """Return equal parts of the rows of `values` beside each other."""
     return np.hstack(np.split(values, factor))
+
+
+def _wider(buffer: Buffer, factor: int, lanes: int = 0) -> Buffer:
+    """Return `buffer` with longer and fewer rows, in the scratchpad if there are lanes."""
+    columns = buffer.columns * factor
+    pitch = scratchpad_pitch(columns, buffer.dtype, lanes) if lanes else columns // WORD
+    return replace(buffer, rows=buffer.rows // factor, columns=columns, pitch=pitch)

@@ -134,6 +134,7 @@ def test_rows_side_by_side_give_the_same_result(monkeypatch):
     for factor in (1, 2, 4):
         program, inputs = compiled(monkeypatch, factor)
         assert program.inputs[0].shape == (32, 24)
+        assert program.metadata["weights_side_by_side"] == factor
         outputs.append(run_golden(program, inputs).outputs["output"])
         rows = {
             item["row_words"] for item in decode_all(program.code) if item.opcode == Opcode.LOAD
