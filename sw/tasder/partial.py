@@ -15,7 +15,8 @@ class Partial:
     Parameters
     ----------
     path : Path, optional
-        Is read if it is there, and written as a whole whenever something is added.
+        Is read if it is there, and written as a whole whenever something is added; its folder is
+        made if it is absent.
     key : str
         What tells these results from those of another model, method or text.
 
@@ -61,6 +62,7 @@ class Partial:
     def _write(self) -> None:
         if self._path is None:
             return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._path.with_name(self._path.name + ".new")
         values = {"key": self._key, "losses": self.losses, "models": self._models}
         temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")

@@ -199,7 +199,7 @@ def test_resumes_and_is_deterministic(model, texts, losses, candidates, tmp_path
 
 
 def test_partial_results_of_something_else(model, texts, tmp_path):
-    path = tmp_path / "partial.json"
+    path = tmp_path / "absent" / "partial.json"
     keys = [
         fingerprint(model, texts.batch, texts.sentences, method)
         for method in (Method(compensate=False), Method())
