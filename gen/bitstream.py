@@ -12,6 +12,7 @@ from ..hw.config import AcceleratorConfig
 from .board_top import BOARD, TOP, board_top
 from .boards import BoardDescription, component
 from .constraints import lpf
+from .placement import ROUTER
 from .synthesis import DESIGN, SynthesisError, run_tool, seen_from
 from .verilog import emit, header
 
@@ -84,7 +85,7 @@ def synthesise_board(verilog: str, folder: Path) -> None:
 def placement_arguments(board: BoardDescription, clock_mhz: int, seed: int) -> list[str]:
     """Return all that decides the placement, besides the netlist and the pins."""
     speed = ["--freq", str(clock_mhz), "--timing-allow-fail"]
-    return [*board.device, *speed, "--seed", str(seed)]
+    return [*board.device, *speed, *ROUTER, "--seed", str(seed)]
 
 
 def place_board(

@@ -21,9 +21,13 @@ _KIND = re.compile(r"_(?:TRELLIS_FF|MULT18X18D|DP16KD|TRELLIS_DPR16X4|LUT4|CCU2C
 SYNTHESIS = f"read_verilog {DESIGN} {PINS}.v; synth_ecp5 -top {PINS} -json {NETLIST}"
 """What yosys does: all modules become one."""
 
+ROUTER = ("--router", "router2")
+"""The router of nextpnr that ends on a full device; its default one does not in hours."""
+
 PLACEMENT = (
     *("--85k", "--package", "CABGA381", "--speed", "6", "--lpf-allow-unconstrained"),
     *("--freq", "100", "--timing-allow-fail"),
+    *ROUTER,
 )
 """Arguments of nextpnr that decide what comes out, besides the netlist and the seed."""
 
