@@ -6,12 +6,10 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .config import WORD_BYTES, AcceleratorConfig
-from .ports import WORD_BITS, ReadPortSignature
-from .scratchpad import Scratchpad
+from .ports import WORD_BITS, ReadPortSignature, read_request_layout
+from .scratchpad import read_latency
+from .stream_register import stream_stage
 from .transfer import block_layout
-
-LINES = Scratchpad.READ_LATENCY + 2
-"""Lines that are asked for or held: enough for a line every cycle."""
 
 
 def write_beat_layout(config: AcceleratorConfig) -> data.StructLayout:
@@ -23,8 +21,8 @@ class BlockReader(wiring.Component):
     """Turns blocks into beats; every row begins with a new line and a new beat.
 
     One beat a cycle over rows and blocks while the scratchpad accepts, but for one cycle without
-    a request between blocks. The first beat comes `Scratchpad.READ_LATENCY` + 2 cycles after the
-    block. Words of the last beat of a row that lie beyond the row have no strobe.
+    a request between blocks. The first beat comes `read_latency` + 2 cycles after the block. Words
+    of the last beat of a row that lie beyond the row have no strobe.
 
     Parameters
     ----------
@@ -66,8 +64,10 @@ class BlockReader(wiring.Component):
         """Return the walk over the rows, the queue of lines and the walk over their beats."""
         m = Module()
         lanes = self.config.lanes
-        m.submodules.lines = lines = SyncFIFO(width=lanes * WORD_BITS, depth=LINES)
-        m.submodules.counts = counts = SyncFIFO(width=lanes.bit_length(), depth=LINES)
+        # Lines that are asked for or held: enough for a line every cycle.
+        depth = read_latency(self.config) + 2
+        m.submodules.lines = lines = SyncFIFO(width=lanes * WORD_BITS, depth=depth)
+        m.submodules.counts = counts = SyncFIFO(width=lanes.bit_length(), depth=depth)
         m.d.comb += [
             lines.w_data.eq(self.read.response.payload),
             lines.w_en.eq(self.read.response.valid),
@@ -79,7 +79,9 @@ class BlockReader(wiring.Component):
 
     def _elaborate_requests(self, m: Module, counts: SyncFIFO) -> None:
         lanes = self.config.lanes
-        request = self.read.request
+        layout = read_request_layout(self.config)
+        request, asked = stream_stage(m, "request", layout, self.config.scratchpad.pipelined)
+        wiring.connect(m, asked, wiring.flipped(self.read.request))
         active = Signal()
         current = Signal(block_layout(self.config))
         words_left = Signal.like(current.row_words)

@@ -14,7 +14,9 @@ from .butterfly_scatter import ButterflyScatter
 from .butterfly_turns import ButterflyTurns
 from .butterfly_writer import ButterflyWriter
 from .config import AcceleratorConfig, ConfigError
-from .ports import ReadPortSignature, UnitSignature, WritePortSignature
+from .ports import ReadPortSignature, UnitSignature, WritePortSignature, read_request_layout
+from .response_tags import ResponseTags
+from .stream_register import stream_stage
 
 butterfly_events_layout = data.StructLayout({"multiplies": 32, "beat": 1, "saturated": 1})
 """`multiplies`: multiplications of matrix elements that were finished. `beat`: a pair a lane has
@@ -149,20 +151,45 @@ class Butterfly(wiring.Component):
 
     def _share_ports(self, m: Module, turns: ButterflyTurns, writer: ButterflyWriter) -> None:
         """Connect the ports of exponents, which go first, and of addends and words."""
-        for port, outer in ((turns.read, self.addends), (turns.write, self.write)):
-            inner = writer.addends if outer is self.addends else writer.write
-            # What has been asked for stays.
-            waits, chosen = Signal(), Signal()
+        layout = data.StructLayout({"line": read_request_layout(self.config), "is_exponent": 1})
+        read, asked = stream_stage(m, "read", layout, self.config.scratchpad.pipelined)
+        m.submodules.tags = tags = ResponseTags(1)
+        is_exponent = self._choose(m, turns.read.request, writer.addends.request, read)
+        is_exponent_written = self._choose(
+            m, turns.write.request, writer.write.request, self.write.request
+        )
+        m.d.comb += [
+            read.payload.is_exponent.eq(is_exponent),
+            read.payload.line.eq(
+                Mux(is_exponent, turns.read.request.payload, writer.addends.request.payload)
+            ),
+            self.write.request.payload.eq(
+                Mux(
+                    is_exponent_written,
+                    turns.write.request.payload,
+                    writer.write.request.payload,
+                )
+            ),
+            self.addends.request.valid.eq(asked.valid),
+            self.addends.request.payload.eq(asked.payload.line),
+            asked.ready.eq(self.addends.request.ready),
+            tags.accepted.eq(asked.valid & asked.ready),
+            tags.request.eq(asked.payload.is_exponent),
+        ]
+        for is_exponent, part in ((0, writer.addends), (1, turns.read)):
             m.d.comb += [
-                chosen.eq(port.request.valid & ~waits),
-                outer.request.valid.eq(port.request.valid | inner.request.valid),
-                outer.request.payload.eq(Mux(chosen, port.request.payload, inner.request.payload)),
-                port.request.ready.eq(outer.request.ready & chosen),
-                inner.request.ready.eq(outer.request.ready & ~chosen),
-            ]
-            m.d.sync += waits.eq(inner.request.valid & ~chosen & ~outer.request.ready)
-        for part in (turns.read, writer.addends):
-            m.d.comb += [
-                part.response.valid.eq(self.addends.response.valid),
+                part.response.valid.eq(tags.valid & (tags.response == is_exponent)),
                 part.response.payload.eq(self.addends.response.payload),
             ]
+
+    def _choose(self, m: Module, first, second, both) -> Signal:
+        """Let `first` go before `second`, but not before what was asked for; return it goes."""
+        waits, chosen = Signal(), Signal()
+        m.d.comb += [
+            chosen.eq(first.valid & ~waits),
+            both.valid.eq(first.valid | second.valid),
+            first.ready.eq(both.ready & chosen),
+            second.ready.eq(both.ready & ~chosen),
+        ]
+        m.d.sync += waits.eq(second.valid & ~chosen & ~both.ready)
+        return chosen

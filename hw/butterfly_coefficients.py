@@ -7,8 +7,9 @@ from amaranth.lib.wiring import In, Out
 
 from .butterfly_plan import INDEX_BITS, most_factors, turn_layout
 from .config import AcceleratorConfig
-from .ports import WORD_BITS, ReadPortSignature, address_width
+from .ports import WORD_BITS, ReadPortSignature, address_width, read_request_layout
 from .response_tags import ResponseTags
+from .stream_register import stream_stage
 
 LINES = 4
 """Lines that wait for each factor."""
@@ -59,7 +60,7 @@ class ButterflyCoefficients(wiring.Component):
         m = Module()
         count = most_factors(self.config)
         m.submodules.tags = tags = ResponseTags(2)
-        accepted = self._request(m, tags)
+        self._request(m, tags)
         place = Signal(range(self.config.lanes))
         last = self.end | (place == self.config.lanes - 1)
         with m.If(self.take):
@@ -68,11 +69,10 @@ class ButterflyCoefficients(wiring.Component):
             in_use = factor < self.factors
             arrives = tags.valid & (tags.response == factor)
             self._queue(m, factor, arrives, self.take & in_use, last)
-        m.d.comb += tags.accepted.eq(accepted)
         return m
 
-    def _request(self, m: Module, tags: ResponseTags) -> Signal:
-        """Ask for lines in order; return whether a request is accepted."""
+    def _request(self, m: Module, tags: ResponseTags) -> None:
+        """Ask for lines in order."""
         turn = self.turn.payload
         count = most_factors(self.config)
         line, factor = Signal(INDEX_BITS), Signal(2)
@@ -81,16 +81,22 @@ class ButterflyCoefficients(wiring.Component):
         # What is on its way or in the queue of each factor.
         self._promised = [Signal(range(LINES + 1), name=f"promised_{i}") for i in range(count)]
         room = Cat(promised != LINES for promised in self._promised)
-        request = self.read.request
+        layout = data.StructLayout({"line": read_request_layout(self.config), "factor": 2})
+        request, asked = stream_stage(m, "request", layout, self.config.scratchpad.pipelined)
         m.d.comb += [
             request.valid.eq(self.turn.valid & room.bit_select(factor, 1)),
-            request.payload.address.eq(turn.coefficients + offset),
-            request.payload.pitch.eq(1),
+            request.payload.line.address.eq(turn.coefficients + offset),
+            request.payload.line.pitch.eq(1),
+            request.payload.factor.eq(factor),
             accepted.eq(request.valid & request.ready),
             last_factor.eq(factor == turn.factors - 1),
             last_line.eq(last_factor & (line == turn.lines)),
             self.turn.ready.eq(accepted & last_line),
-            tags.request.eq(factor),
+            self.read.request.valid.eq(asked.valid),
+            self.read.request.payload.eq(asked.payload.line),
+            asked.ready.eq(self.read.request.ready),
+            tags.accepted.eq(asked.valid & asked.ready),
+            tags.request.eq(asked.payload.factor),
         ]
         with m.If(accepted):
             m.d.sync += [
@@ -101,7 +107,6 @@ class ButterflyCoefficients(wiring.Component):
             with m.If(last_line):
                 m.d.sync += [line.eq(0), offset.eq(0)]
         self._asked = [accepted & (factor == index) for index in range(count)]
-        return accepted
 
     def _queue(self, m: Module, factor: int, arrives, take, last) -> None:
         """Add the queue and the register of a factor."""

@@ -10,7 +10,6 @@ from .butterfly_plan import EXPONENT_BITS, HEADROOM_BITS, TURN_BITS, plan_layout
 from .config import AcceleratorConfig
 from .isa import BlockExponent
 from .ports import ReadPortSignature
-from .response_tags import ResponseTags
 
 
 class ButterflyExponents(wiring.Component):
@@ -96,18 +95,16 @@ class ButterflyExponents(wiring.Component):
     def _fetch(self, m: Module) -> tuple[Signal, Signal]:
         """Ask for the word of X of each turn; return it, and whether it is there."""
         fields, request = self.plan.fields, self.read.request
-        m.submodules.tags = tags = ResponseTags(1)
         asked, there = Signal(), Signal()
         word = Signal(BlockExponent)
         m.d.comb += [
             request.valid.eq(self.is_first & self.fetch & fields.x_blocks & ~asked),
             request.payload.address.eq(fields.exponent_address + self.turn),
             request.payload.pitch.eq(1),
-            tags.accepted.eq(request.valid & request.ready),
         ]
-        with m.If(tags.accepted):
+        with m.If(request.valid & request.ready):
             m.d.sync += asked.eq(1)
-        with m.If(tags.valid):
+        with m.If(self.read.response.valid):
             m.d.sync += [there.eq(1), word.eq(self.read.response.payload[0])]
         with m.If(self.set_exponent):
             m.d.sync += [asked.eq(0), there.eq(0)]

@@ -13,7 +13,6 @@ from .butterfly_plan import INDEX_BITS, slot_bits, turn_layout, words_held
 from .config import AcceleratorConfig
 from .ports import WORD_BITS as MEMORY_WORD_BITS
 from .ports import ReadPortSignature, WritePortSignature, address_width, line_layout
-from .response_tags import ResponseTags
 from .rounding import saturate
 
 AHEAD = 16
@@ -95,7 +94,6 @@ class ButterflyWriter(wiring.Component):
         m.submodules.entries = entries = SyncFIFOBuffered(width=entry_layout.size, depth=AHEAD)
         width = MEMORY_WORD_BITS * self.config.butterfly.lanes
         m.submodules.lines = lines = SyncFIFOBuffered(width=width, depth=AHEAD)
-        m.submodules.tags = tags = ResponseTags(1)
         tag = data.View(tag_layout, address.output_tag)
         request = self.addends.request
         adds, pushes = Signal(), Signal()
@@ -107,8 +105,7 @@ class ButterflyWriter(wiring.Component):
             address.advance.eq(~address.output_valid | pushes),
             entries.w_en.eq(pushes),
             entries.w_data.eq(Cat(address.output_tag, address.inside, address.request.as_value())),
-            tags.accepted.eq(request.valid & request.ready),
-            lines.w_en.eq(tags.valid),
+            lines.w_en.eq(self.addends.response.valid),
             lines.w_data.eq(self.addends.response.payload.as_value()[:width]),
         ]
         self._finish(m, data.View(entry_layout, entries.r_data), entries, lines)

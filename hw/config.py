@@ -33,6 +33,11 @@ def _require_power_of_two(name: str, value: object, low: int, high: int) -> None
         raise ConfigError(f"{name} must be a power of two from {low} to {high}, not {value!r}")
 
 
+def _require_boolean(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be true or false, not {value!r}")
+
+
 @dataclass(frozen=True)
 class ArrayConfig:
     """The grid of processing elements.
@@ -81,8 +86,7 @@ class ArrayConfig:
             _require_power_of_two("array.partial_rows", self.partial_rows, 16, 4096)
         if self.drain_lanes != 0 or isinstance(self.drain_lanes, bool):
             _require_power_of_two("array.drain_lanes", self.drain_lanes, 1, self.columns)
-        if not isinstance(self.wide_rows, bool):
-            raise ConfigError(f"array.wide_rows must be true or false, not {self.wide_rows!r}")
+        _require_boolean("array.wide_rows", self.wide_rows)
 
     @property
     def drain_turns(self) -> int:
@@ -100,14 +104,19 @@ class ScratchpadConfig:
         Capacity, a power of two from 4096 to 8388608.
     banks : int
         Banks of eight bytes, hence lanes of a line; a power of two from 4 to 64.
+    pipelined : bool
+        Whether each client registers its requests before clients choose among themselves: a
+        higher clock for a cycle more from request to line.
     """
 
     bytes: int = 512 * 1024
     banks: int = 16
+    pipelined: bool = False
 
     def __post_init__(self) -> None:
         _require_power_of_two("scratchpad.bytes", self.bytes, 4096, 8 << 20)
         _require_power_of_two("scratchpad.banks", self.banks, 4, 64)
+        _require_boolean("scratchpad.pipelined", self.pipelined)
 
 
 @dataclass(frozen=True)
@@ -388,6 +397,9 @@ def _preset(
     )
 
 
+_PIPELINED = {"scratchpad.pipelined": True}
+"""Cycles of latency for a clock of 100 MHz on an ECP5."""
+
 _HALVED = {
     "array.drain_lanes": 4,
     "butterfly.lanes": 4,
@@ -396,8 +408,10 @@ _HALVED = {
 """Half the lanes beside the array, so that 64 elements with all flows fit an ECP5-85F."""
 
 PRESETS: Mapping[str, AcceleratorConfig] = {
-    "tiny": _preset("tiny", _square(4, 4, 128, 64), 16 << 10, 1, 64, 128),
-    "ecp5": override(_preset("ecp5", _square(8, 8, 512, 512), 128 << 10, 1, 64, 512), _HALVED),
+    "tiny": override(_preset("tiny", _square(4, 4, 128, 64), 16 << 10, 1, 64, 128), _PIPELINED),
+    "ecp5": override(
+        _preset("ecp5", _square(8, 8, 512, 512), 128 << 10, 1, 64, 512), _HALVED | _PIPELINED
+    ),
     "base": _preset("base", _square(16, 16, 256, 512), 512 << 10, 2, 128, 512),
     "large": _preset("large", _square(32, 16, 256, 512), 2 << 20, 2, 256, 512),
 }

@@ -8,9 +8,10 @@ from amaranth.lib.wiring import In, Out
 from .config import AcceleratorConfig
 from .drain_walk import SHORTS_IN_WORD, DrainWalk, Kind, tile_layout
 from .isa import Matmul, ScaleWord
-from .ports import ReadPortSignature
+from .ports import ReadPortSignature, read_request_layout
 from .requantise import RESULT_BITS, scale_layout
 from .response_tags import ResponseTags
+from .stream_register import stream_stage
 
 INSTRUCTIONS_AHEAD = 4
 """Instructions that wait for the drain while the array works on them."""
@@ -109,21 +110,26 @@ class DrainFetch(wiring.Component):
         permitted = Signal(len(Kind))
         accepted = Signal(len(Kind))
         returned = Signal(len(Kind))
-        request = self.read.request
+        layout = data.StructLayout({"line": read_request_layout(self.config), "tag": _tag_layout})
+        request, asked = stream_stage(m, "request", layout, self.config.scratchpad.pipelined)
         may_ask = permitted.bit_select(Value.cast(line.kind), 1)
         m.d.comb += [
             request.valid.eq(walk.lines.valid & may_ask),
-            request.payload.address.eq(line.address),
-            request.payload.pitch.eq(line.pitch),
+            request.payload.line.address.eq(line.address),
+            request.payload.line.pitch.eq(line.pitch),
+            request.payload.tag.kind.eq(line.kind),
+            request.payload.tag.parts.eq(line.parts),
+            request.payload.tag.transposed.eq(line.tile.transposed),
             walk.lines.ready.eq(request.ready & may_ask),
-            tags.accepted.eq(request.valid & request.ready),
-            tags.request.kind.eq(line.kind),
-            tags.request.parts.eq(line.parts),
-            tags.request.transposed.eq(line.tile.transposed),
+            self.read.request.valid.eq(asked.valid),
+            self.read.request.payload.eq(asked.payload.line),
+            asked.ready.eq(self.read.request.ready),
+            tags.accepted.eq(asked.valid & asked.ready),
+            tags.request.eq(asked.payload.tag),
         ]
         for kind in Kind:
             m.d.comb += [
-                accepted[kind.value].eq(tags.accepted & (line.kind == kind)),
+                accepted[kind.value].eq(request.valid & request.ready & (line.kind == kind)),
                 returned[kind.value].eq(tags.valid & (tags.response.kind == kind)),
             ]
         self._queue_tiles(m, line.tile, permitted, accepted, returned, tags.response.parts)

@@ -7,7 +7,8 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
-from .ports import ReadPortSignature, address_width, line_layout
+from .ports import ReadPortSignature, address_width, line_layout, read_request_layout
+from .stream_register import stream_stage
 
 LINES = 8
 """Lines that each of the queues holds."""
@@ -72,7 +73,7 @@ class LineReader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Return the queues and the counters of their room."""
         m = Module()
-        request, read = self.request, self.read
+        request = self.request
         sources = SyncFIFO(width=len(request.p.source.as_value()), depth=_FLYING)
         m.submodules.sources = ResetInserter(self.clear)(sources)
 
@@ -84,13 +85,16 @@ class LineReader(wiring.Component):
             asked = accepted & (request.p.source == source)
             rooms.append(self._queue(m, source, lines, arrives, asked))
 
+        layout = read_request_layout(self.config)
+        line, asked = stream_stage(m, "line_request", layout, self.config.scratchpad.pipelined)
+        wiring.connect(m, asked, wiring.flipped(self.read.request))
         allowed = Signal()
         m.d.comb += [
             allowed.eq(sources.w_rdy & Array(rooms)[request.p.source.as_value()]),
-            read.request.valid.eq(request.valid & allowed),
-            read.request.p.address.eq(request.p.address),
-            read.request.p.pitch.eq(1),
-            request.ready.eq(read.request.ready & allowed),
+            line.valid.eq(request.valid & allowed),
+            line.p.address.eq(request.p.address),
+            line.p.pitch.eq(1),
+            request.ready.eq(line.ready & allowed),
             accepted.eq(request.valid & request.ready),
             sources.w_data.eq(request.p.source),
             sources.w_en.eq(accepted),

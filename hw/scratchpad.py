@@ -24,6 +24,14 @@ def _require_clients(name: str, value: int) -> None:
         raise ConfigError(f"{name} must be an integer from 1 to {MAXIMUM_CLIENTS}, not {value!r}")
 
 
+def read_latency(config: AcceleratorConfig) -> int:
+    """Return the cycles from a request to its line, if nobody comes first.
+
+    With ``scratchpad.pipelined`` a client registers its request before the scratchpad accepts it.
+    """
+    return Scratchpad.READ_LATENCY + config.scratchpad.pipelined
+
+
 def scratchpad_events_layout(
     config: AcceleratorConfig, readers: int, writers: int
 ) -> data.StructLayout:

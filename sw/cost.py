@@ -78,7 +78,8 @@ def _vector(operation: Operation, config: AcceleratorConfig) -> int:
     x = operation.reads["x"]
     passes = 1 if operation.opcode == Opcode.MULTIPLY else 2
     row = max(passes * -(-index(x.columns) // config.vector_lanes), VECTOR_ROW[operation.opcode])
-    return VECTOR_START[operation.opcode] + index(x.rows) * row
+    start = VECTOR_START[operation.opcode] + passes * config.scratchpad.pipelined
+    return start + index(x.rows) * row
 
 
 def latency(unit: Unit, config: AcceleratorConfig) -> int:
