@@ -5,7 +5,7 @@ import pytest
 
 from ageha.hw.config import ConfigError, override, preset
 from ageha.hw.isa import ErrorCode
-from ageha.hw.scratchpad import Scratchpad
+from ageha.hw.scratchpad import Scratchpad, read_latency
 from ageha.verif.golden.fault import Fault
 from ageha.verif.golden.scratchpad import Scratchpad as Golden
 from ageha.verif.simulator import run_bench
@@ -41,6 +41,12 @@ def test_parameters_are_attributes():
     assert (scratchpad.config, scratchpad.readers, scratchpad.writers) == (TINY, 2, 3)
     with pytest.raises(AttributeError):
         scratchpad.readers = 4
+
+
+def test_requests_are_registered_where_the_clock_needs_it():
+    assert [read_latency(preset(name)) for name in ("tiny", "ecp5", "base")] == [4, 4, 3]
+    with pytest.raises(ConfigError, match="scratchpad.pipelined must be true or false, not 1"):
+        override(preset("tiny"), {"scratchpad.pipelined": 1})
 
 
 def test_golden_reads_what_was_written():
