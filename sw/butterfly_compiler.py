@@ -26,6 +26,7 @@ from .butterfly_operators import (
 from .errors import CompileError, NoRoomError
 from .fabnet_compiler import describe_fabnet, run_butterfly_passes
 from .gir import Buffer, Graph, Node
+from .mixing_tilings import MixingTiling, rank_mixing
 from .package import package
 from .passes.build import load, part, store
 from .passes.butterfly import Matrix
@@ -35,7 +36,6 @@ from .passes.butterfly_stream import (
     WORD_NUMBERS,
     StreamedMixing,
     Tiling,
-    columns_bytes,
     stream_features,
     stream_spectrum,
     stream_tokens,
@@ -85,7 +85,10 @@ def compile_butterfly(
     if is_complex(operator):
         _check_complex(operator, config)
     search = _Search(operator, config, tokens, fractions, calibration)
-    found = [] if is_complex(operator) else search.overlapping()
+    if isinstance(operator, Mixing):
+        found = search.mixing(operator.features)
+    else:
+        found = [] if is_complex(operator) else search.overlapping()
     if not found:
         found = [*search.serial(), *search.split()]
     if not found and search.refusal:
@@ -109,6 +112,9 @@ TURNS = (1, 2, 3, 4, 6, 8)
 
 DEPTHS = (2, 3, 6)
 """Tiles under way that are tried."""
+
+MIXING_TILINGS = 2
+"""Ways to cut a mixing of which there is a program, the best ones step by step."""
 
 
 def _predicted(program: Program) -> int:
@@ -144,6 +150,13 @@ class _Search:
             self.refusal = error
         return None
 
+    def mixing(self, features: int) -> list[Program]:
+        """Return programs of whole matrices, and of the best ways to cut them."""
+        found = [self.attempt(_whole)]
+        for tiling in rank_mixing(self.tokens, features, self.config)[:MIXING_TILINGS]:
+            found.append(self.attempt(partial(_mixed, tiling=tiling)))
+        return [program for program in found if program]
+
     def serial(self) -> list[Program]:
         """Return the program of single tiles with the most vectors, if any fits."""
         width = 0 if is_complex(self.operator) else self.config.butterfly.lanes
@@ -158,13 +171,11 @@ class _Search:
     def split(self) -> list[Program]:
         """Return programs of a layer in trips, of the largest tiles that fit and of half those.
 
-        A mixing takes two trips along the tokens, a compression goes by parts of the tokens.
+        A compression goes by parts of the tokens.
         """
         layer = self.operator
         if isinstance(layer, Compression):
             return self._by_parts(layer)
-        if isinstance(layer, Mixing):
-            return self._two_trips()
         if not isinstance(layer, ButterflyLinear):
             return []
         between = factor_fractions(layer, self.fractions[0], self.calibration)
@@ -191,30 +202,6 @@ class _Search:
                 if program := self.attempt(partial(_tiled, tiling=tiling)):
                     return [program]
         return []
-
-    def _two_trips(self) -> list[Program]:
-        """Return programs of a mixing whose columns are cut, with the widest tiles that fit.
-
-        The shorter the transforms of the first trip, the fewer bits its bound takes: of each
-        number of tiles under way, the shortest that fit.
-        """
-        width = self.config.butterfly.lanes
-        found: list[Program] = []
-        while width and not found:
-            tilings = (Tiling(width, depth) for depth in (DEPTHS[0], 1))
-            found = [program for each in tilings if (program := self._shortest(each))]
-            width //= 2
-        return found
-
-    def _shortest(self, tiling: Tiling) -> Program | None:
-        """Return the program of two trips with the shortest first transforms that fit."""
-        for log_first in range(1, self.tokens.bit_length() - 1):
-            cut = replace(tiling, log_first=log_first)
-            if columns_bytes(self.tokens, cut) > self.config.scratchpad.bytes:
-                continue
-            if program := self.attempt(partial(_tiled, tiling=cut)):
-                return program
-        return None
 
     def _of_points(self, lower: partial[list[Node]], log_points: int) -> list[Program]:
         """Return the program of tiles of 2^`log_points` points, if any fits: the most of them."""
@@ -347,6 +334,28 @@ def _whole(
     ]
 
 
+def _mixed(
+    operator: Operator,
+    lowering: ButterflyLowering,
+    source: Buffer,
+    target: Buffer,
+    fractions: tuple[int, int],
+    tiling: MixingTiling,
+) -> list[Node]:
+    """Return the nodes of a mixing in two steps."""
+    assert isinstance(operator, Mixing)
+    mixing = StreamedMixing(
+        lowering,
+        "mixing",
+        fractions[0],
+        operator.spectrum_fraction,
+        operator.scale,
+        tiling.rows,
+        tiling.columns,
+    )
+    return [node for step in mixing.steps(source, target) for node in step]
+
+
 def _tiled(
     operator: Operator,
     lowering: ButterflyLowering,
@@ -357,11 +366,8 @@ def _tiled(
 ) -> list[Node]:
     """Return the nodes of an operator whose matrices go through the scratchpad in tiles."""
     if isinstance(operator, Mixing):
-        spectrum = operator.spectrum_fraction
-        mixing = StreamedMixing(
-            lowering, "mixing", fractions[0], spectrum, operator.scale, tiling, tiling
-        )
-        return [node for step in mixing.steps(source, target) for node in step]
+        both = MixingTiling(tiling, tiling)
+        return _mixed(operator, lowering, source, target, fractions, both)
     if isinstance(operator, Fourier):
         blocks = source.columns // operator.features
         return stream_spectrum(lowering, "fourier", source, target, fractions, blocks, tiling)

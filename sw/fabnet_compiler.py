@@ -114,7 +114,7 @@ def compile_blocks(
     quantised = quantise_blocks(blocks, calibration)
     _, tokens, features = calibration.shape
     lower = partial(lower_blocks, quantised, tokens, features, config)
-    choice = choose_blocks(lower, tokens, config, budget)
+    choice = choose_blocks(lower, (tokens, features), config, budget)
     tiling = choice.ranking[0]
     steps, constants = lower(dict(tiling.steps))
     graph = run_butterfly_passes(

@@ -5,7 +5,8 @@ A step alone shows which tiles suit it; the program shows what of one step can r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -15,13 +16,14 @@ from numpy.typing import NDArray
 from ..hw.config import AcceleratorConfig
 from .errors import NoRoomError
 from .gir import Graph, Node
+from .mixing_tilings import rank_mixing
 from .passes.allocate import allocate, peak
 from .passes.bound import least_work
 from .passes.butterfly_stream import Tiling
 from .passes.evaluate import INSTRUCTION_CYCLES
 from .passes.expand import expand
 from .passes.explore import Budget, Cost, Explorer
-from .passes.fabnet_stream import Tilings
+from .passes.fabnet_stream import ALONG_FEATURES, ALONG_TOKENS, DENSE, Tilings
 from .passes.schedule import Plan, fit, schedule
 from .search_cache import remembered
 
@@ -38,6 +40,9 @@ RUNNERS_UP = 2
 """Tilings of a step that are tried in the whole program, besides its best one."""
 
 FABNET_BUDGET = Budget(candidates=32)
+
+Cuts = list[dict[str, Tiling]]
+"""Ways to cut one step, or two that go together."""
 
 LowerBlocks = Callable[[Tilings], tuple[dict[str, Graph], dict[str, NDArray]]]
 """Returns the graphs of all steps for some tilings, and their constants."""
@@ -61,9 +66,9 @@ class BlockTiling:
     prefetch: int = PREFETCH[0]
     critical_path: bool = False
 
-    def with_step(self, step: str, tiling: Tiling) -> BlockTiling:
-        """Return the same with another tiling of one step."""
-        return replace(self, steps=tuple(sorted({**dict(self.steps), step: tiling}.items())))
+    def with_steps(self, steps: Mapping[str, Tiling]) -> BlockTiling:
+        """Return the same with other tilings of some steps."""
+        return replace(self, steps=tuple(sorted({**dict(self.steps), **steps}.items())))
 
 
 @dataclass(frozen=True)
@@ -90,16 +95,19 @@ def joined(steps: Mapping[str, Graph]) -> Graph:
 
 
 def choose_blocks(
-    lower: LowerBlocks, tokens: int, config: AcceleratorConfig, budget: Budget = FABNET_BUDGET
+    lower: LowerBlocks,
+    shape: tuple[int, int],
+    config: AcceleratorConfig,
+    budget: Budget = FABNET_BUDGET,
 ) -> BlockChoice:
-    """Return how the blocks that `lower` lowers are best cut and ordered."""
+    """Return how the blocks that `lower` lowers, of some tokens and features, are best cut."""
 
     def search() -> tuple[dict[str, Any], bool]:
-        choice, is_early = _search(lower, tokens, config, budget)
+        choice, is_early = _search(lower, shape, config, budget)
         ranking = [asdict(item) for item in choice.ranking]
         return {"ranking": ranking, "figures": choice.figures}, is_early
 
-    question = ("fabnet", tokens, *lower({})[0].values())
+    question = ("fabnet", shape, *lower({})[0].values())
     answer = remembered(question, config, budget, search)
     return BlockChoice(tuple(map(_block_tiling, answer["ranking"])), answer["figures"])
 
@@ -110,25 +118,32 @@ def _block_tiling(fields: dict[str, Any]) -> BlockTiling:
 
 
 def _search(
-    lower: LowerBlocks, tokens: int, config: AcceleratorConfig, budget: Budget
+    lower: LowerBlocks, shape: tuple[int, int], config: AcceleratorConfig, budget: Budget
 ) -> tuple[BlockChoice, bool]:
     """Return the choice, and whether a limit in seconds ended the search."""
     evaluator = _Evaluator(lower, config)
     explorer = Explorer(evaluator.cost, evaluator.bound, budget)
-    fixed = [BlockTiling(prefetch=prefetch) for prefetch in PREFETCH]
+    steps = list(lower({})[0])
+    mixing = _mixing_tilings(steps, shape, config)
+    fixed_cuts = [*mixing, *_dense_tilings(lower, steps, shape[0], config)]
+    simplest = BlockTiling()
+    for cuts in fixed_cuts:
+        simplest = simplest.with_steps(cuts[0])
+    fixed = [replace(simplest, prefetch=prefetch) for prefetch in PREFETCH]
     start = next((item for item in fixed if explorer.fits(item)), fixed[-1])
     heuristic = explorer.cost(start)
     alone = 0
     if budget.candidates > 1:
-        ranked, alone = rank_tilings(lower, tokens, config)
+        others = [step for step in steps if not any(step in cuts[0] for cuts in fixed_cuts)]
+        ranked, alone = rank_tilings(lower, others, shape[0], config)
         best = start
-        for step, tilings in ranked.items():
-            best = best.with_step(step, tilings[0])
-        best = explorer.first_best(start, (best,)) if ranked else start
+        for cuts in ranked:
+            best = best.with_steps(cuts[0])
+        best = explorer.first_best(start, (best,))
         best = explorer.descend(best, {"critical_path": [False, True], "prefetch": PREFETCH})
-        for step, tilings in ranked.items():
-            others = tilings[: 1 + RUNNERS_UP]
-            best = explorer.first_best(best, (best.with_step(step, item) for item in others))
+        for cuts in (*mixing, *ranked):
+            some = cuts[: 1 + RUNNERS_UP]
+            best = explorer.first_best(best, (best.with_steps(item) for item in some))
     ranking = explorer.ranking() or [start]
     found = explorer.cost(ranking[0])
     gain = 1.0 if heuristic.excess else heuristic.cycles / max(1, found.cycles)
@@ -171,20 +186,48 @@ class _Evaluator:
         return max(work.units.values()) + INSTRUCTION_CYCLES * work.instructions
 
 
+def _mixing_tilings(
+    steps: Sequence[str], shape: tuple[int, int], config: AcceleratorConfig
+) -> list[Cuts]:
+    """Return the ways to cut the two steps of each mixing, the best one first."""
+    names = [step.removesuffix(ALONG_TOKENS) for step in steps if step.endswith(ALONG_TOKENS)]
+    found = rank_mixing(*shape, config) if names else []
+    return [
+        [{name + ALONG_FEATURES: cut.rows, name + ALONG_TOKENS: cut.columns} for cut in found]
+        for name in names
+        if found
+    ]
+
+
+def _dense_tilings(
+    lower: LowerBlocks, steps: Sequence[str], tokens: int, config: AcceleratorConfig
+) -> list[Cuts]:
+    """Return the fewest parts in which the tokens go through each dense feed-forward part."""
+    found: list[Cuts] = []
+    for step in (step for step in steps if step.endswith(DENSE)):
+        for parts in (count for count in range(1, tokens + 1) if tokens % count == 0):
+            tiling = {step: Tiling(parts=parts)}
+            with suppress(NoRoomError):
+                _cycles(lower(tiling)[0][step], config)
+                found.append([tiling])
+                break
+    return found
+
+
 def rank_tilings(
-    lower: LowerBlocks, tokens: int, config: AcceleratorConfig
-) -> tuple[dict[str, list[Tiling]], int]:
-    """Return the tilings of each step, the best one first, if nothing else is under way.
+    lower: LowerBlocks, steps: Sequence[str], tokens: int, config: AcceleratorConfig
+) -> tuple[list[Cuts], int]:
+    """Return the tilings of each of `steps`, the best one first, if nothing else is under way.
 
     Also how many were scheduled. There are no tilings if a step has no room in its smallest tiles.
     """
-    steps, _ = lower({})
     found: dict[str, list[tuple[int, Tiling]]] = {step: [] for step in steps}
     last: dict[str, tuple[Node, ...]] = {}
     scheduled = 0
     for tiling in _tilings(tokens, config):
         graphs, _ = lower(dict.fromkeys(steps, tiling))
-        for step, graph in graphs.items():
+        for step in steps:
+            graph = graphs[step]
             if graph.body == last.get(step):
                 continue
             last[step] = graph.body
@@ -193,11 +236,11 @@ def rank_tilings(
                 found[step].append((_cycles(graph, config), tiling))
             except NoRoomError:
                 if not found[step]:
-                    return {}, scheduled
-    ranked = {
-        step: [tiling for _, tiling in sorted(items, key=lambda item: item[0])]
+                    return [], scheduled
+    ranked = [
+        [{step: tiling} for _, tiling in sorted(items, key=lambda item: item[0])]
         for step, items in found.items()
-    }
+    ]
     return ranked, scheduled
 
 

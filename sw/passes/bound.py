@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ...hw.config import AcceleratorConfig
 from ...hw.isa import Opcode, Unit
 from ..cost import cycles
-from ..gir import Buffer, Graph, Node, Operation, Parallel
+from ..gir import WORD, Buffer, Graph, Level, Node, Operation, Parallel, Slice
 from .flows import Times, choose_flow
 
 
@@ -47,6 +47,38 @@ def least_work(graph: Graph, config: AcceleratorConfig) -> Work:
     """
     buffers = graph.by_name() | {buffer.name: buffer for buffer in _private(graph.body)}
     return _Counting(buffers, config).body(graph.body, {})
+
+
+def tiles(graph: Graph) -> int:
+    """Return the iterations of the outer parallel nodes of a graph."""
+    return sum(1 for node in graph.body if isinstance(node, Parallel) for _ in node.iterations())
+
+
+def largest_operation(graph: Graph) -> int:
+    """Return the scratchpad bytes of the buffers of the operation that touches most."""
+    buffers = graph.by_name() | {buffer.name: buffer for buffer in _private(graph.body)}
+    sizes = {
+        name: buffer.size * WORD
+        for name, buffer in buffers.items()
+        if buffer.level == Level.SCRATCHPAD
+    }
+    return max(
+        sum(sizes.get(name, 0) for name in {item.buffer for item in _slices(operation)})
+        for operation in _operations(graph.body)
+    )
+
+
+def _slices(operation: Operation) -> Iterator[Slice]:
+    yield from operation.reads.values()
+    yield from operation.writes.values()
+
+
+def _operations(nodes: tuple[Node, ...]) -> Iterator[Operation]:
+    for node in nodes:
+        if isinstance(node, Operation):
+            yield node
+        else:
+            yield from _operations(node.body)
 
 
 def _private(nodes: tuple[Node, ...]) -> Iterator[Buffer]:

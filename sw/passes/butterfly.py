@@ -297,10 +297,15 @@ class ButterflyBuilder:
         """
         points = attributes["blocks"] << attributes["log_points"]
         pitch = y.values.pitch
-        has_all = y.first_feature == 0 and y.values.columns >= points and axis == Axis.HIDDEN
+        if axis == Axis.TOKENS:
+            has_all = y.first_token == 0 and y.room >= points
+            whole = replace(y, tokens=points, exponents=None)
+        else:
+            has_all = y.first_feature == 0 and y.values.columns >= points
+            whole = replace(y, features=points, exponents=None)
         has_planes = is_complex == (y.imaginary is not None)
         if has_all and has_planes and not attributes["accumulate"]:
-            return replace(y, features=points, exponents=None)
+            return whole
         if axis == Axis.TOKENS:
             tokens, features = points, y.values.columns
         else:

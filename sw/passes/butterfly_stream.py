@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 from ...hw.isa import Axis
 from ..errors import CompileError
-from ..gir import DTYPE_BYTES, Affine, Buffer, Node, scratchpad_pitch
+from ..gir import Affine, Buffer, Node, scratchpad_pitch
 from .build import load, part, store
 from .butterfly import Matrix
-from .butterfly_columns import SplitColumns
+from .butterfly_columns import SplitColumns, power_of_two
 from .butterfly_layers import ButterflyLowering, log_points
 from .memory import OUTPUT_WINDOW
 
@@ -44,6 +44,9 @@ class Tiling:
     log_first : int
         If not 0, a transform along the tokens takes two trips, the first of transforms of
         2^`log_first` points.
+    resident : bool
+        Whether the first of these trips also makes the transform along the features, whose result
+        then stays in the scratchpad.
     parts : int
         In how many parts of equal length the tokens go, where they do not depend on each other.
     """
@@ -53,6 +56,7 @@ class Tiling:
     edge: int = 0
     in_place: bool = False
     log_first: int = 0
+    resident: bool = False
     parts: int = 1
 
 
@@ -164,18 +168,16 @@ def stream_spectrum(
     tiling : Tiling
     """
     columns = source.columns
-    points = log_points(columns // blocks)
     rows = tile_rows(lowering, source, tiling)
-    pitch = scratchpad_pitch(blocks << points, "int16", lowering.config.lanes)
 
     def tile(first: Affine, count: Affine) -> list[Node]:
         x = lowering.matrix(f"{name}.rows", rows, columns, fractions[0])
-        y = lowering.complex_matrix(f"{name}.row_spectrum", rows, columns, fractions[1], pitch)
-        x, y = replace(x, tokens=count), replace(y, tokens=count)
+        x = replace(x, tokens=count)
+        y, node = row_spectrum(lowering, name, x, fractions[1], blocks)
         below = part(spectrum, first + source.rows, rows=count)
         return [
             load(part(source, first, rows=count), x.whole(), name),
-            lowering.fourier(name, x, y, points, axis=Axis.HIDDEN, blocks=blocks),
+            node,
             store(y.whole(), part(spectrum, first, rows=count), name),
             store(y.whole(rows), below, name),
         ]
@@ -183,17 +185,16 @@ def stream_spectrum(
     return lowering.tiled(f"{name}.row_tile", source.rows, rows, tile, tiling.depth, tiling.edge)
 
 
-def columns_bytes(tokens: int, tiling: Tiling) -> int:
-    """Return bytes that the tiles of two trips along the tokens take at least.
-
-    In the first trip operand, result and work area are complex. In the second one the result is
-    real, and there is a coefficient for each point and each column of a word.
-    """
-    first = 1 << tiling.log_first
-    second = tokens // first
-    word = DTYPE_BYTES["coefficient"]
-    words = tiling.depth * max(tiling.width, 1)
-    return word * max(6 * first * words, second * (5 * words + WORD_NUMBERS))
+def row_spectrum(
+    lowering: ButterflyLowering, name: str, x: Matrix, fraction: int, blocks: int = 1
+) -> tuple[Matrix, Node]:
+    """Return the spectrum of the rows of `x`, with space for all points, and what makes it."""
+    columns = x.values.columns
+    points = log_points(columns // blocks)
+    pitch = scratchpad_pitch(blocks << points, "int16", lowering.config.lanes)
+    y = lowering.complex_matrix(f"{name}.row_spectrum", x.room, blocks << points, fraction, pitch)
+    y = replace(y, tokens=x.tokens, features=columns)
+    return y, lowering.fourier(name, x, y, points, axis=Axis.HIDDEN, blocks=blocks)
 
 
 def tile_rows(lowering: ButterflyLowering, matrix: Buffer, tiling: Tiling) -> int:
@@ -248,6 +249,9 @@ class StreamedMixing:
         tokens = source.rows
         if tokens & (tokens - 1) or tokens < 2:
             raise CompileError(f"{self.name}: tokens must be a power of two, not {tokens}")
+        trips = self._trips(source, target)
+        if self.columns.log_first and self.columns.resident:
+            return self._first_trip(trips), trips.second_trip()
         spectrum = self.lowering.memory.dram(
             f"{self.name}.spectrum.spilled", "int16", 2 * tokens, source.columns, OUTPUT_WINDOW
         )
@@ -255,25 +259,39 @@ class StreamedMixing:
         rows = stream_spectrum(
             self.lowering, self.name, source, spectrum, fractions, tiling=self.rows
         )
+        if self.columns.log_first:
+            return rows, [*trips.first_trip(spectrum), *trips.second_trip()]
         return rows, self._along_tokens(source, spectrum, target)
+
+    def _trips(self, source: Buffer, target: Buffer) -> SplitColumns:
+        """Return the two trips along the tokens; rows of few features fill a tile together."""
+        columns = tile_columns(self.lowering, source, self.columns)
+        return SplitColumns(
+            self.lowering,
+            self.name,
+            source,
+            target,
+            (self.spectrum_fraction, self.fraction),
+            self.scale,
+            self.columns.log_first,
+            columns,
+            self.columns.depth,
+            WORD_NUMBERS * self.columns.edge,
+            WORD_NUMBERS * self.columns.width // source.columns,
+        )
+
+    def _first_trip(self, trips: SplitColumns) -> list[Node]:
+        """Return the first trip along the tokens, of rows transformed along the features."""
+        together = power_of_two(min(self.rows.width // trips.first, trips.second))
+
+        def transform(x: Matrix) -> tuple[Matrix, Node]:
+            return row_spectrum(self.lowering, self.name, x, self.spectrum_fraction)
+
+        return trips.first_trip_from_rows(transform, together, self.rows.depth)
 
     def _along_tokens(self, source: Buffer, spectrum: Buffer, target: Buffer) -> list[Node]:
         lowering, name, tokens = self.lowering, self.name, source.rows
         columns = tile_columns(lowering, source, self.columns)
-        if self.columns.log_first:
-            return SplitColumns(
-                lowering,
-                name,
-                spectrum,
-                source,
-                target,
-                (self.spectrum_fraction, self.fraction),
-                self.scale,
-                self.columns.log_first,
-                columns,
-                self.columns.depth,
-                WORD_NUMBERS * self.columns.edge,
-            ).nodes()
 
         def tile(first: Affine, count: Affine) -> list[Node]:
             y = lowering.matrix(f"{name}.sum_columns", tokens, columns, self.fraction, tight=True)

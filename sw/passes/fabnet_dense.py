@@ -26,10 +26,12 @@ def dense_feed_forward(
     fractions: BlockFractions,
     source: Buffer,
     target: Buffer,
+    parts: int = 1,
 ) -> list[Node]:
     """Return the nodes from the sum after mixing to the output of the block.
 
-    The sum of all tokens stays in the scratchpad, and every weight crosses the bus once.
+    The sum of the tokens of a part stays in the scratchpad, and every weight crosses the bus once a
+    part.
 
     Parameters
     ----------
@@ -40,8 +42,10 @@ def dense_feed_forward(
     fractions : BlockFractions
     source, target : Buffer
         int16 [tokens, features] in DRAM.
+    parts : int
+        In how many parts of equal length the tokens go.
     """
-    return _DenseFeedForward(operators, name, block, fractions).nodes(source, target)
+    return _DenseFeedForward(operators, name, block, fractions).nodes(source, target, parts)
 
 
 class _DenseFeedForward:
@@ -60,13 +64,32 @@ class _DenseFeedForward:
         self.expand = quantise_linear(expand, fractions.expanded, f"{name} expand")
         self.contract = quantise_linear(contract, fractions.hidden, f"{name} contract")
         self.width = len(self.expand.weight)
+        # Where all weights are in DRAM, and the scales of both layers in the scratchpad.
+        self.stored = tuple(
+            operators.stored(f"{name}.{kind}", "int8", layer.weight)
+            for kind, layer in (("expand", self.expand), ("contract", self.contract))
+        )
+        self.scales = tuple(
+            operators.scale_constant(f"{name}.{kind}.scales", layer.scales)
+            for kind, layer in (("expand", self.expand), ("contract", self.contract))
+        )
 
-    def nodes(self, source: Buffer, target: Buffer) -> list[Node]:
+    def nodes(self, source: Buffer, target: Buffer, parts: int) -> list[Node]:
+        tokens = source.rows // parts
+        return [
+            node
+            for number in range(parts)
+            for node in self._part(f"{self.name}.part_{number}", source, target, number, tokens)
+        ]
+
+    def _part(
+        self, label: str, source: Buffer, target: Buffer, number: int, tokens: int
+    ) -> list[Node]:
         operators, name, fractions = self.operators, self.name, self.fractions
-        tokens, features = source.rows, source.columns
+        features, begin = source.columns, number * tokens
         rows = operators.config.lanes
-        whole = operators.matrix(f"{name}.residual", tokens, features, fractions.input)
-        x = operators.operand(f"{name}.x", tokens, features)
+        whole = operators.matrix(f"{label}.residual", tokens, features, fractions.input)
+        x = operators.operand(f"{label}.x", tokens, features)
         hidden = whole.at(fractions.hidden)
 
         def before(first: Affine, count: Affine) -> list[Node]:
@@ -74,7 +97,7 @@ class _DenseFeedForward:
             norm = self.block.mixing_norm
             y = x.rows(first, count)
             return [
-                load(part(source, first, rows=count), part_of_sum.whole(), name),
+                load(part(source, first + begin, rows=count), part_of_sum.whole(), name),
                 operators.norm(f"{name}.mixing", norm, part_of_sum, fractions.hidden, EPSILON),
                 quantise(part_of_sum.whole(), y, fractions.hidden, name),
             ]
@@ -84,22 +107,22 @@ class _DenseFeedForward:
             norm = self.block.output_norm
             return [
                 operators.norm(name, norm, part_of_sum, fractions.output, EPSILON),
-                store(part_of_sum.whole(), part(target, first, rows=count), name),
+                store(part_of_sum.whole(), part(target, first + begin, rows=count), name),
             ]
 
         return [
-            *operators.tiled(f"{name}.before_tile", tokens, rows, before),
-            *self._chunks(x, hidden.whole().buffer, tokens, features),
-            *operators.tiled(f"{name}.after_tile", tokens, rows, after),
+            *operators.tiled(f"{label}.before_tile", tokens, rows, before),
+            *self._chunks(label, x, hidden.whole().buffer, tokens, features),
+            *operators.tiled(f"{label}.after_tile", tokens, rows, after),
         ]
 
-    def _chunks(self, x: Operand, residual: str, tokens: int, features: int) -> list[Node]:
+    def _chunks(
+        self, label: str, x: Operand, residual: str, tokens: int, features: int
+    ) -> list[Node]:
         operators, memory, name = self.operators, self.operators.memory, self.name
         fraction = self.fractions.expanded
-        expand = operators.stored(f"{name}.expand", "int8", self.expand.weight)
-        contract = operators.stored(f"{name}.contract", "int8", self.contract.weight)
-        scales = operators.scale_constant(f"{name}.expand.scales", self.expand.scales)
-        out_scales = operators.scale_constant(f"{name}.contract.scales", self.contract.scales)
+        expand, contract = self.stored
+        scales, out_scales = self.scales
         y = replace(out_scales, buffer=residual, rows=Affine(tokens), columns=Affine(features))
 
         def chunk(first: Affine, count: Affine) -> list[Node]:
@@ -121,7 +144,7 @@ class _DenseFeedForward:
                 ),
             ]
 
-        return operators.tiled(f"{name}.chunk", self.width, CHUNK, chunk)
+        return operators.tiled(f"{label}.chunk", self.width, CHUNK, chunk)
 
 
 def _dense(name: str, layer: AnyLinear) -> Linear:

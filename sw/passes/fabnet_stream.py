@@ -44,6 +44,12 @@ TILING = Tiling()
 SERIAL = Tiling(depth=1)
 """The tilings of steps that are not told otherwise; `SERIAL` where each tile is large."""
 
+ALONG_FEATURES, ALONG_TOKENS = ".features", ".tokens"
+"""Ends of the names of the two steps of a mixing."""
+
+DENSE = ".dense"
+"""End of the name of the step of a dense feed-forward part."""
+
 Tilings = Mapping[str, Tiling]
 """How steps are cut."""
 
@@ -114,8 +120,11 @@ class _StreamLowering:
             self._attend(f"{name}.mixing", block.attention, fractions, source, mixed)
         product = f"{name}.feed_forward"
         if isinstance(block.expand, Linear):
-            dense = dense_feed_forward(self.operators, product, block, fractions, mixed, target)
-            self.steps[product] = dense
+            step = product + DENSE
+            parts = self.tilings.get(step, TILING).parts
+            self.steps[step] = dense_feed_forward(
+                self.operators, product, block, fractions, mixed, target, parts
+            )
             return
         hidden = self._spilled(f"{name}.hidden", "int16", tokens, features)
         width = as_butterfly(block.expand).out_features
@@ -144,7 +153,7 @@ class _StreamLowering:
     def _mix(self, name: str, fractions: BlockFractions, source: Buffer, target: Buffer) -> None:
         """Append Fourier mixing: a step along the features, one along the tokens."""
         scale = -round(math.log2(mixing_scale(self.tokens, self.features)))
-        steps = f"{name}.features", f"{name}.tokens"
+        steps = name + ALONG_FEATURES, name + ALONG_TOKENS
         mixing = StreamedMixing(
             self.operators,
             name,

@@ -17,6 +17,8 @@ from ageha.sw.butterfly_compiler import compile_butterfly
 from ageha.sw.butterfly_operators import Compression, Fourier, Mixing
 from ageha.sw.errors import CompileError
 from ageha.sw.instruction import decode_all
+from ageha.sw.mixing_tilings import MixingTiling
+from ageha.sw.passes.butterfly_stream import Tiling
 
 SEED = 20240607
 PRESETS = ("ecp5", "base")
@@ -150,6 +152,28 @@ def test_columns_that_do_not_fit_take_two_trips(tokens, features):
     spectrum = 14 - int(np.ceil(np.log2(np.abs(np.fft.fft(x, n=points)).max())))
     found = run(Mixing(features, scale, spectrum), SMALLEST, x, (11, 11))
     assert signal_to_noise(found, x + mixed(x, points) * 2.0**-scale) > 58
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [
+        (Tiling(8, 2, log_first=3), Tiling(2, 1, log_first=3)),
+        (Tiling(8, 1, log_first=3, resident=True), Tiling(1, 2, log_first=3, resident=True)),
+        (Tiling(16, 2, log_first=2, resident=True), Tiling(12, 1, log_first=2, resident=True)),
+        (Tiling(1, 1, log_first=1, resident=True), Tiling(6, 1, log_first=1, resident=True)),
+    ],
+    ids=["through memory", "resident", "several transforms a tile", "pairs first"],
+)
+def test_two_trips_are_one_transform(rows, columns, monkeypatch):
+    """However tiles are cut: one transform or several below each other, part of the columns."""
+    tokens, features = 64, 20
+    tiling = MixingTiling(rows, columns)
+    monkeypatch.setattr("ageha.sw.butterfly_compiler.rank_mixing", lambda *_: [tiling])
+    x = np.random.default_rng(SEED).normal(size=(tokens, features))
+    spectrum = 14 - int(np.ceil(np.log2(np.abs(np.fft.fft(x, n=32)).max())))
+    config = override(preset("tiny"), {"scratchpad.bytes": 8192})
+    found = run(Mixing(features, 5, spectrum), config, x, (11, 11))
+    assert signal_to_noise(found, x + mixed(x, 32) * 2.0**-5) > 58
 
 
 @pytest.mark.parametrize(

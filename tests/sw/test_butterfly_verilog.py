@@ -12,6 +12,7 @@ from ageha.sw.butterfly_compiler import compile_butterfly
 from ageha.sw.butterfly_operators import Compression, Fourier, Mixing
 from ageha.sw.fabnet_compiler import compile_blocks
 from ageha.sw.frontend.synthetic_fabnet import synthetic_block
+from ageha.sw.passes.explore import Budget
 from ageha.verif.devices.library import MemorySettings
 
 SEED = 20250211
@@ -73,7 +74,7 @@ def compare(program, library):
         (tiles(32, 48), 5, (15, 12)),
         (Mixing(16, 4, 10), 16, (15, 15)),
         (Mixing(8, 5, 8), 128, (12, 12)),
-        pytest.param(Mixing(8, 6, 8), 512, (12, 12), marks=pytest.mark.slow),
+        (Mixing(8, 6, 8), 512, (12, 12)),
         (Compression(8, 8, 4, 11), 16, (15, 14)),
     ],
     ids=[
@@ -105,3 +106,14 @@ def test_blocks(library, kind):
     block = synthetic_block(kind == "ABfly", 16, 2, 32, dense=kind == "FNet", seed=3)
     x = np.random.default_rng(SEED).normal(size=(1, 16, 16))
     compare(compile_blocks([block], CONFIG, x), library)
+
+
+@pytest.mark.parametrize(
+    ("kind", "features"), [("FNet", 8), pytest.param("FBfly", 24, marks=pytest.mark.slow)]
+)
+def test_sequences_that_do_not_fit(library, kind, features):
+    """512 tokens take two trips through 16 KiB, and a dense part goes by parts."""
+    block = synthetic_block(False, features, 1, 24, dense=kind == "FNet", seed=3)
+    x = np.random.default_rng(SEED).normal(size=(1, 512, features))
+    budget = Budget(candidates=1, reuse=False)
+    compare(compile_blocks([block], CONFIG, x, budget=budget), library)

@@ -11,24 +11,27 @@ from ageha.sw.errors import CompileError
 from ageha.sw.fabnet_compiler import compile_blocks, compile_fabnet
 from ageha.sw.fabnet_quantise import quantise_blocks
 from ageha.sw.fabnet_reference import run_block
+from ageha.sw.fabnet_tilings import FABNET_BUDGET
 from ageha.sw.frontend.fabnet import EPSILON, digits_model
 from ageha.sw.frontend.synthetic_fabnet import synthetic_block
 from ageha.sw.passes.expand import expand
+from ageha.sw.passes.explore import Budget
 from ageha.sw.passes.fabnet_stream import lower_blocks
 from ageha.sw.passes.schedule import schedule
 from ageha.verif.devices.golden import GoldenDevice
 
 SEED = 77
+ONE_CANDIDATE = Budget(candidates=1, reuse=False)
 
 
-def compiled(name, tokens, features, heads, expanded, kinds):
+def compiled(name, tokens, features, heads, expanded, kinds, budget=FABNET_BUDGET):
     """Return a program of FBfly (f), ABfly (a) and FNet (n) blocks, its input, and floats."""
     blocks = [
         synthetic_block(kind == "a", features, heads, expanded, dense=kind == "n", seed=number)
         for number, kind in enumerate(kinds)
     ]
     x = np.random.default_rng(SEED).normal(size=(1, tokens, features))
-    program = compile_blocks(blocks, preset(name), x)
+    program = compile_blocks(blocks, preset(name), x, budget=budget)
     expected = x
     for block in blocks:
         expected = run_block(block, expected, EPSILON)["output"]
@@ -54,6 +57,17 @@ def test_blocks(name, tokens, features, heads, expanded, kinds):
     program, x, expected = compiled(name, tokens, features, heads, expanded, kinds)
     outputs = run_golden(program, {"input": x}).outputs
     assert cosine(program.outputs[0].to_float(outputs["output"]), expected) > 0.9995
+
+
+@pytest.mark.slow
+def test_sequences_that_do_not_fit():
+    """Mixing takes two trips along the tokens, a dense feed-forward part goes by parts."""
+    program, x, expected = compiled("tiny", 512, 8, 1, 24, "n", ONE_CANDIDATE)
+    outputs = run_golden(program, {"input": x}).outputs
+    assert cosine(program.outputs[0].to_float(outputs["output"]), expected) > 0.9995
+    names = {buffer["name"].partition(".")[2] for buffer in program.metadata["buffers"]}
+    assert any(name.startswith("mixing.turned") for name in names)
+    assert any(name.startswith("feed_forward.part_1.") for name in names)
 
 
 def test_a_tile_is_finished_before_the_next_begins():
