@@ -18,7 +18,7 @@ from .errors import NoRoomError
 from .gir import Graph, Node
 from .mixing_tilings import rank_mixing
 from .passes.allocate import allocate, peak
-from .passes.bound import least_work
+from .passes.bound import largest_operation, least_work
 from .passes.butterfly_stream import Tiling
 from .passes.evaluate import INSTRUCTION_CYCLES
 from .passes.expand import expand
@@ -207,8 +207,11 @@ def _dense_tilings(
     for step in (step for step in steps if step.endswith(DENSE)):
         for parts in (count for count in range(1, tokens + 1) if tokens % count == 0):
             tiling = {step: Tiling(parts=parts)}
+            graph = lower(tiling)[0][step]
+            if largest_operation(graph) > config.scratchpad.bytes:
+                continue
             with suppress(NoRoomError):
-                _cycles(lower(tiling)[0][step], config)
+                _cycles(graph, config)
                 found.append([tiling])
                 break
     return found

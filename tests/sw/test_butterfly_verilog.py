@@ -109,7 +109,7 @@ def test_blocks(library, kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "features"), [("FNet", 8), pytest.param("FBfly", 24, marks=pytest.mark.slow)]
+    ("kind", "features"), [("FBfly", 8), pytest.param("FNet", 24, marks=pytest.mark.slow)]
 )
 def test_sequences_that_do_not_fit(library, kind, features):
     """512 tokens take two trips through 16 KiB, and a dense part goes by parts."""
