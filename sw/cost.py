@@ -11,7 +11,6 @@ from operator import index
 from ..hw.config import AcceleratorConfig
 from ..hw.isa import UNITS, Opcode, Unit
 from .gir import WORD, Buffer, Graph, Operation, semaphores, words
-from .gir_butterfly import LATENCY as BUTTERFLY_LATENCY
 from .gir_butterfly import butterfly_cycles
 
 ISSUE_CYCLES = 4
@@ -86,7 +85,7 @@ def latency(unit: Unit, config: AcceleratorConfig) -> int:
     """Return the cycles from the end of an instruction's work until its results are visible."""
     if unit == Unit.ARRAY:
         return config.array.rows + 2 * config.chunk
-    latencies = {Unit.VECTOR: VECTOR_LATENCY, Unit.BUTTERFLY: BUTTERFLY_LATENCY}
+    latencies = {Unit.VECTOR: VECTOR_LATENCY, Unit.BUTTERFLY: 60}
     return latencies.get(unit, MEMORY_LATENCY)
 
 

@@ -9,9 +9,10 @@ pitches, `vectors`, `x_points` and `y_points` come from the slices.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from operator import index
 
-from ..hw.butterfly_order import pass_cycles, plan_passes
+from ..hw.butterfly_order import FOLDED, pass_cycles, plan_passes
 from ..hw.config import AcceleratorConfig
 from ..hw.isa import Axis, ButterflyMode
 from .gir import Buffer, Operation, Slice
@@ -32,12 +33,41 @@ ROLES = {
 WORD_NUMBERS = 4
 """int16 of a word."""
 
-LATENCY = 60
-"""Cycles of an instruction besides those of its passes: checks, filling and emptying the unit. The
-next instruction, if it is ready, works in them."""
+START = 22
+"""Cycles from the acceptance of an instruction to its first beat."""
 
-PASS_LATENCY = 55
-"""Cycles from the last beat of a turn in a pass until the next pass may take it."""
+END = {(1, False): 21, (1, True): 27, (2, False): 35, (2, True): 37}
+"""Cycles from the last beat of an instruction to its end, by chained stages and whether numbers are
+complex: what the chain and a last group take. The next instruction, if it is ready, works in
+them."""
+
+TURN_AROUND = {(1, False): 36, (1, True): 43, (2, False): 50, (2, True): 53}
+"""Cycles from the last beat of a turn in a pass until the next pass may take it, likewise."""
+
+FOLDED_CYCLES = 18
+"""Cycles of a folded pass besides its beats."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of an instruction's work.
+
+    Parameters
+    ----------
+    cycles : int
+        If no access to the scratchpad is refused.
+    reads, writes : int
+        Lines that it reads and writes.
+    """
+
+    cycles: int
+    reads: int
+    writes: int
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Lines that it reads and writes in a cycle of work."""
+        return self.reads / self.cycles, self.writes / self.cycles
 
 
 def is_along_tokens(operation: Operation) -> bool:
@@ -91,20 +121,36 @@ def butterfly_pairs(operation: Operation) -> int:
 
 
 def butterfly_cycles(operation: Operation, config: AcceleratorConfig) -> int:
-    """Return for how many cycles a node keeps the unit from the next one.
+    """Return for how many cycles a node keeps the unit from the next one."""
+    return sum(phase.cycles for phase in butterfly_phases(operation, config))
 
-    That is a beat a cycle in each pass, and what the next pass waits for the first turn of the one
-    before if other turns do not fill that time.
+
+def butterfly_start(operation: Operation, config: AcceleratorConfig) -> tuple[int, int]:
+    """Return the cycles before the first beat of a node, and those behind its last one."""
+    return START, END[config.butterfly.stages, _is_complex(operation)]
+
+
+def _is_complex(operation: Operation) -> bool:
+    return bool(operation.attributes["mode"] != ButterflyMode.REAL.value)
+
+
+def butterfly_phases(operation: Operation, config: AcceleratorConfig) -> tuple[Phase, ...]:
+    """Return the passes of a node, and what the unit waits between them.
+
+    A pass takes a beat a cycle; the next one waits for the first turn of the one before if other
+    turns do not fill that time.
     """
     attributes = operation.attributes
-    along_tokens = is_along_tokens(operation)
-    x = operation.reads["x"]
+    along_tokens, is_complex = is_along_tokens(operation), _is_complex(operation)
+    stages = config.butterfly.stages
+    x, y = operation.reads["x"], operation.writes["y"]
     vectors = index(x.columns if along_tokens else x.rows)
     turns = -(-vectors // (config.butterfly.lanes * (WORD_NUMBERS if along_tokens else 1)))
     points = attributes["blocks"] << attributes["log_points"]
-    words = points if along_tokens else -(-points // WORD_NUMBERS)
+    number_words = 1 if along_tokens else WORD_NUMBERS
+    words = -(-points // number_words)
     passes = plan_passes(
-        config.butterfly.stages,
+        stages,
         attributes["log_points"],
         attributes.get("log_stride", 0),
         attributes["stages"],
@@ -112,9 +158,29 @@ def butterfly_cycles(operation: Operation, config: AcceleratorConfig) -> int:
         tokens=along_tokens,
         bit_reversed=bool(attributes.get("bit_reversed")),
     )
-    lengths = [pass_cycles(each, words) for each in passes]
-    waiting = sum(max(0, PASS_LATENCY - (turns - 1) * length) for length in lengths[:-1])
-    return turns * sum(lengths) + waiting
+    phases: list[Phase] = []
+    for number, each in enumerate(passes):
+        is_last = number == len(passes) - 1
+        beats = pass_cycles(each, words)
+        has_imaginary = "x_imaginary" in operation.reads or (is_complex and number > 0)
+        read, written = words * (1 + has_imaginary), words * (1 + is_complex)
+        if is_last:
+            kept = -(-_points(y, along_tokens) // number_words)
+            written = kept * (1 + ("y_imaginary" in operation.writes))
+            read += written if attributes.get("accumulate") else 0
+        if not is_complex:
+            read += len(each.bits) * -(-each.groups(words) * each.beats // config.lanes)
+        folded = FOLDED_CYCLES if len(each.bits) == FOLDED else 0
+        work = Phase(turns * beats + folded, turns * read, turns * written)
+        waiting = TURN_AROUND[stages, is_complex] - (turns - 1) * beats
+        if is_last or waiting <= 0:
+            phases.append(work)
+            continue
+        # What the next pass waits for is the last group of this one and its own first.
+        group = min(written, (1 << each.window_bits) * (1 + is_complex), waiting)
+        phases.append(replace(work, writes=work.writes - group))
+        phases.append(Phase(waiting, group, group))
+    return tuple(phases)
 
 
 def butterfly_error(
