@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from ..hw.config import AcceleratorConfig
 from .calibrate import calibrate
 from .compiler import check_layers
-from .cost import predict
 from .errors import CompileError
 from .frontend.bert import BertModel
 from .gir import Graph
@@ -38,6 +37,7 @@ from .passes.schedule import schedule_that_fits
 from .passes.side_by_side import SideBySide, beside, weights_side_by_side
 from .passes.synchronise import synchronise
 from .passes.tiling import Shape, Tiling
+from .prediction import predict
 from .profile import profile
 from .program import Program
 from .quantise import WEIGHT_LIMIT, QuantisedLayer, quantise_layer

@@ -1,23 +1,22 @@
-"""How long instructions take: an analytic model, checked against the hardware's counters."""
+"""What a schedule counts with, before anything has an address or a neighbour.
+
+`prediction.predict` then tells what the scheduled program takes.
+"""
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from operator import index
 
 from ..hw.config import AcceleratorConfig
-from ..hw.isa import UNITS, Opcode, Unit
-from .gir import WORD, Buffer, Graph, Operation, semaphores, words
+from ..hw.isa import Opcode, Unit
+from .gir import WORD, Buffer, Operation, words
 from .gir_butterfly import butterfly_cycles
+from .unit_timing import MEMORY_LATENCY
 
 ISSUE_CYCLES = 4
 """From a signal to the start of the instruction that waits for it."""
-
-MEMORY_LATENCY = 64
-"""From a request to memory to its answer, unloaded."""
 
 BURST_CYCLES = 11
 """Of a burst besides that latency, until the next one may take its place."""
@@ -43,6 +42,9 @@ VECTOR_ROW = {
 
 VECTOR_LATENCY = 8
 """From the last write of the vector unit to the signal."""
+
+BUTTERFLY_LATENCY = 60
+"""Of an instruction of the butterfly unit besides its passes: filling and emptying the unit."""
 
 
 def cycles(operation: Operation, buffers: Mapping[str, Buffer], config: AcceleratorConfig) -> int:
@@ -85,61 +87,5 @@ def latency(unit: Unit, config: AcceleratorConfig) -> int:
     """Return the cycles from the end of an instruction's work until its results are visible."""
     if unit == Unit.ARRAY:
         return config.array.rows + 2 * config.chunk
-    latencies = {Unit.VECTOR: VECTOR_LATENCY, Unit.BUTTERFLY: 60}
+    latencies = {Unit.VECTOR: VECTOR_LATENCY, Unit.BUTTERFLY: BUTTERFLY_LATENCY}
     return latencies.get(unit, MEMORY_LATENCY)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What an unloaded machine should need.
-
-    Parameters
-    ----------
-    cycles : int
-        Until the last unit is done.
-    busy : dict of int
-        Cycles of work a unit.
-    spans : list of tuple of int
-        Start and end of the work of each operation.
-    """
-
-    cycles: int
-    busy: dict[Unit, int]
-    spans: list[tuple[int, int]]
-
-
-def predict(graph: Graph, config: AcceleratorConfig) -> Prediction:
-    """Simulate the units, their semaphores and the order of `graph`, instruction by instruction.
-
-    Raises
-    ------
-    ValueError
-        If an instruction waits for a signal that no instruction before it in the program sends.
-    """
-    buffers = graph.by_name()
-    free = dict.fromkeys(UNITS, 0)
-    busy = dict.fromkeys(UNITS, 0)
-    signals: dict[int, list[int]] = {}
-    queued: dict[Unit, list[int]] = {unit: [] for unit in UNITS}
-    spans: list[tuple[int, int]] = []
-    fetched = 0
-    for operation in graph.operations():
-        unit = operation.unit
-        # Fetch is in order: it stands still while the queue of a unit is full.
-        waiting = queued[unit]
-        if len(waiting) == config.controller.queue_depth:
-            fetched = max(fetched, heapq.heappop(waiting))
-        start = max(free[unit], fetched)
-        for semaphore in semaphores(operation.wait):
-            if not signals.get(semaphore):
-                raise ValueError(f"semaphore {semaphore} is waited for but never signalled")
-            start = max(start, signals[semaphore].pop(0) + ISSUE_CYCLES)
-        work = cycles(operation, buffers, config)
-        busy[unit] += work
-        free[unit] = start + work
-        spans.append((start, start + work))
-        heapq.heappush(waiting, start)
-        for semaphore in semaphores(operation.signal):
-            signals.setdefault(semaphore, []).append(start + work + latency(unit, config))
-    last = max(free[unit] + latency(unit, config) for unit in UNITS)
-    return Prediction(last, busy, spans)

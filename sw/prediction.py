@@ -16,6 +16,7 @@ from ..hw.config import AcceleratorConfig
 from ..hw.isa import Unit
 from .fetch_timing import NEVER, Fetch
 from .gir import Graph, Operation, semaphores
+from .gir_butterfly import Phase
 from .unit_timing import Timing, timing
 
 ISSUE_CYCLES = 5
@@ -121,6 +122,10 @@ class _Worker:
             elif owes < 0:
                 then = min(then, now - owed / owes)
         return then
+
+    def start(self, phase: Phase) -> None:
+        """Begin with a part of an instruction: nothing has been read ahead, all is written."""
+        self.left, self.owed = float(phase.cycles), [self.room, 0.0]
 
     def work(self, cycles: float) -> bool:
         """Go on for some cycles; return whether a buffer has become full or empty."""
@@ -256,7 +261,7 @@ class _Machine:
             self.idle = self.timings[number].idle
         worker.begins = NEVER
         worker.current, worker.phase = number, 0
-        worker.left = float(self.timings[number].phases[0].cycles)
+        worker.start(self.timings[number].phases[0])
         self.spans[number] = max(worker.accepted, worker.ended), 0.0
 
     def _step(self, worker: _Worker) -> int:
@@ -265,11 +270,10 @@ class _Machine:
         known = self.timings[number]
         worker.phase += 1
         if worker.phase < len(known.phases):
-            worker.left = float(known.phases[worker.phase].cycles)
+            worker.start(known.phases[worker.phase])
             return 0
         worker.current = -1
         worker.free, worker.ended = self.now, self.now + known.end
-        worker.owed = [0.0, 0.0]
         self.spans[number] = self.spans[number][0], worker.ended
         for semaphore in self.signals[number]:
             self.sent[semaphore].append(worker.ended)

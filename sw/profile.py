@@ -8,8 +8,8 @@ from operator import index
 from typing import Any
 
 from ..hw.config import AcceleratorConfig
-from .cost import predict
 from .gir import SPILLED, WORD, Buffer, Graph, Level, Operation, words
+from .prediction import predict
 
 
 def profile(graph: Graph, config: AcceleratorConfig) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from operator import index
 
 from ..hw.config import AcceleratorConfig
-from ..hw.isa import Flow, Opcode, Unit
+from ..hw.isa import SPARSE_OUTPUT_FLOWS, Flow, Opcode, Unit
 from .gir import WORD, Buffer, Operation, Slice, words
 from .gir_butterfly import Phase, butterfly_phases, butterfly_start
 
@@ -125,12 +125,16 @@ def _product(operation: Operation, config: AcceleratorConfig) -> Timing:
         # A word of each operand's rows for every eight k, two of a wide one.
         operands = row_tiles * column_tiles * -(-k // WORD) * (3 if wide else 2)
     else:
-        work = operation.work
-        operands = work * 2 // config.chunk
-        end += array.rows + 3
+        work, operands = operation.work, operation.work * 2 // config.chunk
+    if flow not in OUTPUT_STATIONARY:
+        # Sums pass the rows of elements, which the next product hides.
+        work -= array.rows + 4
+        end += array.rows + 4
     work = max(work, LEAST_PRODUCT)
     return Timing(start, (Phase(work, operands + scales + residual, written),), end)
 
+
+OUTPUT_STATIONARY = (Flow.DENSE_OUTPUT_STATIONARY, *SPARSE_OUTPUT_FLOWS)
 
 LEAST_PRODUCT = 11
 """Cycles in which the operands of a product are checked."""
@@ -158,9 +162,7 @@ def _rows(operation: Operation, config: AcceleratorConfig) -> Timing:
     return Timing(VECTOR_DECODE, (Phase(work, rows * read, rows * written),), 0)
 
 
-def _move(
-    operation: Operation, buffers: Mapping[str, Buffer], config: AcceleratorConfig
-) -> Timing:
+def _move(operation: Operation, buffers: Mapping[str, Buffer], config: AcceleratorConfig) -> Timing:
     is_load = operation.opcode == Opcode.LOAD
     matrix = operation.reads["source"] if is_load else operation.writes["destination"]
     bursts, beats = _bursts(matrix, buffers[matrix.buffer], config)

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...hw.config import AcceleratorConfig
-from ..cost import predict
 from ..errors import CompileError
 from ..gir import Graph
 from ..gir_text import to_text
@@ -20,6 +19,7 @@ from ..package import package
 from ..passes.allocate import allocate
 from ..passes.schedule import schedule
 from ..passes.synchronise import synchronise
+from ..prediction import predict
 from ..program import Program
 from ..sparsity.dataflow import Dataflow
 from ..sparsity.errors import SparsityError

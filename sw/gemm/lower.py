@@ -11,6 +11,7 @@ from ...hw.config import AcceleratorConfig
 from ..gir import Buffer, Graph, Level, Operation, Slice, scratchpad_pitch, words
 from ..passes.build import load, matmul, part, store
 from ..passes.memory import INPUT_WINDOW, OUTPUT_WINDOW, WEIGHT_WINDOW, Memory
+from .cost import START
 from .flows import INSTRUCTION_FLOW
 from .problem import Gemm, Role
 from .tiles import Planner, Tiling
@@ -144,6 +145,6 @@ class _Lowering:
             "y_transposed": int(gemm.y_transposed),
         }
         work = self.planner.instruction_cycles((a.first, a.rows), (b.first, b.rows))
-        self.body.append(replace(node, attributes=attributes, work=work))
+        self.body.append(replace(node, attributes=attributes, work=work - START))
         target = part(self.output, top.first, left.first, top.rows, left.rows)
         self.body.append(store(part(result), target, "output"))

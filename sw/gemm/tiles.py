@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...hw.config import WORD_BYTES, AcceleratorConfig
-from ..cost import MEMORY_LATENCY
 from ..errors import CompileError
 from ..gir import scratchpad_pitch, words
+from ..unit_timing import MEMORY_LATENCY
 from .compressed import Compressed
 from .cost import array_cycles, start_cycles
 from .flows import SPARSE_FLOWS, is_stationary

@@ -12,7 +12,6 @@ from ageha.hw.config import override, preset
 from ageha.hw.isa import UNITS, Activation, Flow, Unit
 from ageha.sw.calibrate import calibrate, random_tokens
 from ageha.sw.compiler import quantise_layers, run_passes
-from ageha.sw.cost import predict
 from ageha.sw.errors import CompileError
 from ageha.sw.frontend.synthetic import synthetic_bert
 from ageha.sw.gir import Affine, Buffer, Graph, Level, Parallel
@@ -29,6 +28,7 @@ from ageha.sw.passes.schedule import schedule
 from ageha.sw.passes.search import choose_tiling
 from ageha.sw.passes.synchronise import irredundant, overtakes, synchronise
 from ageha.sw.passes.tiling import Shape, Tiling
+from ageha.sw.prediction import predict
 
 ECP5 = preset("ecp5")
 TILING = Tiling(heads=1, query_rows=8, rows=8, chunk=32, projection=16)
