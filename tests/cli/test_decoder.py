@@ -53,12 +53,12 @@ def test_decode_on_the_verilog(folder):
     config, model = preset("tiny"), decode_model(folder)
     workload = DecodeWorkload(config, model, (0,), 16)
     library = build_library(config)
-    ((record, case),) = measure_decode(workload, [16], MemorySettings(latency=16), library)
+    ((record, case),) = measure_decode(workload, [16], MemorySettings(latency=64), library)
     assert record["mismatches"] == 0
     assert record["cosine"] > 0.999
     assert record["roofline_cycles"] == -(-record["compulsory_bytes"] // config.axi_bytes)
     assert 0 < record["roofline_share"] < 1
-    assert case.cycles == pytest.approx(record["predicted_cycles"], rel=0.2)
+    assert case.cycles == pytest.approx(record["predicted_cycles"], rel=0.03)
 
 
 def test_prompt_on_the_verilog(folder):
