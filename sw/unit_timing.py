@@ -148,7 +148,8 @@ def _rows(operation: Operation, config: AcceleratorConfig) -> Timing:
     lines = -(-columns // (LINE_ELEMENTS * config.lanes))
     known, passes = ROWS[opcode], 1 if opcode == Opcode.MULTIPLY else 2
     tree = config.vector_lanes.bit_length() - 1
-    overhead, alone = known.overhead, known.alone + tree
+    late = int(config.scratchpad.pipelined)
+    overhead, alone = known.overhead + late, known.alone + late + tree
     if opcode == Opcode.SOFTMAX:
         # The sum of a row is known at its end, so that the last divisions follow the last rows.
         overhead += tree // 2 + (min(rows, ROWS_AHEAD) - 1) * max(0, known.interval - beats)
@@ -180,7 +181,8 @@ def _move(operation: Operation, buffers: Mapping[str, Buffer], config: Accelerat
     if is_load:
         backlog = round(min(slots, bursts) * length) if work == beats else 0
         return Timing(hidden, (Phase(round(work), 0, lines),), 0, backlog, round(work) - beats)
-    return Timing(MOVE_START, (Phase(round(work), lines, 0),), hidden - MOVE_START)
+    start = MOVE_START + config.scratchpad.pipelined
+    return Timing(start, (Phase(round(work), lines, 0),), hidden - MOVE_START)
 
 
 def _bursts(matrix: Slice, buffer: Buffer, config: AcceleratorConfig) -> tuple[int, int]:
