@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..hw.config import AcceleratorConfig
+from ..hw.isa import Unit
 from .calibrate import LayerRanges, calibrate_inputs, calibration_inputs
 from .collector import paused_collector
+from .cost import cycles
 from .errors import CompileError
 from .frontend.bert import BertConfig, EncoderModel
 from .gir import Graph
@@ -45,6 +48,12 @@ WORD_ELEMENTS = 8
 
 MAXIMUM_HIDDEN = 8192
 """Columns that NORMALISE takes."""
+
+COMPARED = 4
+"""Tilings that are compared for all layers together, where the first leaves units waiting."""
+
+WAITING = 1.03
+"""How many times as long as its busiest unit works a program may take without a comparison."""
 
 
 @paused_collector()
@@ -109,12 +118,7 @@ def compile_encoder(
         ranges = calibrate_inputs(model, layers, calibration_inputs(model))
     quantised = quantise_layers(model, layers, ranges, masked=masked)
     kept = parse_kept(kept_inputs(model, layers), config)
-    texts: dict[str, str] = {}
-
-    def on_pass(name: str, result: Graph) -> None:
-        if name == dump_after:
-            texts[name] = to_text(result)
-
+    texts: dict[Tiling, str] = {}
     constants = constants_of(quantised)
     weights = SparseWeights(constants, config)
 
@@ -127,6 +131,10 @@ def compile_encoder(
             said, ranking = choice.figures(), choice.ranking
 
         def run(item: Tiling) -> Graph:
+            def on_pass(name: str, result: Graph) -> None:
+                if name == dump_after:
+                    texts[item] = to_text(result)
+
             return run_passes(
                 shape,
                 quantised,
@@ -138,7 +146,7 @@ def compile_encoder(
                 optimisations=optimisations,
             )
 
-        return said, *_first_that_fits(ranking, run)
+        return said, *_best_that_fits(ranking, run, config)
 
     try:
         said, chosen, graph = find(weights or None)
@@ -147,8 +155,8 @@ def compile_encoder(
             raise
         # Slots of weights with few zeros are larger than the weights.
         said, chosen, graph = find(None)
-    for text in texts.values():
-        dump(text)
+    if chosen in texts:
+        dump(texts[chosen])
     constants = packed_constants(graph, constants, weights)
     metadata = describe(graph, shape, chosen, layers, config) | profile(graph, config) | said
     fractions = quantised[0][1].fractions.input, quantised[-1][1].fractions.output
@@ -238,19 +246,39 @@ def run_passes(
     return run_pipeline(lower(shape, layers, tiling, config), passes, config, on_pass)
 
 
-def _first_that_fits(
-    ranking: Sequence[Tiling], run: Callable[[Tiling], Graph]
+def _best_that_fits(
+    ranking: Sequence[Tiling], run: Callable[[Tiling], Graph], config: AcceleratorConfig
 ) -> tuple[Tiling, Graph]:
     """Return the first tiling that all layers together have room for, and its graph.
 
-    The search looks at two layers; later ones may find the scratchpad cut up in another way.
+    The search looks at two layers; later ones may find the scratchpad cut up in another way, or
+    have other sparsity. Where that leaves even the busiest unit waiting, so many tilings of the
+    ranking are compared.
     """
-    for tiling in ranking[:-1]:
+    best: tuple[int, Tiling, Graph] | None = None
+    for number, tiling in enumerate(ranking, 1):
         try:
-            return tiling, run(tiling)
+            graph = run(tiling)
         except CompileError:
+            if best is None and number == len(ranking):
+                raise
             continue
-    return ranking[-1], run(ranking[-1])
+        end = max(operation.end for operation in graph.operations())
+        if best is None or end < best[0]:
+            best = end, tiling, graph
+        if number >= COMPARED or end <= WAITING * _busiest(graph, config):
+            break
+    assert best is not None
+    return best[1], best[2]
+
+
+def _busiest(graph: Graph, config: AcceleratorConfig) -> int:
+    """Return how long the unit with most work is busy."""
+    buffers = graph.by_name()
+    busy: Counter[Unit] = Counter()
+    for operation in graph.operations():
+        busy[operation.unit] += cycles(operation, buffers, config)
+    return max(busy.values())
 
 
 def _shape(config: BertConfig, sequence_length: int | Sequence[int], masked: bool) -> Shape:

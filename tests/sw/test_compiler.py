@@ -263,6 +263,22 @@ def test_next_best_tiling_where_the_best_finds_no_room(monkeypatch):
     refused("bytes of scratchpad", model, config, 40)
 
 
+def test_another_tiling_where_the_best_leaves_units_waiting(monkeypatch):
+    """What is best for the layers that the search saw need not be for all of them."""
+    model, config = synthetic_bert(), preset("tiny")
+    good = Tiling(1, 16, 16, 16, 8)
+    slow = Tiling(1, 4, 4, 8, 4, depth=1, prefetch=16)
+    cost = Cost(0, 1)
+    choice = Choice(slow, cost, 2, (slow, good), slow, cost)
+    monkeypatch.setattr(compiler, "remembered_tiling", lambda *_: choice)
+    texts = []
+    program = compile_encoder(model, config, 40, dump_after="lower", dump=texts.append)
+    expected = compile_encoder(model, config, 40, tiling=good)
+    assert Tiling(**program.metadata["tiling"]) == good
+    assert program.metadata["predicted_cycles"] == expected.metadata["predicted_cycles"]
+    assert len(texts) == 1
+
+
 def test_too_few_windows_or_semaphores():
     windows = override(preset("tiny"), {"controller.windows": 2})
     refused("needs 3 windows; controller.windows is 2", synthetic_bert(), windows, 8)
