@@ -9,7 +9,7 @@ pitches, `vectors`, `x_points` and `y_points` come from the slices.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import index
 
 from ..hw.butterfly_order import FOLDED, pass_cycles, plan_passes
@@ -17,6 +17,7 @@ from ..hw.config import AcceleratorConfig
 from ..hw.isa import Axis, ButterflyMode
 from .gir import Buffer, Operation, Slice
 from .instruction import Value
+from .phase import Phase
 
 IMAGINARY = "_imaginary"
 ROLES = {
@@ -46,28 +47,6 @@ TURN_AROUND = {(1, False): 36, (1, True): 43, (2, False): 50, (2, True): 53}
 
 FOLDED_CYCLES = 18
 """Cycles of a folded pass besides its beats."""
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A part of an instruction's work.
-
-    Parameters
-    ----------
-    cycles : int
-        If no access to the scratchpad is refused.
-    reads, writes : int
-        Lines that it reads and writes.
-    """
-
-    cycles: int
-    reads: int
-    writes: int
-
-    @property
-    def rates(self) -> tuple[float, float]:
-        """Lines that it reads and writes in a cycle of work."""
-        return self.reads / self.cycles, self.writes / self.cycles
 
 
 def is_along_tokens(operation: Operation) -> bool:

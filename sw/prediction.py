@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..hw.config import AcceleratorConfig
-from ..hw.isa import Unit
+from ..hw.isa import SPARSE_OUTPUT_FLOWS, Flow, Unit
 from .fetch_timing import NEVER, Fetch
 from .gir import Graph, Operation, semaphores
-from .gir_butterfly import Phase
+from .phase import Phase
 from .unit_timing import Timing, timing
 
 ISSUE_CYCLES = 5
@@ -33,6 +33,11 @@ PRIORITY = (Unit.ARRAY, Unit.LOAD, Unit.STORE, Unit.VECTOR, Unit.BUTTERFLY)
 
 BUFFERED = {Unit.ARRAY: 0.0, Unit.LOAD: 1.0, Unit.STORE: 4.0, Unit.VECTOR: 8.0, Unit.BUTTERFLY: 4.0}
 """Lines that a unit has read ahead, and lines that may wait to be written, while it works on."""
+
+DENSE_STATIONARY_FLOWS = (Flow.DENSE_WEIGHT_STATIONARY, Flow.DENSE_INPUT_STATIONARY)
+
+SUMS_WRITTEN = 20.0
+"""From the last sum that the array gives away until all results are written."""
 
 TOLERANCE = 1e-6
 
@@ -178,7 +183,7 @@ class _Machine:
         self.units = [self.workers[places[operation.unit]] for operation in operations]
         self.load = self.workers[places[Unit.LOAD]]
         self.idle = 0
-        self.follows = _follows(operations)
+        self.hidden = _hidden(operations)
         self.sent: dict[int, deque[float]] = defaultdict(deque)
         self.spans: list[tuple[float, float]] = [(0.0, 0.0)] * len(operations)
         self.now = 0.0
@@ -249,7 +254,7 @@ class _Machine:
             return
         signals = (self.sent[semaphore][0] for semaphore in self.waits[number])
         worker.accepted = max(decoded, *signals, 0.0) + ISSUE_CYCLES
-        ready = max(worker.accepted, worker.ended if self.follows[number] else 0.0)
+        ready = max(worker.accepted, worker.ended - self.hidden[number])
         worker.begins = max(worker.free, ready + self.timings[number].start)
 
     def _begin(self, worker: _Worker) -> None:
@@ -306,22 +311,35 @@ class _Machine:
         return Prediction(round(ended) + END_CYCLES, busy, spans)
 
 
-def _follows(operations: Sequence[Operation]) -> list[bool]:
-    """Return for each operation whether it must wait for the end of the one before on its unit.
+def _hidden(operations: Sequence[Operation]) -> list[float]:
+    """Return how long before the end of the one before on its unit each operation may start.
 
     The butterfly unit reads ahead of what it writes, but not what the instruction before writes.
+    The array starts with a product of another family of flows when it has given away the sums of
+    the last one.
     """
-    follows = [False] * len(operations)
-    before: Operation | None = None
+    hidden = [NEVER] * len(operations)
+    before: dict[Unit, Operation] = {}
     for number, operation in enumerate(operations):
-        if operation.unit != Unit.BUTTERFLY:
+        last = before.get(operation.unit)
+        before[operation.unit] = operation
+        if last is None:
             continue
-        if before is not None:
-            follows[number] = any(
-                item.meets(written)
-                for role, written in before.writes.items()
-                if role.startswith("y")
-                for item in operation.reads.values()
-            )
-        before = operation
-    return follows
+        if operation.unit == Unit.ARRAY and _family(operation) != _family(last):
+            hidden[number] = SUMS_WRITTEN
+        if operation.unit == Unit.BUTTERFLY and _depends(operation, last):
+            hidden[number] = 0.0
+    return hidden
+
+
+def _depends(operation: Operation, last: Operation) -> bool:
+    """Return whether a BUTTERFLY reads what the last one writes."""
+    written = [item for role, item in last.writes.items() if role.startswith("y")]
+    return any(item.meets(other) for item in operation.reads.values() for other in written)
+
+
+def _family(operation: Operation) -> tuple[Flow, ...]:
+    """Return the flows between which the array does not pause."""
+    flow = Flow(operation.attributes.get("flow", 0))
+    families = (SPARSE_OUTPUT_FLOWS, DENSE_STATIONARY_FLOWS)
+    return next((family for family in families if flow in family), (flow,))

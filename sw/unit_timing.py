@@ -14,7 +14,8 @@ from operator import index
 from ..hw.config import AcceleratorConfig
 from ..hw.isa import SPARSE_OUTPUT_FLOWS, Flow, Opcode, Unit
 from .gir import WORD, Buffer, Operation, Slice, words
-from .gir_butterfly import Phase, butterfly_phases, butterfly_start
+from .gir_butterfly import butterfly_phases, butterfly_start
+from .phase import Phase
 
 MEMORY_LATENCY = 64
 """From a request to memory to its answer, unloaded."""
@@ -57,6 +58,11 @@ ROWS = {
 
 ROWS_AHEAD = 8
 """Rows that the first pass of the vector unit runs ahead of the second."""
+
+OUTPUT_STATIONARY = (Flow.DENSE_OUTPUT_STATIONARY, *SPARSE_OUTPUT_FLOWS)
+
+LEAST_PRODUCT = 11
+"""Cycles in which the operands of a product are checked."""
 
 LINE_ELEMENTS = 4
 """int16 of a word, so that a line holds so many of each lane."""
@@ -108,36 +114,33 @@ def _product(operation: Operation, config: AcceleratorConfig) -> Timing:
     the multipliers, of requantisation, and a row after the other of the last tile.
     """
     array, y = config.array, operation.writes["y"]
-    transposed = bool(operation.attributes.get("y_transposed", 0))
+    by_column = bool(operation.attributes.get("y_transposed", 0))
     m, n = index(y.rows), index(y.columns)
-    m, n = (n, m) if transposed else (m, n)
+    m, n = (n, m) if by_column else (m, n)
     row_tiles, column_tiles = -(-m // array.rows), -(-n // array.columns)
+    tiles = row_tiles * column_tiles
     start, end = 17 + config.chunk // 4, 16 + (m - 1) % array.rows + 1
+    work = operation.work or tiles * max(_depth(operation), array.rows * array.drain_turns)
     flow = Flow(operation.attributes.get("flow", 0))
-    written = row_tiles * column_tiles * array.rows if transposed else m * column_tiles
-    written = -(-written // LINE_ELEMENTS) if transposed else written
-    scales = 2 * row_tiles * column_tiles
-    residual = written if "residual" in operation.reads else 0
+    # A word of each row of both operands for every eight steps, two of a wide one; a stationary
+    # operand is read once.
+    reads = work * 2 // config.chunk
     if flow == Flow.DENSE_OUTPUT_STATIONARY:
-        k = index(operation.reads["a"].columns)
-        wide = bool(operation.attributes.get("wide", 0))
-        work = operation.work or row_tiles * column_tiles * max(k, array.rows * array.drain_turns)
-        # A word of each operand's rows for every eight k, two of a wide one.
-        operands = row_tiles * column_tiles * -(-k // WORD) * (3 if wide else 2)
-    else:
-        work, operands = operation.work, operation.work * 2 // config.chunk
+        planes = 3 if operation.attributes.get("wide", 0) else 2
+        reads = tiles * -(-_depth(operation) // WORD) * planes
     if flow not in OUTPUT_STATIONARY:
         # Sums pass the rows of elements, which the next product hides.
         work -= array.rows + 4
         end += array.rows + 4
-    work = max(work, LEAST_PRODUCT)
-    return Timing(start, (Phase(work, operands + scales + residual, written),), end)
+    # A line is a row of a tile, or a word of all its columns.
+    writes = column_tiles * (-(-m // LINE_ELEMENTS) if by_column else m)
+    reads += 2 * tiles + (writes if "residual" in operation.reads else 0)
+    return Timing(start, (Phase(max(work, LEAST_PRODUCT), reads, writes),), end)
 
 
-OUTPUT_STATIONARY = (Flow.DENSE_OUTPUT_STATIONARY, *SPARSE_OUTPUT_FLOWS)
-
-LEAST_PRODUCT = 11
-"""Cycles in which the operands of a product are checked."""
+def _depth(operation: Operation) -> int:
+    """Return k of a dense product."""
+    return index(operation.reads["a"].columns)
 
 
 def _rows(operation: Operation, config: AcceleratorConfig) -> Timing:
