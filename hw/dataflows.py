@@ -1,8 +1,9 @@
 """Seven dataflows on one grid: from checked products to rows of sums."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Value, ValueLike, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,8 +22,9 @@ from .ports import ReadPortSignature, fault_layout
 from .sparse_output import SparseOutput
 from .stationary import Stationary
 
-_TO_OPERAND = ("take", "take_early", "step", "step_block")
-_TO_GRID = ("step", "first", "last")
+_TO_OPERAND = ("take", "step", "step_block")
+_STEPPING = (Family.DENSE_OUTPUT, Family.SPARSE_OUTPUT)
+_COMPRESSED = (Family.SPARSE_OUTPUT, Family.STATIONARY)
 
 
 def operand_ports(config: AcceleratorConfig) -> tuple[str, ...]:
@@ -49,7 +51,7 @@ class Dataflows(wiring.Component):
     operands : read port of the scratchpad, for dense operands
     compressed : read port, for compressed operands
     gather : read port, for the places of A that sWS wants
-    full, row, shift, release, closing : towards the drain, as of `Grid`
+    full_next, row, shift, release, closing : towards the drain, as of `Grid`
     fault : `fault_layout`, out; a compressed operand is malformed. Stays until reset.
     events : `step_events_layout`, out; one cycle late.
     """
@@ -64,7 +66,7 @@ class Dataflows(wiring.Component):
             members
             | {
                 "product": In(stream.Signature(checked_layout)),
-                "full": Out(1),
+                "full_next": Out(1),
                 "row": Out(data.ArrayLayout(signed(array.accumulator_width), array.columns)),
                 "shift": In(1),
                 "release": In(1),
@@ -97,52 +99,78 @@ class Dataflows(wiring.Component):
             self._stream(m, families[Family.STATIONARY], grid, sources[Family.STATIONARY])
             m.d.comb += sources[Family.STATIONARY].in_order.eq(gate.in_order)
         if config.array.wide_rows:
-            at_work = gate.family == Family.DENSE_OUTPUT
+            at_work = gate.at_work[Family.DENSE_OUTPUT.value]
             m.d.comb += [grid.wide.eq(dense.wide & at_work), grid.lows.eq(dense.lows)]
         wiring.connect(m, wiring.flipped(self.product), gate.checked)
         wiring.connect(m, reader.read, wiring.flipped(self.operands))
         quiet = [each.idle for each in (*families.values(), *sources.values())]
         m.d.comb += gate.quiet.eq(Cat(quiet).all())
         for family, user in families.items():
-            at_work = gate.family == family
             wiring.connect(m, gate.products[family.value], user.product)
-            self._give_operand(m, at_work, reader.a, user.a)
-            self._give_operand(m, at_work, reader.b, user.b)
-            self._give_grid(m, at_work, grid, user)
+        for name in ("a", "b"):
+            self._give_operand(m, gate, getattr(reader, name), name, families)
+        self._give_grid(m, gate, grid, families)
         if config.array.block > 1:
             self._decompress(m, gate, reader, families)
         self._hand_over(m, gate, sources)
         return m
 
-    def _give_operand(self, m: Module, at_work: Value, shared: Any, user: Any) -> None:
-        """Let the family at work ask for chunks of an operand and use them."""
-        with m.If(at_work):
-            m.d.comb += [
-                shared.bursts.valid.eq(user.bursts.valid),
-                shared.bursts.payload.eq(user.bursts.payload),
-            ]
-            m.d.comb += [getattr(shared, name).eq(getattr(user, name)) for name in _TO_OPERAND]
-        m.d.comb += [
-            user.bursts.ready.eq(shared.bursts.ready & at_work),
-            user.available.eq(shared.available & at_work),
-            user.elements.eq(shared.elements),
-            user.blocks.eq(shared.blocks),
-        ]
-        if self.config.array.wide_rows:
-            m.d.comb += user.lows.eq(shared.lows)
+    def _choose(self, gate: FlowGate, values: Mapping[Family, ValueLike]) -> Value:
+        """Return the value of the family at work."""
+        chosen = Value.cast(values[Family.DENSE_OUTPUT])
+        for family, value in values.items():
+            if family is not Family.DENSE_OUTPUT:
+                chosen = Mux(gate.at_work[family.value], Value.cast(value), chosen)
+        return chosen
 
-    def _give_grid(self, m: Module, at_work: Value, grid: Grid, user: Any) -> None:
-        """Let the family at work give rows and columns to the grid."""
-        with m.If(at_work):
+    def _give_operand(
+        self, m: Module, gate: FlowGate, shared: Any, name: str, families: Mapping[Family, Any]
+    ) -> None:
+        """Let families ask for chunks of an operand and use them: one that is idle does not."""
+        users = {family: getattr(user, name) for family, user in families.items()}
+        bursts = {family: user.bursts.payload for family, user in users.items()}
+        m.d.comb += [
+            shared.bursts.valid.eq(Cat(user.bursts.valid for user in users.values()).any()),
+            Value.cast(shared.bursts.payload).eq(self._choose(gate, bursts)),
+        ]
+        for signal in _TO_OPERAND:
+            strobes = Cat(getattr(user, signal) for user in users.values())
+            m.d.comb += getattr(shared, signal).eq(strobes.any())
+        for family, user in users.items():
             m.d.comb += [
-                grid.activations.eq(user.activations),
-                grid.weights.eq(user.columns.weights),
-                grid.indices.eq(user.columns.indices),
-                self.events.eq(user.events),
+                user.bursts.ready.eq(shared.bursts.ready),
+                user.available.eq(shared.available & gate.at_work[family.value]),
+                user.elements.eq(shared.elements),
+                user.blocks.eq(shared.blocks),
             ]
-        if not isinstance(user, Stationary):
-            with m.If(at_work):
-                m.d.comb += [getattr(grid, name).eq(getattr(user, name)) for name in _TO_GRID]
+            if self.config.array.wide_rows:
+                m.d.comb += user.lows.eq(shared.lows)
+
+    def _give_grid(
+        self, m: Module, gate: FlowGate, grid: Grid, families: Mapping[Family, Any]
+    ) -> None:
+        """Let the family at work give rows and columns to the grid."""
+
+        def choose(value: Callable[[Any], ValueLike], among: Mapping[Family, Any]) -> Value:
+            return self._choose(gate, {family: value(user) for family, user in among.items()})
+
+        blocks = families.get(Family.SPARSE_OUTPUT, families[Family.DENSE_OUTPUT])
+        # Only that family chooses from more than one activation of a row.
+        m.d.comb += grid.activations.eq(blocks.activations)
+        for row, block in enumerate(grid.activations):
+            m.d.comb += block[0].eq(choose(lambda user, r=row: user.activations[r][0], families))
+        m.d.comb += [
+            Value.cast(grid.weights).eq(choose(lambda user: user.columns.weights, families)),
+            Value.cast(grid.indices).eq(choose(lambda user: user.columns.indices, families)),
+            Value.cast(self.events).eq(choose(lambda user: user.events, families)),
+        ]
+        stepping = {family: user for family, user in families.items() if family in _STEPPING}
+        m.d.comb += [
+            grid.step.eq(Cat(user.step for user in stepping.values()).any()),
+            grid.first.eq(choose(lambda user: user.first, stepping)),
+            grid.last.eq(choose(lambda user: user.last, stepping)),
+        ]
+        for user in stepping.values():
             m.d.comb += user.ready.eq(grid.ready)
 
     def _stream(
@@ -168,19 +196,19 @@ class Dataflows(wiring.Component):
         m.submodules.compressed_operand = operand = CompressedOperand(self.config)
         wiring.connect(m, operand.read, wiring.flipped(self.compressed))
         m.d.comb += self.fault.eq(operand.fault)
-        for family, user in families.items():
-            if family is Family.DENSE_OUTPUT:
-                continue
-            at_work = gate.family == family
-            with m.If(at_work):
-                m.d.comb += [
-                    operand.matrix.valid.eq(user.matrices.valid),
-                    operand.matrix.payload.eq(user.matrices.payload),
-                    operand.vectors.ready.eq(user.vectors.ready),
-                ]
+        users = {family: user for family, user in families.items() if family in _COMPRESSED}
+        chosen: Any = operand.matrix.payload
+        matrices = [user.matrices for user in users.values()]
+        m.d.comb += [
+            operand.matrix.valid.eq(Cat(matrix.valid for matrix in matrices).any()),
+            operand.vectors.ready.eq(Cat(user.vectors.ready for user in users.values()).any()),
+        ]
+        for family, user in users.items():
+            with m.If(gate.at_work[family.value]):
+                m.d.comb += chosen.eq(user.matrices.payload)
             m.d.comb += [
-                user.matrices.ready.eq(operand.matrix.ready & at_work),
-                user.vectors.valid.eq(operand.vectors.valid & at_work),
+                user.matrices.ready.eq(operand.matrix.ready),
+                user.vectors.valid.eq(operand.vectors.valid),
                 user.vectors.payload.eq(operand.vectors.payload),
             ]
         if Family.STATIONARY in families:
@@ -194,21 +222,20 @@ class Dataflows(wiring.Component):
     def _hand_over(self, m: Module, gate: FlowGate, sources: dict[Family, Any]) -> None:
         """Show the drain the rows of the family at work."""
         grid = sources[Family.DENSE_OUTPUT]
-        stationary = Signal()
         m.d.comb += [
-            stationary.eq(gate.family == Family.STATIONARY),
-            self.full.eq(grid.full),
+            self.full_next.eq(Cat(source.full_next for source in sources.values()).any()),
             self.row.eq(grid.row),
-            grid.shift.eq(self.shift & ~stationary),
-            grid.release.eq(self.release & ~stationary),
-            grid.closing.eq(self.closing & ~stationary),
+            grid.shift.eq(self.shift),
+            grid.release.eq(self.release),
+            grid.closing.eq(self.closing),
         ]
         if Family.STATIONARY in sources:
             partial_sums = sources[Family.STATIONARY]
+            stationary = gate.at_work[Family.STATIONARY.value]
             m.d.comb += [
                 grid.stationary.eq(stationary),
                 partial_sums.shift.eq(self.shift & stationary),
-                partial_sums.release.eq(self.release & stationary),
+                partial_sums.release.eq(self.release),
             ]
             with m.If(stationary):
-                m.d.comb += [self.full.eq(partial_sums.full), self.row.eq(partial_sums.row)]
+                m.d.comb += self.row.eq(partial_sums.row)

@@ -58,14 +58,14 @@ class DenseOutput(wiring.Component):
         using, first, last = Signal(), Signal(), Signal()
         if self.config.array.wide_rows:
             m.d.comb += [self.wide.eq(chunk.wide), self.lows.eq(self.a.lows)]
-        blocked, supplied, take, take_early = Signal(), Signal(), Signal(), Signal()
+        blocked, supplied, take = Signal(), Signal(), Signal()
         m.d.comb += [
             blocked.eq(using & first & ~self.ready),
             self.step.eq(using & ~blocked),
             supplied.eq(sequencer.chunks.valid & self.a.available & self.b.available),
-            take.eq(supplied & (~using | (self.step & last))),
-            # Only a first step may be blocked; without it, the path from the drain ends here.
-            take_early.eq(supplied & (~using | (last & ~first))),
+            # Only a first step may be blocked: without it, the path from the drain ends here. A
+            # tile of one step is the only one to wait a cycle for that.
+            take.eq(supplied & (~using | (last & ~first))),
             sequencer.chunks.ready.eq(take),
             self.first.eq(first),
             self.last.eq(chunk.last & last),
@@ -74,7 +74,6 @@ class DenseOutput(wiring.Component):
         for port in (self.a, self.b):
             m.d.comb += [
                 port.take.eq(take),
-                port.take_early.eq(take_early),
                 port.step.eq(self.step),
             ]
         with m.If(take):

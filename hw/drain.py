@@ -28,7 +28,7 @@ class Drain(wiring.Component):
     Members
     -------
     instruction : stream of `isa.Matmul`, in; in the order of the tiles of the grid.
-    full, row, shift, release, closing : the other side of those of `Grid`
+    full_next, row, shift, release, closing : the other side of those of `Grid`
     read, write : ports of the scratchpad
     done : out; all that the oldest instruction writes is visible.
 
@@ -42,7 +42,7 @@ class Drain(wiring.Component):
         super().__init__(
             {
                 "instruction": In(stream.Signature(Matmul)),
-                "full": In(1),
+                "full_next": In(1),
                 "row": In(data.ArrayLayout(signed(array.accumulator_width), array.columns)),
                 "shift": Out(1),
                 "release": Out(1),
@@ -96,15 +96,15 @@ class Drain(wiring.Component):
     ) -> None:
         """Take tiles, count their rows and say where these go."""
         tile = current.tile
-        loaded, started = Signal(), Signal()
+        loaded, shifting = Signal(), Signal()
         part = Signal(range(SHORTS_IN_WORD))
         turns = self.config.array.drain_turns
         closing_rows = Array((CLOSING_ROWS + turn) // turns for turn in range(turns))
         m.d.comb += [
-            requantise.valid.eq(loaded & (started | (self.full & writer.room))),
+            requantise.valid.eq(shifting),
             self.shift.eq(requantise.ready),
             self.release.eq(self.shift & (tile.rows == 1)),
-            self.closing.eq(requantise.valid & (tile.rows <= closing_rows[requantise.turn])),
+            self.closing.eq(shifting & (tile.rows <= closing_rows[requantise.turn])),
             fetch.tiles.ready.eq(~loaded | self.release),
         ]
         place = writer.places.payload
@@ -121,8 +121,12 @@ class Drain(wiring.Component):
             place.complete.eq(~tile.transposed | part.all() | self.release),
             place.last.eq(tile.last & self.release),
         ]
-        with m.If(requantise.valid):
-            m.d.sync += started.eq(~self.release)
+        # Decided a cycle ahead, for what follows reaches the whole grid.
+        may_begin = self.full_next & writer.room
+        with m.If(fetch.tiles.ready):
+            m.d.sync += shifting.eq(fetch.tiles.valid & may_begin)
+        with m.Else():
+            m.d.sync += shifting.eq(shifting | may_begin)
         with m.If(self.shift):
             m.d.sync += [
                 tile.rows.eq(tile.rows - 1),

@@ -21,7 +21,7 @@ class FlowGate(wiring.Component):
     checked : stream of `checked_layout`, in
     products : [stream of `checked_layout`] by `Family`, out
     quiet : in; no family works and no sum is left in the array.
-    family : out; the family at work.
+    at_work : out; a bit for each `Family`, set for the one at work.
     in_order : out; the last product of a stationary flow streams all rows of A.
     """
 
@@ -31,7 +31,7 @@ class FlowGate(wiring.Component):
                 "checked": In(stream.Signature(checked_layout)),
                 "products": Out(stream.Signature(checked_layout)).array(len(Family)),
                 "quiet": In(1),
-                "family": Out(Family),
+                "at_work": Out(len(Family), init=1 << Family.DENSE_OUTPUT.value),
                 "in_order": Out(1),
             }
         )
@@ -40,32 +40,26 @@ class FlowGate(wiring.Component):
         """Return the family of the product and that of the array."""
         m = Module()
         flow = Value.cast(self.checked.payload.word.flow)
-        wanted = Signal(Family)
+        wanted = Signal(len(Family))
         gathers, gathering, ordered, same = Signal(), Signal(), Signal(), Signal()
-        m.d.comb += wanted.eq(
-            Mux(
-                flow.matches(*(member.value for member in SPARSE_OUTPUT_FLOWS)),
-                Family.SPARSE_OUTPUT,
-                Mux(
-                    flow.matches(*(member.value for member in STATIONARY_FLOWS)),
-                    Family.STATIONARY,
-                    Family.DENSE_OUTPUT,
-                ),
-            )
-        )
+        sparse = wanted[Family.SPARSE_OUTPUT.value]
+        stationary = wanted[Family.STATIONARY.value]
         m.d.comb += [
+            sparse.eq(flow.matches(*(member.value for member in SPARSE_OUTPUT_FLOWS))),
+            stationary.eq(flow.matches(*(member.value for member in STATIONARY_FLOWS))),
+            wanted[Family.DENSE_OUTPUT.value].eq(~sparse & ~stationary),
             gathers.eq(flow == Flow.SPARSE_WEIGHT_STATIONARY.value),
             ordered.eq(
-                Mux(
-                    wanted == Family.STATIONARY,
-                    flow != Flow.SPARSE_INPUT_STATIONARY.value,
-                    self.in_order,
-                )
+                Mux(stationary, flow != Flow.SPARSE_INPUT_STATIONARY.value, self.in_order)
             ),
-            same.eq((wanted == self.family) & (gathers == gathering) & (ordered == self.in_order)),
+            same.eq(
+                (wanted & self.at_work).any()
+                & (gathers == gathering)
+                & (ordered == self.in_order)
+            ),
         ]
         for family, product in zip(Family, self.products, strict=True):
-            chosen = same & (wanted == family)
+            chosen = same & wanted[family.value]
             m.d.comb += [
                 product.valid.eq(self.checked.valid & chosen),
                 product.payload.eq(self.checked.payload),
@@ -74,7 +68,7 @@ class FlowGate(wiring.Component):
                 m.d.comb += self.checked.ready.eq(product.ready)
         with m.If(self.checked.valid & self.quiet):
             m.d.sync += [
-                self.family.eq(wanted),
+                self.at_work.eq(wanted),
                 gathering.eq(gathers),
                 self.in_order.eq(ordered),
             ]

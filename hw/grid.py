@@ -49,6 +49,7 @@ class Grid(wiring.Component):
     first, last : in; the step begins, ends a tile.
     ready : out; the next tile may begin. Only the first step of a tile has to ask.
     full : out; `row` is a row of a finished tile.
+    full_next : out; `full` in the next cycle.
     row : signed(accumulator_width) [columns], out
     shift : in; `row` is taken, show the next row.
     release : in; with `shift`, that was the last row of the tile.
@@ -90,6 +91,7 @@ class Grid(wiring.Component):
             "last": In(1),
             "ready": Out(1),
             "full": Out(1),
+            "full_next": Out(1),
             "row": Out(row),
             "shift": In(1),
             "release": In(1),
@@ -228,10 +230,8 @@ class Grid(wiring.Component):
             m.d.sync += finished.eq(1)
         with m.Elif(capture):
             m.d.sync += finished.eq(0)
-        with m.If(capture):
-            m.d.sync += self.full.eq(1)
-        with m.Elif(self.release):
-            m.d.sync += self.full.eq(0)
+        m.d.comb += self.full_next.eq(capture | (self.full & ~self.release))
+        m.d.sync += self.full.eq(self.full_next)
 
         # Tiles whose last step has been given and which are still in the accumulators, or on
         # their way there. The first product of a tile overwrites the sums of the tile before,

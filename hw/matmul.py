@@ -75,7 +75,7 @@ class Matmul(wiring.Component):
         wiring.connect(m, drain.write, wiring.flipped(self.drain_write))
         checked, taken = check.checked, Signal()
         m.d.comb += [
-            drain.full.eq(dataflows.full),
+            drain.full_next.eq(dataflows.full_next),
             drain.row.eq(dataflows.row),
             dataflows.shift.eq(drain.shift),
             dataflows.release.eq(drain.release),

@@ -67,7 +67,6 @@ class OperandSignature(wiring.Signature):
     bursts : stream of `burst_layout`; a chunk each
     available : a chunk waits.
     take, step, step_block, elements, lows, blocks : see `Operand`.
-    take_early : high only with `take`. Where it is, room is found a cycle earlier.
     """
 
     def __init__(self, config: AcceleratorConfig, vector: int) -> None:
@@ -75,7 +74,6 @@ class OperandSignature(wiring.Signature):
             "bursts": In(stream.Signature(burst_layout(config))),
             "available": Out(1),
             "take": In(1),
-            "take_early": In(1),
             "step": In(1),
             "elements": Out(data.ArrayLayout(signed(OPERAND_BITS), vector)),
             "step_block": In(1),
@@ -118,7 +116,7 @@ class OperandReader(wiring.Component):
         filled in.
 
     Latency: chunks of n lines, A and B together, that wait for room and are not refused are
-    available n + `Scratchpad.READ_LATENCY` + 2 cycles after the `take_early` that gives them room.
+    available n + `Scratchpad.READ_LATENCY` + 2 cycles after the `take` that gives them room.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -248,4 +246,4 @@ class OperandReader(wiring.Component):
         with m.Elif(port.bursts.valid & ~waiting):
             m.d.sync += [burst.eq(port.bursts.payload), waiting.eq(1)]
         room = chunks < CHUNKS
-        return waiting & (room | port.take_early), burst, ~waiting & room
+        return waiting & (room | port.take), burst, ~waiting & room

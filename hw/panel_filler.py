@@ -57,7 +57,6 @@ class PanelFiller(wiring.Component):
             self.write.eq((left != 0) & self.room),
             last.eq((left == 0) | (self.write & (left == 1))),
             self.a.take.eq(last & fetch.chunks.valid & self.a.available),
-            self.a.take_early.eq(self.a.take),
             self.a.step_block.eq(self.write),
             fetch.chunks.ready.eq(self.a.take),
         ]

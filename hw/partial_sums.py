@@ -67,6 +67,7 @@ class PartialSums(wiring.Component):
     sums : signed(accumulator_width) [columns], in; those of the vector that was given
         `stream_latency(config)` cycles before. What they are added to wraps.
     full : out; `row` is a row of a complete tile of the drain.
+    full_next : out; `full` in the next cycle.
     row : signed(accumulator_width) [columns], out
     shift : in; `row` is taken. The rows of a tile of the drain are taken one every
         `ArrayConfig.drain_turns` cycles.
@@ -102,6 +103,7 @@ class PartialSums(wiring.Component):
                 "ready": Out(1),
                 "sums": In(row),
                 "full": Out(1),
+                "full_next": Out(1),
                 "row": Out(row),
                 "shift": In(1),
                 "release": In(1),
@@ -148,8 +150,8 @@ class PartialSums(wiring.Component):
         m.d.comb += final.eq(valid & tag.final)
         completed = self._put_back(m, valid & ~tag.final, tag, total, writes)
         clearing = self._sweep(m, completed, last_rows, output, reads, writes)
-        room, whole, empty = self._queue(m, final, tag.closing, total, output, reads, writes)
-        swept, emptying = self._show(m, output, whole, reads)
+        room, whole_next, empty = self._queue(m, final, tag.closing, total, output, reads, writes)
+        swept, emptying = self._show(m, output, whole_next, reads)
 
         waiting = Signal(range(_HALVES + 2))
         m.d.sync += waiting.eq(waiting + begun - swept)
@@ -289,13 +291,15 @@ class PartialSums(wiring.Component):
         """Let rows in order through, a tile of the drain when all of it is there.
 
         `closing`: the row is the last of such a tile. Return whether a row has room, a whole tile
-        is there, and no row is on its way.
+        is there in the next cycle, and no row is on its way.
         """
         depth = self.config.array.partial_rows
         read, write = reads[_QUEUE], writes[_QUEUE]
         head, tail = Signal(range(depth)), Signal(range(depth))
         present, promised = Signal(range(depth + 1)), Signal(range(depth + 1))
-        fetch, begins, ends, whole = Signal(), Signal(), Signal(), Signal()
+        fetch, begins, ends = Signal(), Signal(), Signal()
+        # There is a tile of the drain, there is another one.
+        whole, whole_next, another = Signal(), Signal(), Signal()
         tiles, tiles_left = Signal(range(depth + 1)), Signal(range(depth + 1))
         given = self.stream & self.tag.final & self.in_order
         taken = self.shift & self.in_order
@@ -303,6 +307,7 @@ class PartialSums(wiring.Component):
             fetch.eq(present.any() & output.free),
             begins.eq(taken & ~output.started),
             tiles_left.eq(tiles + ends - begins),
+            whole_next.eq(ends | Mux(begins, another, whole)),
         ]
         m.d.sync += [
             # One cycle late, so that the second of two rows comes from the memory in time.
@@ -312,7 +317,8 @@ class PartialSums(wiring.Component):
             present.eq(present + final - fetch),
             promised.eq(promised + given - taken),
             tiles.eq(tiles_left),
-            whole.eq(tiles_left != 0),
+            whole.eq(whole_next),
+            another.eq(tiles_left > 1),
         ]
         with m.If(final):
             m.d.comb += [write.en.eq(1), write.addr.eq(tail), write.data.eq(total)]
@@ -323,20 +329,25 @@ class PartialSums(wiring.Component):
                 output.fetch.eq(fetch),
                 output.asked.half.eq(_QUEUE),
             ]
-        return promised != depth, whole, promised == 0
+        return promised != depth, whole_next, promised == 0
 
-    def _show(self, m: Module, output: _Output, whole: Signal, reads) -> tuple:
-        """Move rows to `row`.
+    def _show(self, m: Module, output: _Output, whole_next: Signal, reads) -> tuple:
+        """Move rows to `row`. `whole_next`: in the next cycle, a tile in order is there.
 
         Return whether the last row of a tile in any order leaves its memory, and whether the drain
         is inside the last of its tiles of that.
         """
         closing = Signal()
+        started_next = Mux(self.shift, ~self.release, output.started)
         m.d.comb += [
             output.row_free.eq(~output.valid | self.shift),
             output.free.eq(~output.fetched_valid | output.row_free),
-            self.full.eq(output.valid & (~self.in_order | output.started | whole)),
+            self.full_next.eq(
+                (~output.row_free | output.fetched_valid)
+                & (~self.in_order | started_next | whole_next)
+            ),
         ]
+        m.d.sync += [self.full.eq(self.full_next), output.started.eq(started_next)]
         with m.If(output.free):
             m.d.sync += [output.fetched_valid.eq(output.fetch), output.fetched.eq(output.asked)]
         with m.If(output.row_free):
@@ -346,7 +357,5 @@ class PartialSums(wiring.Component):
                 Value.cast(self.row).eq(shown),
                 closing.eq(output.fetched.closing & ~output.fetched.last),
             ]
-        with m.If(self.shift):
-            m.d.sync += output.started.eq(~self.release)
         swept = output.row_free & output.fetched_valid & output.fetched.last
         return swept, output.started & closing

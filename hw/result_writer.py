@@ -52,7 +52,7 @@ class ResultWriter(wiring.Component):
     places : stream of `place_layout`, in; when a row leaves the accumulators.
     results : stream of int16 [columns], in; the rows, in the order of their places, at most
         `Requantise.LATENCY` cycles later.
-    room : out; a full tile of rows may follow the places given up to the cycle before.
+    room : out; a full tile of rows may follow the place given in this cycle.
     write : write port of the scratchpad
     done : out; a write that ends an instruction is visible.
 
@@ -109,11 +109,8 @@ class ResultWriter(wiring.Component):
         m.d.sync += self.done.eq(taken & place.last)
 
         under_way = Signal(range(depth + 1))
-        m.d.sync += [
-            under_way.eq(under_way + self.places.valid - taken),
-            # A full tile has room, were a row taken in this cycle.
-            self.room.eq(under_way < depth - self.config.array.rows),
-        ]
+        m.d.sync += under_way.eq(under_way + self.places.valid - taken)
+        m.d.comb += self.room.eq(under_way < depth - self.config.array.rows)
         return m
 
     def _assemble(self, m: Module, place, row, taken: Signal) -> None:

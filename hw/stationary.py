@@ -117,7 +117,6 @@ class Stationary(wiring.Component):
             user.available.eq(port.available),
             user.elements.eq(port.elements),
             port.take.eq(user.take),
-            port.take_early.eq(user.take_early),
             port.step.eq(user.step),
         ]
 

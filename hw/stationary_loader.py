@@ -156,7 +156,6 @@ class StationaryLoader(wiring.Component):
         over = (steps == 0) | (self.b.step & (steps == 1))
         m.d.comb += [
             self.b.take.eq(over & self.chunks.valid & self.b.available),
-            self.b.take_early.eq(self.b.take),
             self.chunks.ready.eq(self.b.take),
             self.load.eq(loading & (exhausted | steps.any())),
             self.b.step.eq(self.load & ~exhausted),

@@ -122,10 +122,7 @@ class StationaryStreamer(wiring.Component):
         """Put the next chunk of A in use where one ends; every pass begins with a chunk."""
         chunk_bits = (self.config.chunk - 1).bit_length()
         ends = self.a.step & (row[:chunk_bits].all() | last)
-        m.d.comb += [
-            self.a.take.eq((~in_use | ends) & self.a.available),
-            self.a.take_early.eq(self.a.take),
-        ]
+        m.d.comb += self.a.take.eq((~in_use | ends) & self.a.available)
         with m.If(self.a.take):
             m.d.sync += in_use.eq(1)
         with m.Elif(ends):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cocotb
 import numpy as np
 from amaranth.lib import data
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import FallingEdge, RisingEdge
 from numpy.typing import NDArray
 
 from ...hw.grid import CLOSING_ROWS
@@ -65,7 +65,7 @@ class Bench:
     async def start(self, refusals=0.0, pauses=0.0):
         """Reset the drain and begin to serve it; `pauses` lie between instructions and tiles."""
         dut = self.dut
-        dut.full.value = 0
+        dut.full_next.value = 0
         dut.instruction_valid.value = 0
         memory = ("read",), ("write",)
         LineMemory(dut, self.actual, *memory, lambda: self.random.random() < refusals)
@@ -161,20 +161,29 @@ class Bench:
         dut.instruction_valid.value = 0
 
     async def _show_rows(self):
-        """Play the grid: a tile is full, its rows are taken in turn, the next may be full."""
+        """Play the grid: a tile is full, its rows are taken in turn, the next may be full.
+
+        What is full in the next cycle depends on `release`, hence on the second half of a cycle.
+        """
         dut = self.dut
         turns = self.config.array.drain_turns
         width = self.config.array.accumulator_width
+        shown = False
         while True:
-            while not self.tiles or self.random.random() < self.pauses:
-                dut.full.value = 0
+            while not shown:
+                await FallingEdge(dut.clk)
+                shown = bool(self.tiles) and self.random.random() >= self.pauses
+                dut.full_next.value = int(shown)
                 await RisingEdge(dut.clk)
                 assert not int(dut.shift.value)
             tile = self.tiles.popleft()
-            dut.full.value = 1
             left, waited, closing = len(tile), 0, 0
             while left:
                 dut.row.value = pack(tile[-left], width)
+                await FallingEdge(dut.clk)
+                if int(dut.release.value):
+                    shown = bool(self.tiles) and self.random.random() >= self.pauses
+                dut.full_next.value = int(shown)
                 await RisingEdge(dut.clk)
                 waited += 1
                 shift = bool(int(dut.shift.value))
