@@ -9,6 +9,7 @@ from .compressed_reader import piece_layout
 from .config import AcceleratorConfig
 from .ports import WORD_BITS
 from .slot_places import place_layout
+from .stream_buffer import StreamBuffer
 
 
 class BitmapPlaces(wiring.Component):
@@ -25,8 +26,8 @@ class BitmapPlaces(wiring.Component):
     places : stream of `place_layout`, out
     busy : out; there is a strip, or a place.
 
-    Latency 4 cycles from a strip's first word. Throughput one place a cycle, if the words of a
-    strip, and one more, are no more than its places.
+    Latency 4 cycles from a strip's first word, 5 if ``array.pipelined``. Throughput one place a
+    cycle, if the words of a strip, and one more, are no more than its places.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -52,25 +53,35 @@ class BitmapPlaces(wiring.Component):
         wiring.connect(m, wiring.flipped(self.pieces), scanner.pieces)
         wiring.connect(m, wiring.flipped(self.words), scanner.words)
         following, place = scanner.scanned, self.places.payload
+        if self.config.array.pipelined:
+            m.submodules.scanned = buffer = StreamBuffer(scanned_layout)
+            wiring.connect(m, scanner.scanned, buffer.input)
+            following = buffer.output
 
         using, rest = Signal(scanned_layout), Signal(WORD_BITS)
         valid, ends, give = Signal(), Signal(), Signal()
         number = Signal(len(using.count), init=1)
         empty, last, counted = Signal(), Signal(), Signal()
+        left = Signal(len(using.ones))
         m.d.comb += [
             rest.eq(using.bits & (using.bits - 1)),
-            ends.eq(~rest.any()),
-            empty.eq(~using.bits.any()),
+            empty.eq(left == 0),
             last.eq(ends & using.last),
             counted.eq(number == using.count),
             give.eq(valid & (~self.places.valid | self.places.ready)),
             following.ready.eq(~valid | (give & ends)),
-            self.busy.eq(scanner.busy | valid | self.places.valid),
+            self.busy.eq(scanner.busy | following.valid | valid | self.places.valid),
         ]
         with m.If(following.ready):
-            m.d.sync += [using.eq(following.payload), valid.eq(following.valid)]
+            given = following.payload
+            m.d.sync += [
+                using.eq(given),
+                valid.eq(following.valid),
+                left.eq(given.ones),
+                ends.eq(given.ones <= 1),
+            ]
         with m.Elif(give):
-            m.d.sync += using.bits.eq(rest)
+            m.d.sync += [using.bits.eq(rest), left.eq(left - 1), ends.eq(left == 2)]
 
         none = using.count == 0
         miscounted = Mux(empty, ~none, none | (last != counted))

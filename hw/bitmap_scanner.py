@@ -1,9 +1,10 @@
 """Finds the words of a strip's vector bits that have any."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .byte_expander import BYTE, count_ones
 from .compressed_reader import SIZE_BITS, VECTOR_COUNT_BITS, piece_layout
 from .config import AcceleratorConfig
 from .ports import WORD_BITS
@@ -13,13 +14,14 @@ _PLACE_BITS = (WORD_BITS - 1).bit_length()
 scanned_layout = data.StructLayout(
     {
         "bits": WORD_BITS,
+        "ones": WORD_BITS.bit_length(),
         "number": SIZE_BITS - _PLACE_BITS,
         "last": 1,
         "count": VECTOR_COUNT_BITS,
         "wrong": 1,
     }
 )
-"""A word of vector bits that are not all zero, and its number.
+"""A word of vector bits that are not all zero, of which `ones` are set, and its number.
 
 `last` of its strip, and zero if the strip has no useful vector; `count`: useful vectors of the
 strip by its header. `wrong`: a bit is set beyond the strip, or the strip's header is wrong.
@@ -67,6 +69,8 @@ class BitmapScanner(wiring.Component):
         number = Signal(len(scanned.number))
         waiting = Signal(WORD_BITS)
         waiting_number = Signal.like(number)
+        # Set bits of each byte: their sum comes a cycle later.
+        waiting_ones = Signal(data.ArrayLayout(BYTE.bit_length(), WORD_BITS // BYTE))
         read, beyond = Signal(), Signal()
         room, take, give = Signal(), Signal(), Signal()
 
@@ -88,6 +92,7 @@ class BitmapScanner(wiring.Component):
             m.d.sync += [
                 self.scanned.valid.eq(1),
                 scanned.bits.eq(waiting),
+                scanned.ones.eq(_sum(list(waiting_ones))),
                 scanned.number.eq(waiting_number),
                 scanned.last.eq(finish),
                 scanned.count.eq(piece.count),
@@ -103,6 +108,15 @@ class BitmapScanner(wiring.Component):
             ]
             with m.If(word.any()):
                 m.d.sync += [waiting.eq(word), waiting_number.eq(number)]
+                for place, ones in enumerate(waiting_ones):
+                    m.d.sync += ones.eq(count_ones(word.word_select(place, BYTE)))
         with m.If(self.pieces.valid & self.pieces.ready):
             m.d.sync += [read.eq(0), beyond.eq(0), waiting.eq(0), waiting_number.eq(0)]
+            m.d.sync += waiting_ones.eq(0)
         return m
+
+
+def _sum(values: list[Value]) -> Value:
+    """Return the sum of a power of two of values, as a balanced tree of adders."""
+    half = len(values) // 2
+    return _sum(values[:half]) + _sum(values[half:]) if half else values[0]

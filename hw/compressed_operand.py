@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .bitmap_places import BitmapPlaces
-from .byte_expander import ByteExpander, count_ones
+from .byte_expander import ByteExpander, count_ones, expansion_layout
 from .compressed_reader import (
     SIZE_BITS,
     CompressedReader,
@@ -67,8 +67,9 @@ class CompressedOperand(wiring.Component):
         Vectors before the place where it is wrong may still be on offer.
 
     Latency: where no access is refused, the first vector can be taken 19 cycles after a matrix of
-    slots was, or 21 after a bitmap; pieces and matrices are read ahead. Throughput: one vector a
-    cycle in pieces of 9 vectors or more, also where half of all accesses are refused.
+    slots was, or 21 after a bitmap, with ``array.pipelined`` 23 or 26; pieces and matrices are read
+    ahead. Throughput: one vector a cycle in pieces of 9 vectors or more, with ``array.pipelined``
+    of 10, also where half of all accesses are refused.
 
     Raises
     ------
@@ -103,7 +104,7 @@ class CompressedOperand(wiring.Component):
         tag = _tag_layout(self.config)
         m.submodules.expander = expander = ByteExpander(longest_vector(self.config), tag)
         wiring.connect(m, reader.values, expander.values)
-        places = self._find_places(m, reader)
+        places = self._wait(m, "places", self._find_places(m, reader))
         self._check(m, places, reader, expander)
 
         m.submodules.buffer = buffer = StreamBuffer(vector_layout(self.config))
@@ -117,6 +118,18 @@ class CompressedOperand(wiring.Component):
         for name in tag.members:
             m.d.comb += buffer.input.payload[name].eq(expanded.payload.tag[name])
         return m
+
+    def _wait(self, m: Module, name: str, given):
+        """Return the stream `given`, behind a register if ``array.pipelined``."""
+        if not self.config.array.pipelined:
+            return given
+        m.submodules[f"{name}_buffer"] = buffer = StreamBuffer(given.payload.shape())
+        m.d.comb += [
+            buffer.input.valid.eq(given.valid),
+            buffer.input.payload.eq(given.payload),
+            given.ready.eq(buffer.input.ready),
+        ]
+        return buffer.output
 
     def _find_places(self, m: Module, reader: CompressedReader):
         """Return the stream of places of either format."""
@@ -184,7 +197,14 @@ class CompressedOperand(wiring.Component):
 
     def _check(self, m: Module, places, reader: CompressedReader, expander: ByteExpander) -> None:
         """Hand on what is right, and stop at what is not."""
-        origin, vector = reader.origins, expander.input
+        layout = expansion_layout(longest_vector(self.config), _tag_layout(self.config))
+        origin, vector = reader.origins, stream.Signature(layout).create()
+        checked = self._wait(m, "vector", vector)
+        m.d.comb += [
+            expander.input.valid.eq(checked.valid),
+            expander.input.payload.eq(checked.payload),
+            checked.ready.eq(expander.input.ready),
+        ]
         done, wrong = Signal(), Signal()
         valid, joined = self._join(m, places, reader, done)
         place, values, tag = joined.place, origin.payload.values, vector.payload.tag
@@ -197,14 +217,15 @@ class CompressedOperand(wiring.Component):
         m.d.comb += [
             now.eq(total + joined.count),
             wrong.eq(valid & origin.valid & (place.wrong | miscounted | beyond)),
-            vector.valid.eq(valid & origin.valid & ~wrong),
+            vector.valid.eq(valid & origin.valid & ~wrong & ~self.fault.valid),
             vector.payload.present.eq(joined.present),
             vector.payload.count.eq(joined.count),
             vector.payload.last.eq(place.last),
             tag.place.eq(place.place),
             tag.last.eq(place.last),
             tag.empty.eq(place.empty),
-            done.eq(vector.valid & vector.ready),
+            # A wrong vector goes where no other follows it.
+            done.eq(valid & origin.valid & ~self.fault.valid & vector.ready),
             origin.ready.eq(done & place.last),
         ]
         for column in range(self.config.array.columns):

@@ -125,7 +125,8 @@ class CompressedReader(wiring.Component):
         The same pieces, for who comes later.
     places, selections, values : streams of the items of `section_widths`, out
 
-    Where no access is refused, a piece takes a cycle for each of its vectors, but at least 9.
+    Where no access is refused, a piece takes a cycle for each of its vectors, but at least 9, and
+    10 if ``array.pipelined``.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -208,7 +209,22 @@ class CompressedReader(wiring.Component):
         header = Signal(WORD_BITS)
         piece, origin = pieces.input.payload, origins.input.payload
         items, words = Signal(item_count_bits(self.config)), Signal(len(used))
-        oversized = self._measure(m, header, matrix, kind, section, items, words)
+        pipelined = self.config.array.pipelined
+        # The section that is measured: the next one, if that takes a cycle.
+        measured = Signal(Section) if pipelined else section
+        next_items, next_words = Signal.like(items), Signal.like(words)
+        oversized = self._measure(m, header, matrix, kind, measured, next_items, next_words)
+
+        def keep_measure() -> None:
+            if pipelined:
+                m.d.sync += [
+                    items.eq(next_items),
+                    words.eq(next_words),
+                    measured.eq(measured.as_value() + 1),
+                ]
+
+        if not pipelined:
+            m.d.comb += [items.eq(next_items), words.eq(next_words)]
 
         last_piece = pieces_left == 1
         m.d.comb += [
@@ -251,13 +267,21 @@ class CompressedReader(wiring.Component):
                     begin_walk(given)
             with m.State("HEADER"):
                 m.d.comb += header_request.valid.eq(1)
-                m.d.sync += [first.eq(pointer), section.eq(Section.PLACES)]
+                m.d.sync += [
+                    first.eq(pointer),
+                    section.eq(Section.PLACES),
+                    measured.eq(Section.PLACES),
+                ]
                 with m.If(header_request.ready):
                     m.d.sync += [pointer.eq(pointer + 1), used.eq(used + 1)]
                     m.next = "WAIT"
             with m.State("WAIT"):
                 m.d.sync += header.eq(self.read.response.payload[0])
                 with m.If(tags.valid & (tags.response == Section.HEADER)):
+                    m.next = "MEASURE" if pipelined else "SECTION"
+            if pipelined:
+                with m.State("MEASURE"):
+                    keep_measure()
                     m.next = "SECTION"
             with m.State("SECTION"):
                 readers = Array(reader.span.ready for reader in sections)
@@ -270,6 +294,7 @@ class CompressedReader(wiring.Component):
                         used.eq(used + words),
                         section.eq(section.as_value() + 1),
                     ]
+                    keep_measure()
                     with m.If(section == Section.VALUES):
                         m.next = "PIECE"
             with m.State("PIECE"):

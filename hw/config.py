@@ -64,6 +64,8 @@ class ArrayConfig:
     wide_rows : bool
         Whether dense output stationary products take rows of two planes, 15 bits an element. It
         takes a scratchpad of at least 16 banks.
+    pipelined : bool
+        Whether operands wait in registers for a cycle where that shortens the longest paths.
     """
 
     rows: int = 16
@@ -74,6 +76,7 @@ class ArrayConfig:
     partial_rows: int = 512
     drain_lanes: int = 0
     wide_rows: bool = True
+    pipelined: bool = False
 
     def __post_init__(self) -> None:
         _require_power_of_two("array.rows", self.rows, 4, 64)
@@ -87,6 +90,7 @@ class ArrayConfig:
         if self.drain_lanes != 0 or isinstance(self.drain_lanes, bool):
             _require_power_of_two("array.drain_lanes", self.drain_lanes, 1, self.columns)
         _require_boolean("array.wide_rows", self.wide_rows)
+        _require_boolean("array.pipelined", self.pipelined)
 
     @property
     def drain_turns(self) -> int:
@@ -397,7 +401,7 @@ def _preset(
     )
 
 
-_PIPELINED = {"scratchpad.pipelined": True}
+_PIPELINED = {"array.pipelined": True, "scratchpad.pipelined": True}
 """Cycles of latency for a clock of 100 MHz on an ECP5."""
 
 _HALVED = {

@@ -137,9 +137,12 @@ class Dataflows(wiring.Component):
             strobes = Cat(getattr(user, signal) for user in users.values())
             m.d.comb += getattr(shared, signal).eq(strobes.any())
         for family, user in users.items():
+            # Only rows that stream past a tile take whatever chunk is there.
+            streams = family is Family.STATIONARY and name == "a"
+            meant = gate.at_work[family.value] if streams else 1
             m.d.comb += [
                 user.bursts.ready.eq(shared.bursts.ready),
-                user.available.eq(shared.available & gate.at_work[family.value]),
+                user.available.eq(shared.available & meant),
                 user.elements.eq(shared.elements),
                 user.blocks.eq(shared.blocks),
             ]
@@ -157,8 +160,10 @@ class Dataflows(wiring.Component):
         blocks = families.get(Family.SPARSE_OUTPUT, families[Family.DENSE_OUTPUT])
         # Only that family chooses from more than one activation of a row.
         m.d.comb += grid.activations.eq(blocks.activations)
-        for row, block in enumerate(grid.activations):
-            m.d.comb += block[0].eq(choose(lambda user, r=row: user.activations[r][0], families))
+        firsts = {
+            family: Cat(block[0] for block in user.activations) for family, user in families.items()
+        }
+        m.d.comb += Cat(block[0] for block in grid.activations).eq(self._choose(gate, firsts))
         m.d.comb += [
             Value.cast(grid.weights).eq(choose(lambda user: user.columns.weights, families)),
             Value.cast(grid.indices).eq(choose(lambda user: user.columns.indices, families)),
@@ -234,7 +239,7 @@ class Dataflows(wiring.Component):
             stationary = gate.at_work[Family.STATIONARY.value]
             m.d.comb += [
                 grid.stationary.eq(stationary),
-                partial_sums.shift.eq(self.shift & stationary),
+                partial_sums.shift.eq(self.shift),
                 partial_sums.release.eq(self.release),
             ]
             with m.If(stationary):

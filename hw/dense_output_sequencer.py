@@ -8,6 +8,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
+from .countdown import count_down
 from .isa import Matmul
 from .matmul_events import limit
 from .operand_reader import burst_layout, lines_of, words_of
@@ -95,16 +96,19 @@ class DenseOutputSequencer(wiring.Component):
             self.busy.eq(walking | queue.r_rdy | (queue.level != 0)),
         ]
 
-        m_left, n_left, k_left = (Signal(16, name=f"{name}_left") for name in "mnk")
-        last_k = Signal()
-        last_m = Signal()
+        first, m_done, n_done = Signal(), Signal(), Signal()
+        k_left, last_k = count_down(m, "k", word.k, size, starting=starting, advances=chunk_done)
+        m_left, last_m = count_down(m, "m", word.m, array.rows, starting=starting, advances=m_done)
+        n_left, last_n = count_down(
+            m, "n", word.n, array.columns, starting=starting, advances=n_done
+        )
         m.d.comb += [
             size.eq(self.config.chunk),
-            last_k.eq(k_left <= size),
-            last_m.eq(m_left <= array.rows),
+            m_done.eq(chunk_done & last_k),
+            n_done.eq(m_done & last_m),
             chunk_done.eq(offered & self.a.ready & self.b.ready),
             chunk.steps.eq(Mux(last_k, k_left, size)),
-            chunk.first.eq(k_left == word.k),
+            chunk.first.eq(first),
             chunk.last.eq(last_k),
             chunk.rows.eq(limit(m_left, array.rows)),
             chunk.columns.eq(limit(n_left, array.columns)),
@@ -117,16 +121,11 @@ class DenseOutputSequencer(wiring.Component):
             m.d.sync += [word.eq(self.instruction.payload), walking.eq(self.instruction.valid)]
             m.d.sync += starting.eq(self.instruction.valid)
         with m.Elif(starting):
-            m.d.sync += starting.eq(0)
-            m.d.sync += [m_left.eq(word.m), n_left.eq(word.n), k_left.eq(word.k)]
+            m.d.sync += [starting.eq(0), first.eq(1)]
         with m.If(chunk_done):
-            m.d.sync += k_left.eq(Mux(last_k, word.k, k_left - size))
-        with m.If(chunk_done & last_k):
-            m.d.sync += m_left.eq(Mux(last_m, word.m, m_left - array.rows))
-        with m.If(chunk_done & last_k & last_m):
-            m.d.sync += n_left.eq(n_left - array.columns)
-            with m.If(n_left <= array.columns):
-                m.d.sync += walking.eq(0)
+            m.d.sync += first.eq(last_k)
+        with m.If(n_done & last_n):
+            m.d.sync += walking.eq(0)
         return m
 
     def _widen(self, m: Module, word: data.View, chunk: data.View, size: Signal) -> None:

@@ -196,7 +196,8 @@ class DrainFetch(wiring.Component):
             rows.eq(rows + rows_come - rows_taken),
         ]
         m.d.comb += [
-            permitted[Kind.ROW_SCALES.value].eq(ahead < TILES_AHEAD),
+            # A power of two.
+            permitted[Kind.ROW_SCALES.value].eq(~ahead[-1]),
             permitted[Kind.COLUMN_SCALES.value].eq(1),
             self.tiles.valid.eq(ready.all() & (~output.tile.residual | (rows >= output.tile.rows))),
             taken.eq(self.tiles.valid & self.tiles.ready),
@@ -230,7 +231,7 @@ class DrainFetch(wiring.Component):
             ready.append(queue.r_rdy)
         reserved = Signal(range(groups + 1))
         m.d.comb += [
-            permitted[Kind.RESIDUAL.value].eq(~begins | (reserved < groups)),
+            permitted[Kind.RESIDUAL.value].eq(~begins | ~reserved[-1]),
             self.residual.valid.eq(Array(ready)[part]),
             Value.cast(self.residual.payload).eq(Array(rows)[part]),
             taken.eq(self.residual.valid & self.residual.ready),

@@ -7,6 +7,7 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import WORD_BYTES, AcceleratorConfig
+from .countdown import count_down
 from .isa import SPARSE_OUTPUT_FLOWS, Matmul
 from .ports import address_width
 from .requantise import RESULT_BITS
@@ -61,11 +62,11 @@ def drain_line_layout(config: AcceleratorConfig) -> data.StructLayout:
 
 
 class _Walk(NamedTuple):
-    """What happens in a cycle of the walk, and how it goes on after a tile."""
+    """Strobes of the walk, and which loop it goes on in after a tile."""
 
     starting: Value
     tile_done: Value
-    inner_done: Value
+    inner_ends: Value
     n_inside_m: Value
 
 
@@ -107,97 +108,107 @@ class DrainWalk(wiring.Component):
         return self._config
 
     def elaborate(self, platform: object) -> Module:
-        """Return the loops and the pointers."""
+        """Return the loops and the pointers.
+
+        What ends with a line is known before it is accepted, so that it only enables registers.
+        """
         m = Module()
         array = self.config.array
         word = Signal(Matmul)
-        walking, starting = Signal(), Signal()
+        walking, starting, offering = Signal(), Signal(), Signal()
         kind = Signal(Kind)
-        n_inside_m = Signal()
-        m_left, n_left = Signal(16), Signal(16)
-        rows, columns = Signal(range(array.rows + 1)), Signal(range(array.columns + 1))
-        row = Signal(range(array.rows))
-        last_m, last_n = Signal(), Signal()
+        n_inside_m, line_ends = Signal(), Signal()
+        accepted, tile_done = Signal(), Signal()
+        inner_ends, product_done = Signal(), Signal()
+        m_advances, n_advances = Signal(), Signal()
+        m_left, last_m = count_down(
+            m, "m", word.m, array.rows, starting=starting, advances=m_advances
+        )
+        n_left, last_n = count_down(
+            m, "n", word.n, array.columns, starting=starting, advances=n_advances
+        )
         sparse = (flow.value for flow in SPARSE_OUTPUT_FLOWS)
         m.d.comb += [
-            n_inside_m.eq(Value.cast(word.flow).matches(*sparse)),
-            last_m.eq(m_left <= array.rows),
-            last_n.eq(n_left <= array.columns),
-            rows.eq(Mux(last_m, m_left, array.rows)),
-            columns.eq(Mux(last_n, n_left, array.columns)),
-        ]
-
-        accepted = self.lines.valid & self.lines.ready
-        tile_done = Signal()
-        rows_of_line = Mux(word.y_transposed, SHORTS_IN_WORD, 1)
-        with m.Switch(kind):
-            with m.Case(Kind.COLUMN_SCALES):
-                m.d.comb += tile_done.eq(accepted & ~word.residual_enable)
-            with m.Case(Kind.RESIDUAL):
-                m.d.comb += tile_done.eq(accepted & (rows <= row + rows_of_line))
-        product_done = tile_done & last_m & last_n
-        unfinished = Signal(_UNFINISHED_BITS)
-        m.d.sync += unfinished.eq(unfinished + product_done - self.done)
-        blocked = (kind == Kind.RESIDUAL) & (unfinished != 0)
-        m.d.comb += [
+            accepted.eq(self.lines.valid & self.lines.ready),
+            tile_done.eq(accepted & line_ends),
+            inner_ends.eq(Mux(n_inside_m, last_n, last_m)),
+            m_advances.eq(tile_done & (~n_inside_m | last_n)),
+            n_advances.eq(tile_done & (n_inside_m | last_m)),
+            product_done.eq(tile_done & last_m & last_n),
             self.instruction.ready.eq(~walking),
-            self.lines.valid.eq(walking & ~starting & ~blocked),
             self.lines.payload.kind.eq(kind),
         ]
+        unfinished, wait = Signal(_UNFINISHED_BITS), Signal()
+        m.d.sync += [
+            unfinished.eq(unfinished + product_done - self.done),
+            wait.eq(product_done | (wait & ~(self.done & (unfinished == 1)))),
+        ]
+        m.d.comb += self.lines.valid.eq(offering & ~((kind == Kind.RESIDUAL) & wait))
 
         with m.If(~walking):
-            m.d.sync += [word.eq(self.instruction.payload), walking.eq(self.instruction.valid)]
-            m.d.sync += starting.eq(self.instruction.valid)
+            given = self.instruction.payload
+            m.d.sync += [
+                word.eq(given),
+                walking.eq(self.instruction.valid),
+                starting.eq(self.instruction.valid),
+                n_inside_m.eq(Value.cast(given.flow).matches(*sparse)),
+            ]
         with m.Elif(starting):
-            m.d.sync += [starting.eq(0), m_left.eq(word.m), n_left.eq(word.n)]
+            m.d.sync += [starting.eq(0), offering.eq(1)]
         with m.Elif(product_done):
-            m.d.sync += walking.eq(0)
-        inner_done = Signal()
-        m.d.comb += inner_done.eq(tile_done & Mux(n_inside_m, last_n, last_m))
-        with m.If(tile_done):
-            m.d.sync += [kind.eq(Kind.ROW_SCALES), row.eq(0)]
-            with m.If(~n_inside_m | inner_done):
-                m.d.sync += m_left.eq(Mux(last_m, word.m, m_left - array.rows))
-            with m.If(n_inside_m | inner_done):
-                m.d.sync += n_left.eq(Mux(last_n, word.n, n_left - array.columns))
-        with m.Elif(accepted), m.Switch(kind):
-            with m.Case(Kind.ROW_SCALES):
-                m.d.sync += kind.eq(Kind.COLUMN_SCALES)
-            with m.Case(Kind.COLUMN_SCALES):
-                m.d.sync += kind.eq(Kind.RESIDUAL)
-            with m.Case(Kind.RESIDUAL):
-                m.d.sync += row.eq(row + rows_of_line)
+            m.d.sync += [walking.eq(0), offering.eq(0)]
 
-        walk = _Walk(starting, tile_done, inner_done, n_inside_m)
-        self._point(m, word, walk, kind, accepted & (kind == Kind.RESIDUAL))
-        self._describe(m, word, kind, rows, row)
         tile = self.lines.payload.tile
         m.d.comb += [
-            tile.rows.eq(rows),
-            tile.columns.eq(columns),
+            tile.rows.eq(Mux(last_m, m_left, array.rows)),
+            tile.columns.eq(Mux(last_n, n_left, array.columns)),
             tile.pitch.eq(word.y_pitch),
             tile.fraction.eq(word.fraction),
             tile.residual.eq(word.residual_enable),
             tile.transposed.eq(word.y_transposed),
             tile.last.eq(last_m & last_n),
         ]
+        self._follow_lines(m, word, kind, tile.rows, accepted, line_ends)
+        walk = _Walk(starting, tile_done, inner_ends, n_inside_m)
+        self._point(m, word, walk, kind, accepted)
         return m
 
-    def _describe(self, m: Module, word, kind: Signal, rows: Signal, row: Signal) -> None:
-        """Say at which pitch a line is read, and which rows it has if it is of a residual."""
+    def _follow_lines(self, m: Module, word, kind: Signal, rows, accepted, line_ends) -> None:
+        """Go from line to line of a tile; say at which pitch one is read, and which rows it has."""
         line = self.lines.payload
-        with m.If((kind == Kind.RESIDUAL) & word.y_transposed):
-            m.d.comb += [
-                line.pitch.eq(word.residual_pitch),
-                line.parts.eq(Cat(rows > row + part for part in range(SHORTS_IN_WORD))),
+        row, parts = Signal(range(self.config.array.rows)), Signal(SHORTS_IN_WORD)
+        turned = word.y_transposed
+        rows_of_line = Mux(turned, SHORTS_IN_WORD, 1)
+        next_row = Signal(len(row) + 1)
+        m.d.comb += [
+            next_row.eq(Mux(kind == Kind.RESIDUAL, row + rows_of_line, 0)),
+            line.pitch.eq(Mux((kind == Kind.RESIDUAL) & turned, word.residual_pitch, 1)),
+            line.parts.eq(parts),
+        ]
+        with m.If(accepted):
+            m.d.sync += [
+                row.eq(next_row),
+                line_ends.eq(rows <= next_row + rows_of_line),
+                parts.eq(
+                    Mux(
+                        turned,
+                        Cat(rows > next_row + part for part in range(SHORTS_IN_WORD)),
+                        Mux(kind == Kind.RESIDUAL, parts.rotate_left(1), 1),
+                    )
+                ),
             ]
-        with m.Else():
-            m.d.comb += [
-                line.pitch.eq(1),
-                line.parts.eq(1 << row[: SHORTS_IN_WORD.bit_length() - 1]),
-            ]
+            with m.Switch(kind):
+                with m.Case(Kind.ROW_SCALES):
+                    m.d.sync += [
+                        kind.eq(Kind.COLUMN_SCALES),
+                        line_ends.eq(~word.residual_enable),
+                    ]
+                with m.Case(Kind.COLUMN_SCALES):
+                    m.d.sync += kind.eq(Kind.RESIDUAL)
+            with m.If(line_ends):
+                m.d.sync += [kind.eq(Kind.ROW_SCALES), line_ends.eq(0)]
 
-    def _point(self, m: Module, word, walk: _Walk, kind: Signal, residual_row: Value) -> None:
+    def _point(self, m: Module, word, walk: _Walk, kind: Signal, accepted: Value) -> None:
         """Keep a pointer to each kind of line and to the first word of the tile."""
         array = self.config.array
         rows, columns = array.rows, array.columns
@@ -213,7 +224,7 @@ class DrainWalk(wiring.Component):
         residual = Signal(address_width(self.config), name="residual_row")
         with m.If(walk.starting | walk.tile_done):
             m.d.sync += residual.eq(next_residual)
-        with m.Elif(residual_row):
+        with m.Elif(accepted & (kind == Kind.RESIDUAL)):
             m.d.sync += residual.eq(residual + Mux(word.y_transposed, 1, word.residual_pitch))
         lines = {
             Kind.ROW_SCALES: row_scale,
@@ -237,19 +248,15 @@ class DrainWalk(wiring.Component):
         )
         inner_step = Signal(width, name=f"{name}_inner_step")
         outer_step = Signal(width, name=f"{name}_outer_step")
-        m.d.sync += pointer.eq(following)
+        further = Mux(walk.inner_ends, outer + outer_step, pointer + inner_step)
+        m.d.comb += following.eq(Mux(walk.starting, word[f"{name}_address"], further))
         with m.If(walk.starting):
-            m.d.comb += following.eq(word[f"{name}_address"])
             m.d.sync += [
                 inner_step.eq(Mux(walk.n_inside_m, n_step, m_step)),
                 outer_step.eq(Mux(walk.n_inside_m, m_step, n_step)),
             ]
-        with m.Elif(walk.inner_done):
-            m.d.comb += following.eq(outer + outer_step)
-        with m.Elif(walk.tile_done):
-            m.d.comb += following.eq(pointer + inner_step)
-        with m.Else():
-            m.d.comb += following.eq(pointer)
-        with m.If(walk.starting | walk.inner_done):
+        with m.If(walk.starting | walk.tile_done):
+            m.d.sync += pointer.eq(following)
+        with m.If(walk.starting | (walk.tile_done & walk.inner_ends)):
             m.d.sync += outer.eq(following)
         return pointer, following

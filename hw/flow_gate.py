@@ -49,13 +49,9 @@ class FlowGate(wiring.Component):
             stationary.eq(flow.matches(*(member.value for member in STATIONARY_FLOWS))),
             wanted[Family.DENSE_OUTPUT.value].eq(~sparse & ~stationary),
             gathers.eq(flow == Flow.SPARSE_WEIGHT_STATIONARY.value),
-            ordered.eq(
-                Mux(stationary, flow != Flow.SPARSE_INPUT_STATIONARY.value, self.in_order)
-            ),
+            ordered.eq(Mux(stationary, flow != Flow.SPARSE_INPUT_STATIONARY.value, self.in_order)),
             same.eq(
-                (wanted & self.at_work).any()
-                & (gathers == gathering)
-                & (ordered == self.in_order)
+                (wanted & self.at_work).any() & (gathers == gathering) & (ordered == self.in_order)
             ),
         ]
         for family, product in zip(Family, self.products, strict=True):

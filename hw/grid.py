@@ -63,7 +63,8 @@ class Grid(wiring.Component):
 
     Only if `array.partial_rows` is not 0:
 
-    stationary : in; changes only while the grid is `idle`. High: no `step` is given.
+    stationary : in; changes only while the grid is `idle`, two cycles before a step or a vector.
+        High: no `step` is given.
     load : in; with `stationary`, `weights` belong to row `load_row` of the next tile.
     load_row : in
     stream : in; with `stationary`, the first activations of the rows are a vector; `indices` are 0.
@@ -181,6 +182,9 @@ class Grid(wiring.Component):
         blocks: list[data.View],
     ) -> None:
         """Chain the accumulators of a column, and give vectors and tiles row after row."""
+        # A register of its own for what reaches all elements.
+        stationary = Signal()
+        m.d.sync += stationary.eq(self.stationary)
         m.submodules.skew = skew = RowSkew(self.config)
         m.d.comb += skew.mark.eq(self.stream & self.swap)
         for r, row in enumerate(elements):
@@ -189,11 +193,11 @@ class Grid(wiring.Component):
                 skew.vector[r].eq(self.activations[r][0]),
                 load.eq(self.load & (self.load_row == r)),
             ]
-            with m.If(self.stationary):
+            with m.If(stationary):
                 m.d.comb += blocks[r][0].eq(skew.skewed[r])
             for c, element in enumerate(row):
                 m.d.comb += [
-                    element.hold.eq(self.stationary),
+                    element.hold.eq(stationary),
                     element.load.eq(load),
                     element.swap.eq(skew.marks[r]),
                 ]

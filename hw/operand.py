@@ -187,14 +187,10 @@ class Operand(wiring.Component):
         if self.gathered:
             completed = completed | (self.fill & self.fill_place.last)
         m.d.comb += move.eq(filled & (~self.available | self.take))
-        with m.If(completed):
-            m.d.sync += filled.eq(1)
-        with m.Elif(move):
-            m.d.sync += filled.eq(0)
-        with m.If(move):
-            m.d.sync += self.available.eq(1)
-        with m.Elif(self.take):
-            m.d.sync += self.available.eq(0)
+        m.d.sync += [
+            filled.eq(completed | (filled & ~move)),
+            self.available.eq(move | (self.available & ~self.take)),
+        ]
 
         chunk_bits = OPERAND_BITS * self.config.chunk
         block_bits = OPERAND_BITS * self.config.array.block
@@ -214,10 +210,11 @@ class Operand(wiring.Component):
                 m.d.sync += waiting.eq(filling)
             with m.If(self.take):
                 m.d.sync += using.eq(waiting)
+            # What follows the last step means nothing.
             with m.Elif(self.step):
-                m.d.sync += using.eq(using >> OPERAND_BITS)
+                m.d.sync += using[:-OPERAND_BITS].eq(using[OPERAND_BITS:])
             with m.Elif(self.step_block):
-                m.d.sync += using.eq(using >> block_bits)
+                m.d.sync += using[:-block_bits].eq(using[block_bits:])
             m.d.comb += [
                 self.elements[element].eq(using[:OPERAND_BITS].as_signed()),
                 Value.cast(self.blocks[element]).eq(using[:block_bits]),

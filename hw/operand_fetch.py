@@ -6,6 +6,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
+from .countdown import count_down
 from .operand_reader import burst_layout, lines_of
 from .operand_walk import Move, OperandWalk
 from .ports import address_width
@@ -76,8 +77,13 @@ class OperandFetch(wiring.Component):
         config = self.config
         matrix = Signal(dense_matrix_layout(config))
         walking, starting, asked = Signal(), Signal(), Signal()
-        elements, steps, repeats = Signal(16), Signal(16), Signal(16)
-        last_chunk, last_tile = Signal(), Signal()
+        repeats, tile_asked = Signal(16), Signal()
+        steps, last_chunk = count_down(
+            m, "steps", matrix.steps, config.chunk, starting=starting, advances=asked
+        )
+        _, last_tile = count_down(
+            m, "elements", matrix.elements, self.vector, starting=starting, advances=tile_asked
+        )
         m.submodules.queue = queue = SyncFIFOBuffered(
             width=len(self.chunks.payload), depth=CHUNKS_AHEAD
         )
@@ -90,11 +96,10 @@ class OperandFetch(wiring.Component):
             self.chunks.valid.eq(queue.r_rdy),
             self.chunks.payload.eq(queue.r_data),
             queue.r_en.eq(self.chunks.ready),
-            last_chunk.eq(steps <= config.chunk),
-            last_tile.eq(elements <= self.vector),
             in_chunk.eq(Mux(last_chunk, steps, config.chunk)),
             self.bursts.valid.eq(walking & ~starting & queue.w_rdy),
             asked.eq(self.bursts.valid & self.bursts.ready),
+            tile_asked.eq(asked & last_chunk),
             queue.w_en.eq(asked),
             walk.base.eq(matrix.address),
             walk.pitch.eq(matrix.pitch),
@@ -114,14 +119,8 @@ class OperandFetch(wiring.Component):
         with m.Elif(starting):
             m.d.sync += [
                 starting.eq(0),
-                elements.eq(matrix.elements),
-                steps.eq(matrix.steps),
                 repeats.eq(matrix.repeats),
             ]
-        with m.If(asked):
-            m.d.sync += steps.eq(Mux(last_chunk, matrix.steps, steps - config.chunk))
-        with m.If(asked & last_chunk):
-            m.d.sync += elements.eq(Mux(last_tile, matrix.elements, elements - self.vector))
-        with m.If(asked & last_chunk & last_tile):
+        with m.If(tile_asked & last_tile):
             m.d.sync += [repeats.eq(repeats - 1), walking.eq(repeats != 1)]
         return m

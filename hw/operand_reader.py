@@ -116,7 +116,8 @@ class OperandReader(wiring.Component):
         filled in.
 
     Latency: chunks of n lines, A and B together, that wait for room and are not refused are
-    available n + `Scratchpad.READ_LATENCY` + 2 cycles after the `take` that gives them room.
+    available n + `Scratchpad.READ_LATENCY` + 2 cycles after the `take` that gives them room,
+    and one more if ``array.pipelined``.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -246,4 +247,5 @@ class OperandReader(wiring.Component):
         with m.Elif(port.bursts.valid & ~waiting):
             m.d.sync += [burst.eq(port.bursts.payload), waiting.eq(1)]
         room = chunks < CHUNKS
-        return waiting & (room | port.take), burst, ~waiting & room
+        early = 0 if self.config.array.pipelined else port.take
+        return waiting & (room | early), burst, ~waiting & room

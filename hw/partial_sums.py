@@ -69,7 +69,7 @@ class PartialSums(wiring.Component):
     full : out; `row` is a row of a complete tile of the drain.
     full_next : out; `full` in the next cycle.
     row : signed(accumulator_width) [columns], out
-    shift : in; `row` is taken. The rows of a tile of the drain are taken one every
+    shift : in; `row` is taken, if there is one. The rows of a tile of the drain are taken one every
         `ArrayConfig.drain_turns` cycles.
     release : in; with `shift`, that was the last row of a tile of the drain.
     idle : out; no complete sums wait or are on their way, and no tile in any order is under way.
@@ -153,16 +153,17 @@ class PartialSums(wiring.Component):
         room, whole_next, empty = self._queue(m, final, tag.closing, total, output, reads, writes)
         swept, emptying = self._show(m, output, whole_next, reads)
 
-        waiting = Signal(range(_HALVES + 2))
-        m.d.sync += waiting.eq(waiting + begun - swept)
+        waiting, waiting_next = Signal(range(_HALVES + 2)), Signal(range(_HALVES + 2))
+        m.d.comb += waiting_next.eq(waiting + begun - swept)
         # While the drain is inside the last of its tiles, nothing stops the sweep, and all rows
         # are gone before the sums of a vector that is given now arrive, if each takes one cycle.
-        soon = (waiting == _HALVES) & emptying & (array.drain_turns == 1)
-        may_begin = ~clearing & ((waiting < _HALVES) | soon)
-        m.d.comb += [
+        soon = (waiting_next == _HALVES) & emptying & (array.drain_turns == 1)
+        may_begin = ~clearing & ((waiting_next < _HALVES) | soon)
+        m.d.sync += [
+            waiting.eq(waiting_next),
             self.ready.eq(Mux(self.in_order, room, may_begin)),
-            self.idle.eq((waiting == 0) & empty & ~output.valid),
         ]
+        m.d.comb += self.idle.eq((waiting == 0) & empty & ~output.valid)
         return m
 
     def _add(self, m: Module, current: Signal, reads) -> tuple:
@@ -233,16 +234,17 @@ class PartialSums(wiring.Component):
     def _sweep(self, m: Module, completed: Signal, last_rows, output: _Output, reads, writes):
         """Show the rows of complete tiles one after the other and put zeros in their place.
 
-        Return whether the memories are being cleared.
+        Return whether the memories are still to be cleared in the next cycle.
         """
         rows = range(self.config.array.partial_rows)
         row_bits = (self.config.array.rows - 1).bit_length()
         complete = Signal(_HALVES)
         clean, clearing, sweeping, sweep_half = Signal(), Signal(), Signal(), Signal()
         sweep_row, last_row = Signal(rows), Signal(rows)
-        fetch, finishing = Signal(), Signal()
+        fetch, finishing, cleared = Signal(), Signal(), Signal()
         m.d.comb += [
             clearing.eq(~clean & ~self.in_order),
+            cleared.eq(clean | (clearing & sweep_row.all())),
             fetch.eq(sweeping & output.free),
             finishing.eq(fetch & (sweep_row == last_row)),
         ]
@@ -250,7 +252,7 @@ class PartialSums(wiring.Component):
         with m.If(self.in_order):
             m.d.sync += [clean.eq(0), sweep_row.eq(0), sweep_half.eq(0)]
         with m.Elif(clearing):
-            m.d.sync += [sweep_row.eq(sweep_row + 1), clean.eq(sweep_row.all())]
+            m.d.sync += [sweep_row.eq(sweep_row + 1), clean.eq(cleared)]
         with m.Elif(~sweeping | finishing):
             m.d.sync += [
                 sweeping.eq(complete.bit_select(next_half, 1)),
@@ -283,31 +285,33 @@ class PartialSums(wiring.Component):
                 output.asked.closing.eq(sweep_row[row_bits:] == last_row[row_bits:]),
                 output.asked.last.eq(sweep_row == last_row),
             ]
-        return clearing
+        return ~cleared
 
     def _queue(
         self, m: Module, final: Signal, closing, total: Signal, output: _Output, reads, writes
     ) -> tuple:
         """Let rows in order through, a tile of the drain when all of it is there.
 
-        `closing`: the row is the last of such a tile. Return whether a row has room, a whole tile
-        is there in the next cycle, and no row is on its way.
+        `closing`: the row is the last of such a tile. Return whether a row has room and a whole
+        tile is there, both in the next cycle, and whether no row is on its way.
         """
         depth = self.config.array.partial_rows
         read, write = reads[_QUEUE], writes[_QUEUE]
         head, tail = Signal(range(depth)), Signal(range(depth))
         present, promised = Signal(range(depth + 1)), Signal(range(depth + 1))
+        promised_next = Signal.like(promised)
         fetch, begins, ends = Signal(), Signal(), Signal()
         # There is a tile of the drain, there is another one.
         whole, whole_next, another = Signal(), Signal(), Signal()
         tiles, tiles_left = Signal(range(depth + 1)), Signal(range(depth + 1))
         given = self.stream & self.tag.final & self.in_order
-        taken = self.shift & self.in_order
+        taken = self.shift & output.valid & self.in_order
         m.d.comb += [
             fetch.eq(present.any() & output.free),
             begins.eq(taken & ~output.started),
             tiles_left.eq(tiles + ends - begins),
             whole_next.eq(ends | Mux(begins, another, whole)),
+            promised_next.eq(promised + given - taken),
         ]
         m.d.sync += [
             # One cycle late, so that the second of two rows comes from the memory in time.
@@ -315,7 +319,7 @@ class PartialSums(wiring.Component):
             head.eq(head + fetch),
             tail.eq(tail + final),
             present.eq(present + final - fetch),
-            promised.eq(promised + given - taken),
+            promised.eq(promised_next),
             tiles.eq(tiles_left),
             whole.eq(whole_next),
             another.eq(tiles_left > 1),
@@ -329,16 +333,16 @@ class PartialSums(wiring.Component):
                 output.fetch.eq(fetch),
                 output.asked.half.eq(_QUEUE),
             ]
-        return promised != depth, whole_next, promised == 0
+        return promised_next != depth, whole_next, promised == 0
 
     def _show(self, m: Module, output: _Output, whole_next: Signal, reads) -> tuple:
         """Move rows to `row`. `whole_next`: in the next cycle, a tile in order is there.
 
         Return whether the last row of a tile in any order leaves its memory, and whether the drain
-        is inside the last of its tiles of that.
+        is inside the last of its tiles of that in the next cycle.
         """
-        closing = Signal()
-        started_next = Mux(self.shift, ~self.release, output.started)
+        closing, closing_next = Signal(), Signal()
+        started_next = Mux(self.shift & output.valid, ~self.release, output.started)
         m.d.comb += [
             output.row_free.eq(~output.valid | self.shift),
             output.free.eq(~output.fetched_valid | output.row_free),
@@ -347,7 +351,13 @@ class PartialSums(wiring.Component):
                 & (~self.in_order | started_next | whole_next)
             ),
         ]
-        m.d.sync += [self.full.eq(self.full_next), output.started.eq(started_next)]
+        fetched_closing = output.fetched.closing & ~output.fetched.last
+        m.d.comb += closing_next.eq(Mux(output.row_free, fetched_closing, closing))
+        m.d.sync += [
+            self.full.eq(self.full_next),
+            output.started.eq(started_next),
+            closing.eq(closing_next),
+        ]
         with m.If(output.free):
             m.d.sync += [output.fetched_valid.eq(output.fetch), output.fetched.eq(output.asked)]
         with m.If(output.row_free):
@@ -355,7 +365,6 @@ class PartialSums(wiring.Component):
             m.d.sync += [
                 output.valid.eq(output.fetched_valid),
                 Value.cast(self.row).eq(shown),
-                closing.eq(output.fetched.closing & ~output.fetched.last),
             ]
         swept = output.row_free & output.fetched_valid & output.fetched.last
-        return swept, output.started & closing
+        return swept, started_next & closing_next

@@ -51,7 +51,8 @@ class SectionReader(wiring.Component):
     items : stream, out
         As wide as the widest item; narrower ones are filled up with zeros.
 
-    Latency: an item can be taken two cycles after its line. Throughput: an item a cycle.
+    Latency: an item can be taken two cycles after its line, three if ``array.pipelined``.
+    Throughput: an item a cycle.
 
     Raises
     ------
@@ -116,24 +117,41 @@ class SectionReader(wiring.Component):
 
         read = kept.read_port(domain="comb")
         index = Signal(range(max(per_line)))
-        load = Signal()
-        kind = kinds[read.addr]
-        m.d.comb += [
-            load.eq(present.any() & (~self.items.valid | self.items.ready)),
-            released.eq(load & (index == lasts[read.addr])),
+        load, moves, picked_valid = Signal(), Signal(), Signal()
+        picked = Signal(self._picked_layout)
+        place = Signal.like(read.addr)
+        following = self._after(place)
+        kind, last = Signal.like(kinds[0]), Signal.like(lasts[0])
+        # Of the line in use: both are known since it was asked for.
+        m.d.sync += [
+            kind.eq(Mux(released, kinds[following], kinds[place])),
+            last.eq(Mux(released, lasts[following], lasts[place])),
         ]
+        pick = self._pick(m, read.data, kind, index)
+        m.d.comb += [
+            read.addr.eq(place),
+            moves.eq(picked_valid & (~self.items.valid | self.items.ready)),
+            released.eq(load & (index == last)),
+        ]
+        if self.config.array.pipelined:
+            m.d.comb += load.eq(present.any() & (~picked_valid | moves))
+            with m.If(load):
+                m.d.sync += [picked.eq(pick), picked_valid.eq(1)]
+            with m.Elif(moves):
+                m.d.sync += picked_valid.eq(0)
+        else:
+            m.d.comb += [picked.eq(pick), picked_valid.eq(present.any()), load.eq(moves)]
         with m.If(load):
+            m.d.sync += index.eq(Mux(released, 0, index + 1))
+        with m.If(moves):
             m.d.sync += [
-                self.items.payload.eq(self._select(m, read.data, kind, index)),
+                self.items.payload.eq(self._select(m, picked)),
                 self.items.valid.eq(1),
-                index.eq(Mux(released, 0, index + 1)),
             ]
         with m.Elif(self.items.ready):
             m.d.sync += self.items.valid.eq(0)
-        place = Signal.like(read.addr)
-        m.d.comb += read.addr.eq(place)
         with m.If(released):
-            m.d.sync += place.eq(self._after(place))
+            m.d.sync += place.eq(following)
         return m
 
     def _after(self, place):
@@ -167,20 +185,38 @@ class SectionReader(wiring.Component):
                 place.eq(self._after(place)),
             ]
 
-    def _select(self, m: Module, line, kind, index):
-        """Return the item: first one of the widest, then the narrower one in it."""
-        narrowest, widest = min(self.widths), max(self.widths)
+    def _shift(self, width: int) -> int:
+        """Return the logarithm of how many of the narrowest items lie in `width` bits."""
+        return (width // min(self.widths)).bit_length() - 1
 
-        def shift(width):
-            return (width // narrowest).bit_length() - 1
+    @property
+    def _picked_layout(self) -> data.StructLayout:
+        """One of the widest items of a line; the item begins at `place`, in narrowest items."""
+        widest = max(self.widths)
+        place = self._shift(widest)
+        return data.StructLayout({"wide": widest, "kind": range(len(self.widths)), "place": place})
 
-        position = Signal(range(len(line) // narrowest))
-        wide, item = Signal(widest), Signal(widest)
-        m.d.comb += wide.eq(line.word_select(position >> shift(widest), widest))
+    def _pick(self, m: Module, line, kind, index) -> data.View:
+        """Return the widest item of the line that has item `index` of this kind."""
+        picked = Signal(self._picked_layout)
+        position = Signal(range(len(line) // min(self.widths)))
+        m.d.comb += [
+            picked.wide.eq(line.word_select(position[len(picked.place) :], len(picked.wide))),
+            picked.kind.eq(kind),
+            picked.place.eq(position),
+        ]
         with m.Switch(kind):
             for number, width in enumerate(self.widths):
                 with m.Case(number):
-                    m.d.comb += position.eq(index << shift(width))
-                    inner = (position >> shift(width))[: (widest // width).bit_length() - 1]
-                    m.d.comb += item.eq(wide.word_select(inner, width))
+                    m.d.comb += position.eq(index << self._shift(width))
+        return picked
+
+    def _select(self, m: Module, picked: data.View) -> Signal:
+        """Return the item in the one that is as wide as the widest."""
+        item = Signal(max(self.widths))
+        with m.Switch(picked.kind):
+            for number, width in enumerate(self.widths):
+                with m.Case(number):
+                    place = picked.place[self._shift(width) :]
+                    m.d.comb += item.eq(picked.wide.word_select(place, width))
         return item

@@ -51,7 +51,8 @@ class SparseOutput(wiring.Component):
     vectors : stream of `vector_layout`, in
     Otherwise see `family_members` and `step_members`.
 
-    Throughput: a vector a cycle. Latency from a vector to its step: two cycles.
+    Throughput: a vector a cycle, between products a pause of a cycle if ``array.pipelined``.
+    Latency from a vector to its step: two cycles.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -80,7 +81,7 @@ class SparseOutput(wiring.Component):
 
         product = Signal(_product_layout(self.config))
         working = Signal()
-        enable, accept, ended = Signal(), Signal(), Signal()
+        enable, goes_on, accept, ended = Signal(), Signal(), Signal(), Signal()
         offered = Signal(_step_layout(self.config))
         m.d.comb += [
             filler.room.eq(panel.room),
@@ -88,12 +89,14 @@ class SparseOutput(wiring.Component):
             panel.blocks.eq(filler.blocks),
             panel.enable.eq(enable),
             panel.count.eq(product.blocks),
-            products.r_en.eq(~working | ended),
+            products.r_en.eq(~working if self.config.array.pipelined else ~working | ended),
         ]
+        with m.If(ended):
+            m.d.sync += working.eq(0)
         with m.If(products.r_en):
             m.d.sync += [working.eq(products.r_rdy), product.eq(products.r_data)]
-        self._offer(m, panel, product, products, working, enable, accept, ended, offered)
-        busy = self._move(m, panel, enable, accept, offered)
+        self._offer(m, panel, product, products, working, goes_on, accept, ended, offered)
+        busy = self._move(m, panel, enable, goes_on, accept, offered)
         m.d.comb += self.idle.eq(~working & ~products.r_rdy & (products.level == 0) & ~busy)
         return m
 
@@ -138,7 +141,7 @@ class SparseOutput(wiring.Component):
         ]
         return products
 
-    def _offer(self, m, panel, product, products, working, enable, accept, ended, offered) -> None:
+    def _offer(self, m, panel, product, products, working, goes_on, accept, ended, offered) -> None:
         """Make a step of the vector that is there; follow rows and columns that are left."""
         array = self.config.array
         vector = self.vectors.payload
@@ -153,7 +156,7 @@ class SparseOutput(wiring.Component):
             panel.block.eq(Mux(product.bitmap, vector.place >> index_bits, vector.place)),
             # The row tile may only be given up once all of it has come.
             whole.eq(~(vector.last & last_n) | panel.complete),
-            self.vectors.ready.eq(working & enable & whole & (panel.present | vector.empty)),
+            self.vectors.ready.eq(working & goes_on & whole & (panel.present | vector.empty)),
             accept.eq(self.vectors.valid & self.vectors.ready),
             panel.release.eq(accept & vector.last & last_n),
             ended.eq(panel.release & last_m),
@@ -186,13 +189,16 @@ class SparseOutput(wiring.Component):
                 k_left.eq(next_product.k),
             ]
 
-    def _move(self, m, panel, enable, accept, offered) -> Signal:
+    def _move(self, m, panel, enable, goes_on, accept, offered) -> Signal:
         """Move a step beside what the panel reads for it; return that some are on their way."""
         reading = Signal(_step_layout(self.config), reset_less=True)
         given = Signal(_step_layout(self.config), reset_less=True)
         reading_valid, given_valid, busy = Signal(), Signal(), Signal()
+        # For control alone, which has a longer way to go than the many registers of a step.
+        asks = Signal()
         m.d.comb += [
             enable.eq(~(given_valid & given.first) | self.ready),
+            goes_on.eq(~asks | self.ready),
             busy.eq(reading_valid | given_valid),
             self.step.eq(given_valid & enable),
             self.first.eq(given.first),
@@ -206,6 +212,7 @@ class SparseOutput(wiring.Component):
                 reading.eq(offered),
                 given_valid.eq(reading_valid),
                 given.eq(reading),
+                asks.eq(reading_valid & reading.first),
             ]
         stalled = Signal()
         m.d.comb += stalled.eq(given_valid & ~enable)

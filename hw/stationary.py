@@ -140,6 +140,7 @@ class Stationary(wiring.Component):
             self.product.ready.eq(ready),
             taken.eq(self.product.valid & self.product.ready),
             product.m.eq(word.m),
+            product.single.eq(word.m == 1),
             product.n.eq(word.n),
             product.k.eq(word.k),
             product.compressed_a.eq(compressed_a),

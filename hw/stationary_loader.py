@@ -9,24 +9,29 @@ from .config import AcceleratorConfig
 from .gather_reader import place_layout
 from .matmul_events import SKIPPED_BITS, limit
 from .operand_reader import OperandSignature
+from .ports import WORD_BITS, address_width
 from .processing_element import OPERAND_BITS
 
 stationary_product_layout = data.StructLayout(
-    {"m": 16, "n": 16, "k": 16, "compressed_a": 1, "compressed_b": 1}
+    {"m": 16, "single": 1, "n": 16, "k": 16, "compressed_a": 1, "compressed_b": 1}
 )
-"""A product of a stationary flow; `compressed_a`, `compressed_b`: that operand comes as vectors."""
+"""A product of a stationary flow; `single`: m is 1.
+
+`compressed_a`, `compressed_b`: that operand comes as vectors.
+"""
 
 
 def stationary_tile_layout(config: AcceleratorConfig) -> data.StructLayout:
     """A tile that waits in the grid.
 
-    `m` vectors pass it, or, if `compressed_a`, as many as are useful. It has `rows` times
-    `columns` weights; `first` and `last` mark the tiles that begin and end a sum.
+    `m` vectors pass it, or, if `compressed_a`, as many as are useful; `single`: m is 1. It has
+    `rows` times `columns` weights; `first` and `last` mark the tiles that begin and end a sum.
     """
     array = config.array
     return data.StructLayout(
         {
             "m": 16,
+            "single": 1,
             "compressed_a": 1,
             "rows": range(array.rows + 1),
             "columns": range(array.columns + 1),
@@ -55,8 +60,9 @@ class StationaryLoader(wiring.Component):
     places : stream of `place_layout`, out
     load, load_row, weights : the other side of those of `Grid`
     tile : stream of `stationary_tile_layout`, out; taken with the first vector that passes it.
-    skipped : out; dense steps that vectors without weights saved, a tile a cycle.
-    idle : out; no product is worked on.
+    skipped : out; dense steps that vectors without weights saved. What a product saved is reported
+        in parts, one a cycle, as soon as its last tile is taken.
+    idle : out; no product is worked on, and all that was saved has been reported.
 
     Throughput: a row a cycle. A dense tile may be taken in the cycle after its first row, and the
     next follows its last row; a packed one may be taken after its last row.
@@ -97,26 +103,40 @@ class StationaryLoader(wiring.Component):
         row, used = Signal(range(array.rows)), Signal(range(array.rows + 1))
         useful, last_row, last_n, last_vector = Signal(), Signal(), Signal(), Signal()
         # What is known of a dense tile before it is loaded, and of a packed one after.
-        dense_rows, dense_ends, ended = Signal.like(used), Signal(), Signal()
-        done = Signal()
+        dense_rows, ended = Signal.like(used), Signal()
+        done, shown, ends = Signal(), Signal(), Signal()
         taken = self.tile.valid & self.tile.ready
         tile = self.tile.payload
-        m.d.sync += [dense_rows.eq(limit(k_left, array.rows)), dense_ends.eq(k_left <= array.rows)]
+        m.d.sync += dense_rows.eq(limit(k_left, array.rows))
         m.d.comb += [
             self.idle.eq(~working & ~owing),
             self.products.ready.eq(~working & ~owing),
             last_row.eq(row == array.rows - 1),
             self.load_row.eq(row),
-            # A dense tile lies in one chunk: once a row is loaded, one follows in each cycle.
-            self.tile.valid.eq(~given & (loaded | (row.any() & ~product.compressed_b))),
+            self.tile.valid.eq(shown),
             tile.m.eq(product.m),
+            tile.single.eq(product.single),
             tile.compressed_a.eq(product.compressed_a),
             tile.rows.eq(Mux(product.compressed_b, used, dense_rows)),
             tile.columns.eq(limit(n_left, array.columns)),
             tile.first.eq(first),
-            tile.last.eq(Mux(product.compressed_b, ended, dense_ends)),
+            tile.last.eq(ends),
             last_n.eq(n_left <= array.columns),
             done.eq((given | taken) & (loaded | (self.load & last_row))),
+        ]
+        # A dense tile lies in one chunk: once a row is loaded, one follows in each cycle.
+        follows = (
+            loaded | (self.load & last_row) | (~product.compressed_b & (self.load | row.any()))
+        )
+        m.d.sync += [
+            shown.eq(follows & ~given & ~taken),
+            ends.eq(
+                Mux(
+                    product.compressed_b,
+                    (ended | (self.load & last_vector)) & ~done,
+                    k_left <= array.rows,
+                )
+            ),
         ]
         loading = working & ~loaded
         m.d.comb += [useful.eq(~exhausted), last_vector.eq(~exhausted & (row + 1 == k_left))]
@@ -133,19 +153,20 @@ class StationaryLoader(wiring.Component):
         with m.If(done):
             m.d.sync += [loaded.eq(0), row.eq(0), used.eq(0), exhausted.eq(0), ended.eq(0)]
             m.d.sync += [given.eq(0), first.eq(tile.last), tiles_left.eq(tiles_left - 1)]
-            m.d.sync += k_left.eq(Mux(dense_ends, product.k, k_left - array.rows))
+            m.d.sync += k_left.eq(Mux(ends, product.k, k_left - array.rows))
             with m.If(tile.last):
                 m.d.sync += n_left.eq(n_left - array.columns)
-        strip_ended = taken & ended & product.compressed_b
-        self._count_skipped(m, product, strip_ended, tiles_left - used.any(), owing)
+        strip_ended = taken & ends & product.compressed_b
+        self._count_skipped(m, product, strip_ended, last_n, tiles_left - used.any(), owing)
         next_product = self.products.payload
         tiles = (next_product.k + array.rows - 1) // array.rows
         with m.If(done & tile.last):
             m.d.sync += tiles_left.eq((product.k + array.rows - 1) // array.rows)
         with m.If(done & tile.last & last_n):
             m.d.sync += working.eq(0)
-        with m.If(self.products.ready):
-            m.d.sync += [working.eq(self.products.valid), product.eq(next_product)]
+        # A product stays where its last tile can be seen until the next one comes.
+        with m.If(self.products.ready & self.products.valid):
+            m.d.sync += [working.eq(1), product.eq(next_product)]
             m.d.sync += [n_left.eq(next_product.n), tiles_left.eq(tiles)]
             m.d.sync += k_left.eq(next_product.k)
         return m
@@ -188,12 +209,17 @@ class StationaryLoader(wiring.Component):
                 for column in range(self.config.array.columns)
             ]
 
-    def _count_skipped(self, m, product, strip_ended, saved, owing) -> None:
-        """Report the tiles that a strip did without, one a cycle."""
-        owed, rows = Signal(16), Signal(16)
-        m.d.comb += owing.eq(owed != 0)
-        with m.If(owing):
-            m.d.comb += self.skipped.eq(rows)
-        m.d.sync += owed.eq(owed - owing + Mux(strip_ended, saved, 0))
+    def _count_skipped(self, m, product, strip_ended, last_n, saved, owing) -> None:
+        """Add up the tiles that strips did without; at last report vectors times tiles.
+
+        A cycle reports one bit of the number of tiles, so that all of it is known before the sums
+        of the last tile are.
+        """
+        # Each word of a compressed operand has the bits of so many vectors.
+        tiles = Signal(address_width(self.config) + WORD_BITS.bit_length() - 1)
+        rows = Signal(SKIPPED_BITS)
         with m.If(strip_ended):
-            m.d.sync += rows.eq(product.m)
+            m.d.sync += [tiles.eq(tiles + saved), rows.eq(product.m), owing.eq(last_n)]
+        with m.If(owing):
+            m.d.comb += self.skipped.eq(Mux(tiles[0], rows, 0))
+            m.d.sync += [tiles.eq(tiles >> 1), rows.eq(rows << 1), owing.eq(tiles[1:].any())]

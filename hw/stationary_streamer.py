@@ -65,24 +65,21 @@ class StationaryStreamer(wiring.Component):
         config = self.config
         passed = Signal(stationary_tile_layout(config))
         tile = Signal(stationary_tile_layout(config))
-        passing, beginning, blocked = Signal(), Signal(), Signal()
-        offered, last = Signal(), Signal()
+        passing, active, blocked = Signal(), Signal(), Signal()
+        offered, last, next_is_last = Signal(), Signal(), Signal()
+        waits, passed_waits = Signal(), Signal()
+        # That of a tile to come is that of the one that is passed: the gate sees to it.
+        compressed = self.tile.payload.compressed_a
         row = Signal(16)
         in_use = Signal()
         vector = self.vectors.payload
         m.d.comb += [
-            beginning.eq(~passing & self.tile.valid),
+            active.eq(passing | self.tile.valid),
             tile.eq(Mux(passing, passed, self.tile.payload)),
             # Useful rows come in any order: the sums of none are complete before the last.
-            blocked.eq(
-                Mux(
-                    tile.compressed_a,
-                    beginning & tile.first,
-                    (passing | beginning) & tile.last,
-                )
-                & ~self.ready
-            ),
-            self.stream.eq((passing | beginning) & ~blocked & offered),
+            waits.eq(Mux(compressed, self.tile.payload.first, self.tile.payload.last)),
+            blocked.eq(active & ~self.ready & Mux(passing, passed_waits, waits)),
+            self.stream.eq(active & ~blocked & offered),
             self.swap.eq(self.stream & ~passing),
             self.begin.eq(self.swap & tile.first),
             self.tile.ready.eq(self.swap),
@@ -93,13 +90,17 @@ class StationaryStreamer(wiring.Component):
             self.idle.eq(~passing),
         ]
         with m.If(self.stream):
-            m.d.sync += [passing.eq(~last), row.eq(Mux(last, 0, row + 1))]
+            m.d.sync += [
+                passing.eq(~last),
+                row.eq(Mux(last, 0, row + 1)),
+                next_is_last.eq(row + 2 == tile.m),
+            ]
         with m.If(self.swap):
-            m.d.sync += passed.eq(self.tile.payload)
-        with m.If(tile.compressed_a):
+            m.d.sync += [passed.eq(self.tile.payload), passed_waits.eq(waits & ~compressed)]
+        with m.If(compressed):
             m.d.comb += [
                 offered.eq(self.vectors.valid),
-                self.vectors.ready.eq((passing | beginning) & ~blocked),
+                self.vectors.ready.eq(active & ~blocked),
                 last.eq(vector.last),
                 self.tag.row.eq(vector.place),
             ]
@@ -109,7 +110,7 @@ class StationaryStreamer(wiring.Component):
         with m.Else():
             m.d.comb += [
                 offered.eq(in_use),
-                last.eq(row + 1 == tile.m),
+                last.eq(Mux(passing, next_is_last, self.tile.payload.single)),
                 self.tag.row.eq(row),
                 self.activations.eq(self.a.elements),
                 self.a.step.eq(self.stream),
@@ -131,7 +132,7 @@ class StationaryStreamer(wiring.Component):
     def _report(self, m: Module, tile, last: Signal, blocked: Signal) -> None:
         """Count vectors, and the rows for which none was needed."""
         events = self.events
-        empty = tile.compressed_a & self.vectors.payload.empty
+        empty = self.tile.payload.compressed_a & self.vectors.payload.empty
         left = Signal(16)
         now_left = Mux(self.swap, tile.m, left) - ~empty
         with m.If(self.stream):
@@ -142,5 +143,7 @@ class StationaryStreamer(wiring.Component):
             events.columns.eq(tile.columns),
             events.operand_stall.eq(self.busy & ~self.stream & ~blocked),
             events.drain_stall.eq(blocked),
-            events.skipped.eq(Mux(self.stream & last & tile.compressed_a, now_left, 0)),
+            events.skipped.eq(
+                Mux(self.stream & last & self.tile.payload.compressed_a, now_left, 0)
+            ),
         ]

@@ -40,6 +40,9 @@ class StreamBuffer(wiring.Component):
         spare = Signal(self.shape)
         spare_valid = Signal()
         m.d.comb += self.input.ready.eq(~spare_valid)
+        # Whether it holds anything is known later than that it may be overwritten.
+        with m.If(~spare_valid):
+            m.d.sync += spare.eq(self.input.payload)
         with m.If(self.output.ready | ~self.output.valid):
             m.d.sync += [
                 self.output.valid.eq(spare_valid | self.input.valid),
@@ -50,5 +53,5 @@ class StreamBuffer(wiring.Component):
             with m.Else():
                 m.d.sync += self.output.payload.eq(self.input.payload)
         with m.Elif(self.input.valid & self.input.ready):
-            m.d.sync += [spare.eq(self.input.payload), spare_valid.eq(1)]
+            m.d.sync += spare_valid.eq(1)
         return m

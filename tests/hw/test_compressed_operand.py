@@ -10,7 +10,12 @@ from ageha.verif.simulator import run_bench
 CONFIGURATIONS = {
     "tiny": {},
     "wide": {"array.columns": 8, "scratchpad.banks": 8, "array.block": 8},
-    "tall": {"array.rows": 16, "scratchpad.banks": 16, "array.block": 16},
+    "tall": {
+        "array.rows": 16,
+        "scratchpad.banks": 16,
+        "array.block": 16,
+        "array.pipelined": False,
+    },
 }
 
 THROUGHPUT = {

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ageha.hw.config import override, preset
+from ageha.hw.config import ConfigError, override, preset
 from ageha.hw.isa import COMPRESSED_A_FLOWS, COMPRESSED_B_FLOWS, Flow
 from ageha.hw.matmul import Matmul
 from ageha.hw.matmul_check import supported_flows
@@ -25,6 +25,7 @@ CONFIGS = {
         {
             "array.columns": 4,
             "array.rows": 16,
+            "array.pipelined": False,
             "array.accumulator_width": 24,
             "scratchpad.banks": 16,
             "scratchpad.bytes": 65536,
@@ -46,6 +47,11 @@ WIDE_ROWS = {
         },
     ),
 }
+
+
+def test_pipelined_is_true_or_false():
+    with pytest.raises(ConfigError, match="array.pipelined must be true or false, not 1"):
+        override(preset("tiny"), {"array.pipelined": 1})
 
 
 def check(config, testcase, **values):

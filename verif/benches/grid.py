@@ -212,5 +212,7 @@ async def streams(dut):
             dut.wide.value = 0
         if bench.config.array.block > 1:
             dut.indices.value = 0
+        await bench.cycle()
         await Stream(bench, delay).run(parameters()["tiles"] // 8)
         dut.stationary.value = 0
+        await bench.cycle()
