@@ -12,7 +12,14 @@ from functools import lru_cache
 from operator import index
 
 from ..hw.config import AcceleratorConfig
-from ..hw.isa import SPARSE_OUTPUT_FLOWS, Flow, Opcode, Unit
+from ..hw.isa import (
+    COMPRESSED_A_FLOWS,
+    COMPRESSED_B_FLOWS,
+    SPARSE_OUTPUT_FLOWS,
+    Flow,
+    Opcode,
+    Unit,
+)
 from .gir import WORD, Buffer, Operation, Slice, words
 from .gir_butterfly import butterfly_phases, butterfly_start
 from .phase import Phase
@@ -60,6 +67,9 @@ ROWS_AHEAD = 8
 """Rows that the first pass of the vector unit runs ahead of the second."""
 
 OUTPUT_STATIONARY = (Flow.DENSE_OUTPUT_STATIONARY, *SPARSE_OUTPUT_FLOWS)
+
+COMPRESSED_STAGES = 4
+"""Registers of ``array.pipelined`` that a compressed operand passes besides."""
 
 LEAST_PRODUCT = 11
 """Cycles in which the operands of a product are checked."""
@@ -122,6 +132,8 @@ def _product(operation: Operation, config: AcceleratorConfig) -> Timing:
     start, end = 17 + config.chunk // 4, 16 + (m - 1) % array.rows + 1
     work = operation.work or tiles * max(_depth(operation), array.rows * array.drain_turns)
     flow = Flow(operation.attributes.get("flow", 0))
+    if array.pipelined and flow in (*COMPRESSED_A_FLOWS, *COMPRESSED_B_FLOWS):
+        start += COMPRESSED_STAGES
     # A word of each row of both operands for every eight steps, two of a wide one; a stationary
     # operand is read once.
     reads = work * 2 // config.chunk
