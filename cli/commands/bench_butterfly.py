@@ -1,6 +1,6 @@
 """`ageha bench butterfly`: butterfly products and Fourier transforms on the simulated Verilog."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -68,6 +68,14 @@ class ModeChoice(Enum):
     FFT = "fft"
     IFFT = "ifft"
     HIERARCHICAL = "hierarchical"
+    MIXING = "mixing"
+
+
+MODES_OF = {
+    StudyChoice.RESIDENT: ("bpmm", "fft", "ifft", "hierarchical"),
+    StudyChoice.MEMORY: MEMORY_MODES,
+}
+"""The modes of the studies that have several."""
 
 
 class AxisChoice(Enum):
@@ -80,7 +88,11 @@ class AxisChoice(Enum):
 def butterfly(
     mode: Annotated[
         list[ModeChoice] | None,
-        typer.Option(help="bpmm, fft, ifft or hierarchical. Repeatable.", metavar="MODE"),
+        typer.Option(
+            help="bpmm, fft, ifft or hierarchical; bpmm, fft or mixing in the study memory. "
+            "Repeatable.",
+            metavar="MODE",
+        ),
     ] = None,
     size: Annotated[
         list[int] | None,
@@ -118,8 +130,8 @@ def butterfly(
     """Measure butterfly products and Fourier transforms.
 
     Cases that do not fit the scratchpad are left out; `--set scratchpad.bytes=4194304` holds most.
-    Modes and axes are those of the study `resident`; `--tokens` are the lengths of sequences in
-    `fabnet`, where they are 128 to 1024 unless given.
+    Axes are those of the study `resident`, modes of `resident` and `memory`; `--tokens` are the
+    lengths of sequences in `fabnet`, where they are 128 to 1024 unless given.
     """
     parameters = machine(preset, config, settings)
     require_writable("--json", json_file)
@@ -133,6 +145,12 @@ def butterfly(
     for points in size or ():
         if not LIMITS[0] <= points <= LIMITS[1] or points & (points - 1):
             raise InputError(f"--n must be a power of two from 4 to 8192, not {points}")
+    for name in (choice.value for choice in mode or ()):
+        if name not in MODES_OF.get(study, (name,)):
+            raise InputError(
+                f"--mode must be one of {', '.join(MODES_OF[study])} in the study {study.value}, "
+                f"not {name}"
+            )
     library = simulator(parameters)
     chosen = _Chosen(mode, size, axis, tokens, instructions)
     records = _STUDIES[study](chosen, parameters, library)
@@ -159,6 +177,10 @@ class _Chosen:
     tokens: int | None
     instructions: int
 
+    def names(self, study: StudyChoice) -> Sequence[str]:
+        """Return the modes of a study, or those of them that the user asked for."""
+        return [choice.value for choice in self.modes] if self.modes else MODES_OF[study]
+
 
 Records = list[dict[str, Any]]
 
@@ -168,7 +190,7 @@ def _resident(chosen: _Chosen, config: AcceleratorConfig, library: Path) -> Reco
         ButterflyCase(
             name, points, chosen.tokens or TOKENS, Axis[direction.name], chosen.instructions
         )
-        for name in (choice.value for choice in chosen.modes or ModeChoice)
+        for name in chosen.names(StudyChoice.RESIDENT)
         for direction in chosen.axes or AxisChoice
         for points in chosen.sizes or (TILES if name == "hierarchical" else SIZES)
     ]
@@ -205,7 +227,7 @@ def _memory(chosen: _Chosen, config: AcceleratorConfig, library: Path) -> Record
             f"{mode} {tokens} x {points} from DRAM and back",
             partial(measure_memory, mode, tokens, points, config, library),
         )
-        for mode in MEMORY_MODES
+        for mode in chosen.names(StudyChoice.MEMORY)
         for points in chosen.sizes or DENSE_SIZES
     )
 
