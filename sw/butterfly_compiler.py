@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,35 +11,28 @@ from numpy.typing import NDArray
 
 from ..hw.config import AcceleratorConfig
 from .butterfly.bounds import factor_fractions
+from .butterfly.hierarchical import HierarchicalLinear
 from .butterfly.linear import ButterflyLinear
+from .butterfly_lowerings import Lower, in_groups, in_trips, mixed, resident, tiled
 from .butterfly_operators import (
     Compression,
-    Fourier,
     Mixing,
     Operator,
     is_complex,
-    lower_operator,
+    remedy,
     replaces_its_input,
     rows_together,
     sizes,
 )
 from .errors import CompileError, NoRoomError
 from .fabnet_compiler import describe_fabnet, run_butterfly_passes
-from .gir import Buffer, Graph, Node
-from .mixing_tilings import MixingTiling, rank_mixing
+from .gir import Graph, Node
+from .mixing_tilings import rank_mixing
 from .package import package
-from .passes.build import load, part, store
-from .passes.butterfly import Matrix
 from .passes.butterfly_layers import ButterflyLowering
-from .passes.butterfly_split import SplitTiling, least_bytes, least_width, split_linear
-from .passes.butterfly_stream import (
-    WORD_NUMBERS,
-    StreamedMixing,
-    Tiling,
-    stream_features,
-    stream_spectrum,
-    stream_tokens,
-)
+from .passes.butterfly_split import SplitTiling, least_bytes, least_width
+from .passes.butterfly_stream import WORD_NUMBERS, Tiling
+from .passes.butterfly_tiles import TileGroups, group_sizes
 from .passes.memory import INPUT_WINDOW, OUTPUT_WINDOW, Memory
 from .program import Program
 from .tensor import Tensor
@@ -92,7 +85,7 @@ def compile_butterfly(
     if not found:
         found = [*search.serial(), *search.split()]
     if not found and search.refusal:
-        raise search.refusal
+        raise CompileError(f"{search.refusal}: {remedy(operator)}")
     return min(found, key=_predicted)
 
 
@@ -152,9 +145,9 @@ class _Search:
 
     def mixing(self, features: int) -> list[Program]:
         """Return programs of whole matrices, and of the best ways to cut them."""
-        found = [self.attempt(_whole)]
+        found = [self.attempt(resident)]
         for tiling in rank_mixing(self.tokens, features, self.config)[:MIXING_TILINGS]:
-            found.append(self.attempt(partial(_mixed, tiling=tiling)))
+            found.append(self.attempt(partial(mixed, tiling=tiling)))
         return [program for program in found if program]
 
     def serial(self) -> list[Program]:
@@ -163,7 +156,7 @@ class _Search:
         in_place = replaces_its_input(self.operator)
         while width:
             tiling = Tiling(width, 1, in_place=in_place)
-            if program := self.attempt(partial(_tiled, tiling=tiling)):
+            if program := self.attempt(partial(tiled, tiling=tiling)):
                 return [program]
             width //= 2
         return []
@@ -171,17 +164,19 @@ class _Search:
     def split(self) -> list[Program]:
         """Return programs of a layer in trips, of the largest tiles that fit and of half those.
 
-        A compression goes by parts of the tokens.
+        A compression goes by parts of the tokens, a layer in tiles by groups of them.
         """
         layer = self.operator
         if isinstance(layer, Compression):
             return self._by_parts(layer)
+        if isinstance(layer, HierarchicalLinear):
+            return self._by_groups(layer)
         if not isinstance(layer, ButterflyLinear):
             return []
         between = factor_fractions(layer, self.fractions[0], self.calibration)
         for stack in between:
             stack[-1] = self.fractions[1]
-        lower = partial(_split, between=between)
+        lower = partial(in_trips, between=between)
         least = least_width(self.config.axi_bytes)
         found: list[Program] = []
         whole = layer.twiddle.log_size
@@ -195,32 +190,49 @@ class _Search:
     def _by_parts(self, operator: Compression) -> list[Program]:
         """Return the program of the fewest parts of whole chunks of which one fits."""
         chunks = self.tokens // operator.chunk
-        width = self.config.butterfly.lanes
-        for parts in (count for count in range(2, chunks + 1) if chunks % count == 0):
-            for depth in DEPTHS[0], 1:
+        counts = [count for count in range(2, chunks + 1) if chunks % count == 0]
+        for width, depth in self._narrower():
+            for parts in counts:
                 tiling = Tiling(width, depth, parts=parts)
-                if program := self.attempt(partial(_tiled, tiling=tiling)):
+                if program := self.attempt(partial(tiled, tiling=tiling)):
                     return [program]
         return []
+
+    def _by_groups(self, layer: HierarchicalLinear) -> list[Program]:
+        """Return programs of groups of tiles, the largest that fit and smaller ones if they win."""
+        found: list[Program] = []
+        for down, across in group_sizes(layer, self.config.scratchpad.bytes):
+            sizes = (TileGroups(down, across, *size) for size in self._narrower())
+            attempts = (self.attempt(partial(in_groups, groups=groups)) for groups in sizes)
+            program = next((each for each in attempts if each), None)
+            if found and (program is None or _predicted(program) >= _predicted(found[-1])):
+                break
+            found += [program] if program else []
+        return found
+
+    def _narrower(self) -> Iterator[tuple[int, int]]:
+        """Yield vectors of a tile and tiles under way: all lanes first, then fewer."""
+        width = self.config.butterfly.lanes
+        while width:
+            yield width, DEPTHS[0]
+            yield width, 1
+            width //= 2
 
     def _of_points(self, lower: partial[list[Node]], log_points: int) -> list[Program]:
         """Return the program of tiles of 2^`log_points` points, if any fits: the most of them."""
         assert isinstance(self.operator, ButterflyLinear)
-        rows = self.config.butterfly.lanes
-        while rows:
-            for depth in DEPTHS[0], 1:
-                tiling = SplitTiling(log_points, rows, depth)
-                least = least_bytes(self.operator, tiling, self.config)
-                if least <= self.config.scratchpad.bytes:
-                    program = self.attempt(partial(lower, tiling=tiling))
-                    if program is not None:
-                        return [program]
-            rows //= 2
+        for rows, depth in self._narrower():
+            tiling = SplitTiling(log_points, rows, depth)
+            least = least_bytes(self.operator, tiling, self.config)
+            if least <= self.config.scratchpad.bytes:
+                program = self.attempt(partial(lower, tiling=tiling))
+                if program is not None:
+                    return [program]
         return []
 
     def overlapping(self) -> list[Program]:
         """Return programs of whole matrices, and of tiles of which several may be under way."""
-        whole = self.attempt(_whole)
+        whole = self.attempt(resident)
         found = [whole] if whole else []
         lanes = self.config.butterfly.lanes
         vectors = self.tokens // rows_together(self.operator, self.config, self.tokens)
@@ -241,35 +253,15 @@ class _Search:
         tiling = Tiling(width, in_place=replaces_its_input(self.operator))
         found: list[Program] = []
         for depth in DEPTHS:
-            program = self.attempt(partial(_tiled, tiling=replace(tiling, depth=depth)))
+            program = self.attempt(partial(tiled, tiling=replace(tiling, depth=depth)))
             if program is None or (found and _predicted(program) >= _predicted(found[-1])):
                 break
             found.append(program)
             tiling = replace(tiling, depth=depth)
         if found and lanes < width:
-            short = self.attempt(partial(_tiled, tiling=replace(tiling, edge=lanes)))
+            short = self.attempt(partial(tiled, tiling=replace(tiling, edge=lanes)))
             found += [short] if short else []
         return found
-
-
-Lower = Callable[["Operator", ButterflyLowering, Buffer, Buffer, tuple[int, int]], list[Node]]
-"""Makes the nodes of an operator between two matrices in DRAM with their fraction bits."""
-
-
-def _split(
-    operator: Operator,
-    lowering: ButterflyLowering,
-    source: Buffer,
-    target: Buffer,
-    fractions: tuple[int, int],
-    *,
-    between: list[list[int]],
-    tiling: SplitTiling,
-) -> list[Node]:
-    """Return the nodes of a layer in trips through DRAM."""
-    assert isinstance(operator, ButterflyLinear)
-    given = fractions[0], between
-    return split_linear(lowering, "linear", operator, source, target, given, tiling)
 
 
 def _program(
@@ -307,75 +299,3 @@ def _reshaped(tensor: Tensor, together: int) -> Tensor:
     rows, columns = tensor.shape
     shape = rows * together, columns // together
     return replace(tensor, shape=shape, stride=tensor.stride // together)
-
-
-def _whole(
-    operator: Operator,
-    lowering: ButterflyLowering,
-    source: Buffer,
-    target: Buffer,
-    fractions: tuple[int, int],
-) -> list[Node]:
-    """Return the nodes of an operator whose matrices are in the scratchpad."""
-    if isinstance(operator, Fourier):
-        whole = Tiling(source.rows, 1)
-        return _tiled(operator, lowering, source, target, fractions, whole)
-    room = sizes(operator, source.rows)[3]
-    is_mixing = isinstance(operator, Mixing)
-    x = y = lowering.matrix(
-        "x", source.rows, source.columns, fractions[0], room if is_mixing else 0
-    )
-    if not is_mixing:
-        y = lowering.matrix("y", target.rows, target.columns, fractions[1], room)
-    return [
-        load(part(source), x.whole(), "input"),
-        *lowering.with_loads(lower_operator(operator, lowering, x, y)),
-        store(y.whole(), part(target), "output"),
-    ]
-
-
-def _mixed(
-    operator: Operator,
-    lowering: ButterflyLowering,
-    source: Buffer,
-    target: Buffer,
-    fractions: tuple[int, int],
-    tiling: MixingTiling,
-) -> list[Node]:
-    """Return the nodes of a mixing in two steps."""
-    assert isinstance(operator, Mixing)
-    mixing = StreamedMixing(
-        lowering,
-        "mixing",
-        fractions[0],
-        operator.spectrum_fraction,
-        operator.scale,
-        tiling.rows,
-        tiling.columns,
-    )
-    return [node for step in mixing.steps(source, target) for node in step]
-
-
-def _tiled(
-    operator: Operator,
-    lowering: ButterflyLowering,
-    source: Buffer,
-    target: Buffer,
-    fractions: tuple[int, int],
-    tiling: Tiling,
-) -> list[Node]:
-    """Return the nodes of an operator whose matrices go through the scratchpad in tiles."""
-    if isinstance(operator, Mixing):
-        both = MixingTiling(tiling, tiling)
-        return _mixed(operator, lowering, source, target, fractions, both)
-    if isinstance(operator, Fourier):
-        blocks = source.columns // operator.features
-        return stream_spectrum(lowering, "fourier", source, target, fractions, blocks, tiling)
-
-    def body(x: Matrix, y: Matrix) -> list[Node]:
-        return lower_operator(operator, lowering, x, y)
-
-    if isinstance(operator, Compression):
-        return stream_features(lowering, "compression", source, target, fractions, body, tiling)
-    room = sizes(operator, source.rows)[3]
-    return stream_tokens(lowering, "linear", source, target, fractions, room, body, tiling)

@@ -97,6 +97,17 @@ def rows_together(operator: Operator, config: AcceleratorConfig, tokens: int) ->
     return together
 
 
+def remedy(operator: Operator) -> str:
+    """Return what has no room however it is cut, and what helps, for the end of a refusal."""
+    if isinstance(operator, Compression):
+        what, fewer = f"a chunk of {operator.chunk} tokens and its spectrum", "a shorter chunk"
+    elif isinstance(operator, Fourier | Mixing):
+        what, fewer = f"a row of {operator.features} features and its spectrum", "fewer features"
+    else:
+        what, fewer = "one token with the coefficients of a tile", "smaller tiles"
+    return f"it takes {what} at a time; use {fewer} or a larger scratchpad.bytes"
+
+
 @singledispatch
 def sizes(operator: Operator, tokens: int) -> tuple[int, int, int, int]:
     """Return features in, tokens and features out, and features that a row of Y has space for."""

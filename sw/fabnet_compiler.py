@@ -14,7 +14,7 @@ from ..hw.isa import Opcode
 from .collector import paused_collector
 from .compiler import PASSES
 from .cost import cycles
-from .errors import CompileError
+from .errors import CompileError, NoRoomError
 from .fabnet_quantise import quantise_blocks, quantise_fabnet
 from .fabnet_tilings import FABNET_BUDGET, PREFETCH, choose_blocks, joined
 from .frontend.fabnet import Fabnet, FabnetBlock
@@ -24,6 +24,7 @@ from .gir_product import product_of
 from .gir_text import to_text
 from .package import package
 from .passes.allocate import allocate
+from .passes.bound import check_operations
 from .passes.explore import Budget
 from .passes.fabnet import NUMBER_FRACTION, lower_fabnet
 from .passes.fabnet_stream import lower_blocks
@@ -114,16 +115,21 @@ def compile_blocks(
     quantised = quantise_blocks(blocks, calibration)
     _, tokens, features = calibration.shape
     lower = partial(lower_blocks, quantised, tokens, features, config)
-    choice = choose_blocks(lower, (tokens, features), config, budget)
-    tiling = choice.ranking[0]
-    steps, constants = lower(dict(tiling.steps))
-    graph = run_butterfly_passes(
-        joined(steps),
-        config,
-        optimisations=optimisations,
-        horizons=(tiling.prefetch, *(item for item in PREFETCH if item < tiling.prefetch)),
-        critical_path=tiling.critical_path,
-    )
+    try:
+        choice = choose_blocks(lower, (tokens, features), config, budget)
+        tiling = choice.ranking[0]
+        steps, constants = lower(dict(tiling.steps))
+        graph = run_butterfly_passes(
+            joined(steps),
+            config,
+            optimisations=optimisations,
+            horizons=(tiling.prefetch, *(item for item in PREFETCH if item < tiling.prefetch)),
+            critical_path=tiling.critical_path,
+        )
+    except NoRoomError as error:
+        raise NoRoomError(
+            f"{error}: use fewer tokens, features or hidden features, or a larger scratchpad.bytes"
+        ) from None
     metadata = describe_fabnet(graph, config) | choice.figures
     fractions = quantised[0][1].input, quantised[-1][1].output
     return package(graph, constants, fractions, metadata, config)
@@ -148,6 +154,7 @@ def run_butterfly_passes(
     CompileError
         If the scratchpad or the semaphores do not suffice.
     """
+    check_operations(graph, config)
     passes: dict[str, Pass] = {
         "expand": lambda graph: optimisations.apply(graph, config),
         "schedule": lambda graph: _schedule(

@@ -18,7 +18,7 @@ from .errors import NoRoomError
 from .gir import Graph, Node
 from .mixing_tilings import rank_mixing
 from .passes.allocate import allocate, peak
-from .passes.bound import largest_operation, least_work
+from .passes.bound import check_operations, least_work
 from .passes.butterfly_stream import Tiling
 from .passes.evaluate import INSTRUCTION_CYCLES
 from .passes.expand import expand
@@ -100,7 +100,13 @@ def choose_blocks(
     config: AcceleratorConfig,
     budget: Budget = FABNET_BUDGET,
 ) -> BlockChoice:
-    """Return how the blocks that `lower` lowers, of some tokens and features, are best cut."""
+    """Return how the blocks that `lower` lowers, of some tokens and features, are best cut.
+
+    Raises
+    ------
+    NoRoomError
+        If an operation has no room in the smallest tiles.
+    """
 
     def search() -> tuple[dict[str, Any], bool]:
         choice, is_early = _search(lower, shape, config, budget)
@@ -129,6 +135,8 @@ def _search(
     simplest = BlockTiling()
     for cuts in fixed_cuts:
         simplest = simplest.with_steps(cuts[0])
+    for graph in lower(dict(simplest.steps))[0].values():
+        check_operations(graph, config)
     fixed = [replace(simplest, prefetch=prefetch) for prefetch in PREFETCH]
     start = next((item for item in fixed if explorer.fits(item)), fixed[-1])
     heuristic = explorer.cost(start)
@@ -208,9 +216,8 @@ def _dense_tilings(
         for parts in (count for count in range(1, tokens + 1) if tokens % count == 0):
             tiling = {step: Tiling(parts=parts)}
             graph = lower(tiling)[0][step]
-            if largest_operation(graph) > config.scratchpad.bytes:
-                continue
             with suppress(NoRoomError):
+                check_operations(graph, config)
                 _cycles(graph, config)
                 found.append([tiling])
                 break

@@ -125,7 +125,7 @@ class _Mixing:
             graphs = self._graphs(MixingTiling(tiling, tiling))
             for graph, before, step in zip(graphs, last, found, strict=True):
                 is_new = before is None or graph.body != before.body
-                if is_new and largest_operation(graph) <= self.config.scratchpad.bytes:
+                if is_new and largest_operation(graph)[0] <= self.config.scratchpad.bytes:
                     step.append(_Cut(_bound(graph, self.config), width))
             last = [*graphs]
         return [sorted(step) for step in found]

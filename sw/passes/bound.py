@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ...hw.config import AcceleratorConfig
 from ...hw.isa import Opcode, Unit
 from ..cost import cycles
+from ..errors import NoRoomError
 from ..gir import WORD, Buffer, Graph, Level, Node, Operation, Parallel, Slice
 from .flows import Times, choose_flow
 
@@ -54,8 +55,8 @@ def tiles(graph: Graph) -> int:
     return sum(1 for node in graph.body if isinstance(node, Parallel) for _ in node.iterations())
 
 
-def largest_operation(graph: Graph) -> int:
-    """Return the scratchpad bytes of the buffers of the operation that touches most."""
+def largest_operation(graph: Graph) -> tuple[int, str]:
+    """Return the scratchpad bytes of what the operation touches that touches most, and its name."""
     buffers = graph.by_name() | {buffer.name: buffer for buffer in _private(graph.body)}
     sizes = {
         name: buffer.size * WORD
@@ -63,9 +64,24 @@ def largest_operation(graph: Graph) -> int:
         if buffer.level == Level.SCRATCHPAD
     }
     return max(
-        sum(sizes.get(name, 0) for name in {item.buffer for item in _slices(operation)})
-        for operation in _operations(graph.body)
+        (sum(sizes.get(name, 0) for name in {item.buffer for item in _slices(each)}), each.product)
+        for each in _operations(graph.body)
     )
+
+
+def check_operations(graph: Graph, config: AcceleratorConfig) -> None:
+    """Check that each operation by itself finds room, before any order is tried.
+
+    Raises
+    ------
+    NoRoomError
+        If one does not.
+    """
+    needed, product = largest_operation(graph)
+    if needed > config.scratchpad.bytes:
+        raise NoRoomError(
+            f"{product}: needs {needed} bytes of scratchpad; the limit is {config.scratchpad.bytes}"
+        )
 
 
 def _slices(operation: Operation) -> Iterator[Slice]:

@@ -265,6 +265,32 @@ def test_chunks_that_do_not_fit_go_in_parts(tokens, chunk, kept):
     assert signal_to_noise(found, compress_sequence(x, chunk, kept)) > 50
 
 
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "tile", "tokens", "bias"),
+    [(72, 60, 16, 5, True), (64, 128, 64, 3, False), (130, 40, 64, 7, True)],
+)
+def test_tiles_whose_coefficients_do_not_fit_go_in_groups(inputs, outputs, tile, tokens, bias):
+    """Groups of the same rows add up in DRAM; the last ones may be cut, the first have the bias."""
+    random = np.random.default_rng(SEED + inputs)
+    down, across = -(-outputs // tile), -(-inputs // tile)
+    shape = (down, across, tile.bit_length() - 1, tile // 2, 2, 2)
+    offset = random.normal(size=outputs) if bias else None
+    layer = HierarchicalLinear(rotations(random, shape), inputs, outputs, bias=offset)
+    x = random.uniform(-1, 1, (tokens, inputs))
+    assert signal_to_noise(run(layer, SMALLEST, x, (14, 11)), layer(x)) > 50
+
+
+def test_refusals_say_what_helps():
+    tiny = preset("tiny")
+    for operator, tokens, message in (
+        (Fourier(4096), 8, "limit is 16384: it takes a row of 4096 features .* fewer features"),
+        (Compression(8, 1024, 8, 8), 1024, "limit is 16384: .* a chunk of 1024 tokens .* shorter"),
+        (Mixing(4096, 5, 3), 16, "limit is 16384: .* a row of 4096 features .* larger scratchpad"),
+    ):
+        with pytest.raises(CompileError, match=message):
+            compile_butterfly(operator, tiny, tokens, (12, 12))
+
+
 def test_coefficients_take_all_their_bits_and_no_more():
     random = np.random.default_rng(SEED)
     matrices = random.normal(size=(5, 16, 2, 2)) * 10.0 ** random.integers(-6, 6, (5, 1, 1, 1))

@@ -111,7 +111,7 @@ def test_refusals_name_operator_and_figure():
         (("ecp5", 16, 20, 1, 64, "f"), "features must be a multiple of 8, not 20"),
         (("ecp5", 16, 32, 8, 64, "a"), "channels of a head must be a multiple of 8, not 4"),
         (("base", 16, 32, 4, 64, "a"), "channels of a head must be a multiple of 16, .* not 8"),
-        (("tiny", 16, 768, 12, 3072, "f"), "bytes of scratchpad; the limit is 16384"),
+        (("tiny", 16, 768, 12, 3072, "f"), "bytes of scratchpad; the limit is 16384: use fewer"),
     ):
         with pytest.raises(CompileError, match=message):
             compiled(*arguments)
