@@ -74,6 +74,7 @@ class ButterflyAddress(wiring.Component):
     access, window, wide, reversal, reverses : in, as in `butterfly_plan.turn_layout`
     tokens, log_points : in, fields of the instruction
     output_valid, output_tag, request : out
+    output_vacant : out; ``~output_valid`` in a register of its own, for who walks.
     inside : out; the word is part of the matrix.
     """
 
@@ -101,6 +102,7 @@ class ButterflyAddress(wiring.Component):
                 "tokens": In(1),
                 "log_points": In(4),
                 "output_valid": Out(1),
+                "output_vacant": Out(1, init=1),
                 "output_tag": Out(tag_bits),
                 "request": Out(read_request_layout(config)),
                 "inside": Out(1),
@@ -158,7 +160,9 @@ class ButterflyAddress(wiring.Component):
         tag, valid = self.tag, self.valid
         for _ in range(self.LATENCY):
             tag = self._step(m, tag)
-            valid = self._step(m, valid, reset_less=False)
+            before, valid = valid, self._step(m, valid, reset_less=False)
+        with m.If(self.advance):
+            m.d.sync += self.output_vacant.eq(~before)
         m.d.comb += [self.output_tag.eq(tag), self.output_valid.eq(valid)]
         return m
 

@@ -1,6 +1,6 @@
 """Butterfly stages in a chain, on lanes that share every coefficient."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -141,16 +141,19 @@ class ButterflyChain(wiring.Component):
         rest = Signal(range(_FOLDED_REST + 1))
         taken, left = Signal(), Signal()
         phase, place = Signal(range(FOLDED_CYCLES)), Signal(2)
-        folded = self.input.payload.folded
+        has_room = Signal(init=1)
+        # A single stage folds nothing.
+        folded = self.input.payload.folded if self.config.stages > 1 else Const(0)
         begins = ((phase == 0) | (rest == 0)) & (room >= FOLDED_BEATS)
         in_turn = Mux(phase == FOLDED_CYCLES - 1, 0, phase + 1)
         m.d.comb += [
-            self.input.ready.eq(Mux(folded, (place != 0) | begins, (room != 0) & (rest == 0))),
+            self.input.ready.eq(Mux(folded, (place != 0) | begins, has_room & (rest == 0))),
             taken.eq(self.input.valid & self.input.ready),
             left.eq(self.output.valid & self.output.ready),
         ]
         m.d.sync += [
             room.eq(room + left - taken),
+            has_room.eq(left | Mux(taken, room != 1, has_room)),
             phase.eq(Mux(taken & folded & (place == 0), 1, in_turn)),
             place.eq(place + (taken & folded)),
             rest.eq(Mux(taken & folded, _FOLDED_REST, Mux(rest == 0, 0, rest - 1))),

@@ -56,7 +56,7 @@ class ButterflyCheck(wiring.Component):
     busy : out; an instruction is held.
     fault : `fault_layout`, out; stays until reset.
 
-    Latency: `LATENCY` cycles, or `EARLY_LATENCY` if idle.
+    Latency: `LATENCY` cycles, one more if pipelined, or `EARLY_LATENCY` if idle.
     """
 
     LATENCY = REGIONS + _SHAPE_CYCLES + 4
@@ -287,7 +287,7 @@ class ButterflyCheck(wiring.Component):
         ]
         in_use = busy[2] & used[1]
         outside = in_use & last_word[address_bits:].any()
-        finished = busy[2] & ~busy[1]
+        finished = self._late(m, busy[2] & ~busy[1])
         words = _words_layout(self.config)
         current = Signal(words)
         m.d.comb += [
@@ -311,11 +311,19 @@ class ButterflyCheck(wiring.Component):
                 m.d.sync += now.eq(current)
             with m.If(leaves):
                 m.d.sync += before.eq(now)
-            overlaps.append(
-                before.used & (current.first <= before.last) & (current.last >= before.first)
-            )
+            overlap = before.used & (current.first <= before.last) & (current.last >= before.first)
+            overlaps.append(self._late(m, overlap))
         is_y = Cat(number == region for region in _Y).any()
         is_read = Cat(number == region for region in _READ).any() | (is_y & self._adds_at_once)
         is_data = is_read | is_y | Cat(number == region for region in _WORK).any()
-        touches = (is_read & (overlaps[0] | overlaps[1])) | (is_data & overlaps[2])
-        return current.used & touches
+        reads = self._late(m, current.used & is_read)
+        moves = self._late(m, current.used & is_data)
+        return (reads & (overlaps[0] | overlaps[1])) | (moves & overlaps[2])
+
+    def _late(self, m: Module, value: Value) -> Value:
+        """Return `value`, a cycle later if the unit is pipelined."""
+        if not self.config.butterfly.pipelined:
+            return value
+        register = Signal(name="late")
+        m.d.sync += register.eq(value)
+        return register

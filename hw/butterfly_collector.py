@@ -104,7 +104,7 @@ class ButterflyCollector(wiring.Component):
         held = words_held(self.config.butterfly)
         room = Signal(range(held + 1), init=held)
         size, begins, ends, allowed = Signal(4), Signal(), Signal(), Signal()
-        completes = Signal()
+        completes, last_group = Signal(), Signal()
         m.d.comb += [
             size.eq(Mux(turn.wide, 8, 4)),
             begins.eq(beat == 0),
@@ -113,14 +113,16 @@ class ButterflyCollector(wiring.Component):
             allowed.eq(self.turn.valid & (~begins | (room >= size))),
             self.input.ready.eq(allowed),
             taken.eq(allowed & self.input.valid),
-            self.turn.ready.eq(taken & ends & (group == turn.groups)),
+            self.turn.ready.eq(taken & ends & last_group),
         ]
+        # Asked for in the last beat of a group.
+        m.d.sync += last_group.eq(group == turn.groups)
         m.d.sync += room.eq(room + self.freed - Mux(taken & begins, size, 0))
         with m.If(taken):
             m.d.sync += beat.eq(beat + 1)
             with m.If(ends):
                 m.d.sync += [beat.eq(0), base.eq(base + size)]
-                m.d.sync += group.eq(Mux(group == turn.groups, 0, group + 1))
+                m.d.sync += group.eq(Mux(last_group, 0, group + 1))
         places = []
         for value in range(2):
             local = local_number(turn.result, beat, value)

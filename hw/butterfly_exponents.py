@@ -9,7 +9,8 @@ from .butterfly_order import MAXIMUM_TURNS
 from .butterfly_plan import EXPONENT_BITS, HEADROOM_BITS, TURN_BITS, plan_layout
 from .config import AcceleratorConfig
 from .isa import BlockExponent
-from .ports import ReadPortSignature
+from .ports import ReadPortSignature, read_request_layout
+from .stream_register import stream_stage
 
 
 class ButterflyExponents(wiring.Component):
@@ -28,7 +29,7 @@ class ButterflyExponents(wiring.Component):
     fetch : in; the word of `turn` may be fetched.
     turn : in
     ready : out; `exponent` and `headroom` of `turn` are there, if it has not changed in the cycle
-        before.
+        before, or with ``butterfly.pipelined`` in the two cycles before.
     exponent, headroom : out
     set_exponent, new_exponent : in; for `turn`, whose word is of no more use.
     set_headroom, other, new_headroom : in; for turn `other`.
@@ -71,8 +72,7 @@ class ButterflyExponents(wiring.Component):
         fields = self.plan.fields
         word, there = self._fetch(m)
         first_exponent = Signal(signed(EXPONENT_BITS))
-        m.d.comb += [
-            first_exponent.eq(fields.exponent + Mux(fields.x_blocks, word.exponent, 0)),
+        results = [
             self.ready.eq(~self.is_first | ~fields.x_blocks | there),
             self.exponent.eq(Mux(self.is_first, first_exponent, reads[0].data.as_signed())),
             self.headroom.eq(
@@ -82,6 +82,13 @@ class ButterflyExponents(wiring.Component):
                     reads[1].data.as_signed(),
                 )
             ),
+        ]
+        if self.config.butterfly.pipelined:
+            m.d.sync += results
+        else:
+            m.d.comb += results
+        m.d.comb += [
+            first_exponent.eq(fields.exponent + Mux(fields.x_blocks, word.exponent, 0)),
             *(port.addr.eq(self.turn) for port in reads),
             writes[0].addr.eq(self.turn),
             writes[0].data.eq(self.new_exponent),
@@ -94,7 +101,10 @@ class ButterflyExponents(wiring.Component):
 
     def _fetch(self, m: Module) -> tuple[Signal, Signal]:
         """Ask for the word of X of each turn; return it, and whether it is there."""
-        fields, request = self.plan.fields, self.read.request
+        fields = self.plan.fields
+        layout = read_request_layout(self.config)
+        request, outer = stream_stage(m, "request", layout, self.config.butterfly.pipelined)
+        wiring.connect(m, outer, wiring.flipped(self.read.request))
         asked, there = Signal(), Signal()
         word = Signal(BlockExponent)
         m.d.comb += [

@@ -33,11 +33,16 @@ def local_number(selection: data.View, beat: Value, value: int) -> Value:
     return Cat(bits.bit_select(selection[bit], 1) for bit in range(LOCAL_BITS))
 
 
+def feeder_latency(config: AcceleratorConfig) -> int:
+    """Return the cycles between the counters of a feeder and the chain."""
+    return 5 + config.butterfly.pipelined
+
+
 class ButterflyFeeder(wiring.Component):
     """Walks the beats of a turn: a pair a lane, and the coefficients of each stage, every cycle.
 
-    A group begins when all its words are there. `LATENCY` cycles lie between the counters and the
-    chain.
+    A group begins when all its words are there. `feeder_latency` cycles lie between the counters
+    and the chain.
 
     Parameters
     ----------
@@ -54,10 +59,9 @@ class ButterflyFeeder(wiring.Component):
     output : stream of `butterfly_chain.beat_layout`, out
     """
 
-    LATENCY = 5
-
     def __init__(self, config: AcceleratorConfig) -> None:
         self._config = config
+        self._latency = feeder_latency(config)
         lanes, count = config.butterfly.lanes, most_factors(config)
         super().__init__(
             {
@@ -87,14 +91,17 @@ class ButterflyFeeder(wiring.Component):
         m = Module()
         turn = self.turn.payload
         go, step = Signal(), Signal()
-        self._go = go
-        group, beat, base = self._count(m, step)
+        # What all points wait for, and the same for the counters, which wait for no other.
+        self._go, vacant = Signal(), Signal(init=1)
+        group, beat, base, last_group = self._count(m, go, step)
         valid = [step]
-        for _ in range(self.LATENCY):
+        for _ in range(self._latency):
             valid.append(self._step(m, valid[-1], reset_less=False))
         # A beat may leave while those behind it wait, so that the beats of a set stay together.
-        with m.If(~go & self.output.ready):
-            m.d.sync += valid[-1].eq(0)
+        with m.If(go):
+            m.d.sync += vacant.eq(~valid[-2])
+        with m.Elif(self.output.ready):
+            m.d.sync += [valid[-1].eq(0), vacant.eq(1)]
 
         # What the last stages need of the turn.
         count = most_factors(self.config)
@@ -107,9 +114,9 @@ class ButterflyFeeder(wiring.Component):
             ~turn.planes,
             turn.wide,
             last_beat,
-            last_beat & (group == turn.groups),
+            last_beat & last_group,
         )
-        for _ in range(self.LATENCY - 1):
+        for _ in range(self._latency - 2):
             constants = self._step(m, constants)
         layout = data.StructLayout(
             {
@@ -123,14 +130,19 @@ class ButterflyFeeder(wiring.Component):
                 "turn_ends": 1,
             }
         )
-        late = data.View(layout, constants)
-        is_product = late.modes[0] == Mode.REAL
-        missing = Cat(
-            ~self.coefficients_valid[factor] & (factor < late.factors) for factor in range(count)
-        ).any()
+        before = data.View(layout, constants)
+        late = data.View(layout, self._step(m, constants))
+        is_product = self._step(m, before.modes[0] == Mode.REAL)
+        needs = Cat(
+            valid[-3] & (before.modes[0] == Mode.REAL) & (factor < before.factors)
+            for factor in range(count)
+        )
+        needed = self._step(m, needs, reset_less=False)
+        missing = (needed & ~self.coefficients_valid).any()
         taken = go & valid[-2]
         m.d.comb += [
-            go.eq((~valid[-1] | self.output.ready) & ~(valid[-2] & is_product & missing)),
+            go.eq((vacant | self.output.ready) & ~missing),
+            self._go.eq((~valid[-1] | self.output.ready) & ~missing),
             self.output.valid.eq(valid[-1]),
             self.output.payload.folded.eq(self._step(m, late.wide)),
             self.take.eq(taken & is_product),
@@ -148,27 +160,31 @@ class ButterflyFeeder(wiring.Component):
             m.d.sync += register.eq(value)
         return register
 
-    def _count(self, m: Module, step: Signal) -> tuple[Signal, Signal, Signal]:
-        """Walk the beats; return group, beat, and slot of the group's first word."""
+    def _count(self, m: Module, go: Signal, step: Signal) -> tuple[Signal, ...]:
+        """Walk the beats; return group, beat, slot of the group's first word, it is the last group.
+
+        The last is known in the last beats of a group.
+        """
         turn = self.turn.payload
         group, beat = Signal(INDEX_BITS), Signal(BEAT_BITS)
         base = Signal.like(self.slot)
         there = Signal.like(self.freed)
-        size, begins, ends = Signal(4), Signal(), Signal()
+        size, begins, ends, last_group = Signal(4), Signal(), Signal(), Signal()
         m.d.comb += [
             size.eq(Mux(turn.wide, 8, 4)),
             begins.eq(beat == 0),
             ends.eq(beat == Mux(turn.wide, 15, 7)),
-            step.eq(self.turn.valid & self._go & (~begins | (there >= size))),
-            self.turn.ready.eq(step & ends & (group == turn.groups)),
+            step.eq(self.turn.valid & go & (~begins | (there >= size))),
+            self.turn.ready.eq(step & ends & last_group),
         ]
+        m.d.sync += last_group.eq(group == turn.groups)
         m.d.sync += there.eq(there + self.arrived - Mux(step & begins, size, 0))
         with m.If(step):
             m.d.sync += beat.eq(beat + 1)
             with m.If(ends):
                 m.d.sync += [beat.eq(0), base.eq(base + size)]
-                m.d.sync += group.eq(Mux(group == turn.groups, 0, group + 1))
-        return group, beat, base
+                m.d.sync += group.eq(Mux(last_group, 0, group + 1))
+        return group, beat, base, last_group
 
     def _points(self, m: Module, turn, beat: Value, base: Value, real: Value) -> None:
         """Read the points of a beat, in the cycles before the last one."""
@@ -185,7 +201,7 @@ class ButterflyFeeder(wiring.Component):
             local = self._step(m, local_number(turn.selections[0], beat, value))
             place = Signal(place_bits(self.config.butterfly))
             m.d.comb += place.eq(self._place(m, local, slot, reversal))
-            for _ in range(self.LATENCY - 2):
+            for _ in range(self._latency - 2):
                 place = self._step(m, place)
             m.d.comb += port.eq(place)
         # In front of a register, where it is a reset.
@@ -222,7 +238,7 @@ class ButterflyFeeder(wiring.Component):
         group_1 = self._step(m, group)
         window, wide = self._step(m, turn.window), self._step(m, turn.wide)
         for factor in range(most_factors(self.config)):
-            twiddles = ButterflyTwiddles()
+            twiddles = ButterflyTwiddles(pipelined=self.config.butterfly.pipelined)
             m.submodules[f"twiddles_{factor}"] = twiddles
             local = self._step(m, local_number(turn.selections[factor], beat, 0))
             element = self._step(

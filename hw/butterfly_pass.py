@@ -91,7 +91,7 @@ def selection(own: Value, inside: Sequence[tuple[Value, Value | int]]) -> list[V
 
 
 class ButterflyPass(wiring.Component):
-    """Works out, `LATENCY` cycles after `first`, what `hw.butterfly_order.plan_passes` says.
+    """Works out, `latency` cycles after `first`, what `hw.butterfly_order.plan_passes` says.
 
     Parameters
     ----------
@@ -105,8 +105,6 @@ class ButterflyPass(wiring.Component):
     is_last : out
     turn : `turn_layout`, out; of it `PASS_MEMBERS`.
     """
-
-    LATENCY = 4
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self._config = config
@@ -125,10 +123,20 @@ class ButterflyPass(wiring.Component):
         """Parameters of the accelerator."""
         return self._config
 
+    @property
+    def latency(self) -> int:
+        """Cycles from the inputs to the outputs."""
+        return 4 + self.config.butterfly.pipelined
+
     def elaborate(self, platform: object) -> Module:
         """Return registers, each cycle's from those of the cycle before."""
         m = Module()
-        fields, turn = self.shape, self.turn
+        turn = self.turn
+        fields = Signal(shape_layout)
+        if self.config.butterfly.pipelined:
+            m.d.sync += fields.eq(self.shape)
+        else:
+            m.d.comb += fields.eq(self.shape)
         chained = self.config.butterfly.stages
         tokens = fields.axis == Axis.TOKENS
         is_first = self.first == 0

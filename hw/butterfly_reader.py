@@ -5,15 +5,15 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .butterfly_address import ButterflyAddress
+from .butterfly_feeder import feeder_latency
 from .butterfly_plan import INDEX_BITS, slot_bits, turn_layout, words_held
 from .config import AcceleratorConfig
 from .ports import WORD_BITS as MEMORY_WORD_BITS
-from .ports import ReadPortSignature
+from .ports import ReadPortSignature, read_request_layout
 from .response_tags import ResponseTags
 from .scratchpad import Scratchpad
-
-_EARLY = 3
-"""Cycles by which words may be promised before they are written: the feeder's `LATENCY` - 2."""
+from .stream_buffer import StreamBuffer
+from .stream_register import stream_stage
 
 
 class ButterflyReader(wiring.Component):
@@ -77,27 +77,33 @@ class ButterflyReader(wiring.Component):
         room = Signal(range(held + 1), init=held)
         size = Signal(4)
         begins, allowed, step = Signal(), Signal(), Signal()
-        last_plane, last_word = Signal(), Signal()
+        last_plane, last_word, last_group = Signal(), Signal(), Signal()
+        layout = data.StructLayout(
+            {"line": read_request_layout(self.config), "tag": tag_layout, "inside": 1}
+        )
+        pipelined = self.config.butterfly.pipelined
+        request, asked = stream_stage(m, "request", layout, pipelined, StreamBuffer)
         m.d.comb += [
             size.eq(Mux(turn.wide, 8, 4)),
             begins.eq((word == 0) & ~plane),
             allowed.eq(~begins | (room >= size)),
-            step.eq(self.turn.valid & allowed & address.advance),
+            step.eq(self.turn.valid & allowed & (address.output_vacant | request.ready)),
             last_plane.eq(plane | ~turn.source.planes),
             last_word.eq(last_plane & (word == Mux(turn.wide, 7, 3))),
-            self.turn.ready.eq(step & last_word & (group == turn.groups)),
+            self.turn.ready.eq(step & last_word & last_group),
         ]
+        # Asked for in the last word of a group.
+        m.d.sync += last_group.eq(group == turn.groups)
         m.d.sync += room.eq(room + self.freed - Mux(step & begins, size, 0))
         with m.If(step):
             m.d.sync += plane.eq(~last_plane)
             with m.If(last_plane):
                 m.d.sync += [word.eq(word + 1), slot.eq(slot + 1)]
             with m.If(last_word):
-                m.d.sync += [word.eq(0), group.eq(Mux(group == turn.groups, 0, group + 1))]
+                m.d.sync += [word.eq(0), group.eq(Mux(last_group, 0, group + 1))]
 
-        request = self.read.request
         m.d.comb += [
-            address.advance.eq(~request.valid | request.ready),
+            address.advance.eq(~address.output_valid | request.ready),
             address.valid.eq(self.turn.valid & allowed),
             address.tag.eq(Cat(slot, plane, last_plane, turn.last_lane)),
             address.group.eq(group),
@@ -111,13 +117,18 @@ class ButterflyReader(wiring.Component):
             address.tokens.eq(turn.tokens),
             address.log_points.eq(turn.log_points),
             request.valid.eq(address.output_valid),
-            request.payload.eq(address.request),
-            tags.accepted.eq(request.valid & request.ready),
-            tags.request.eq(Cat(address.output_tag, address.inside)),
+            request.payload.line.eq(address.request),
+            request.payload.tag.eq(address.output_tag),
+            request.payload.inside.eq(address.inside),
+            self.read.request.valid.eq(asked.valid),
+            self.read.request.payload.eq(asked.payload.line),
+            asked.ready.eq(self.read.request.ready),
+            tags.accepted.eq(asked.valid & asked.ready),
+            tags.request.eq(Cat(asked.payload.tag, asked.payload.inside)),
         ]
-        asked = data.View(tag_layout, address.output_tag)
-        promised = tags.accepted & asked.last_plane
-        for _ in range(Scratchpad.READ_LATENCY - _EARLY):
+        promised = tags.accepted & asked.payload.tag.last_plane
+        # Words may be promised before they are written, but not before the feeder reads them.
+        for _ in range(Scratchpad.READ_LATENCY + 2 - feeder_latency(self.config)):
             later = Signal(name="promised")
             m.d.sync += later.eq(promised)
             promised = later

@@ -108,12 +108,13 @@ class ButterflyTurns(wiring.Component):
         fields = plan.fields
         turn = Signal(turn_layout(config))
         number, first = Signal(TURN_BITS), Signal(4)
-        settled = Signal(range(ButterflyPass.LATENCY + 1))
-        is_settled = settled == ButterflyPass.LATENCY
+        settled = Signal(range(derive.latency + 1))
+        is_settled = settled == derive.latency
         growths = Signal(len(fields.growths))
         places, emit, open_now = Signal(), Signal(), Signal(range(_OPEN + 1))
         idle, exponent = Signal(), Signal(signed(EXPONENT_BITS))
         shift = Signal(signed(EXPONENT_BITS + 1))
+        coefficient_words = Signal.like(turn.coefficients)
         last_turn = number == plan.last_turn
         last_lane = Mux(last_turn, plan.tail, config.butterfly.lanes - 1)
         room = self._queues(m, turn, last_lane, places, emit, fields.mode == ButterflyMode.REAL)
@@ -142,18 +143,31 @@ class ButterflyTurns(wiring.Component):
             self.done.eq(finish.done),
             self.busy.eq(~idle | (finish.in_flight != 0)),
         ]
-        m.d.sync += open_now.eq(open_now + (emit & ends) - finish.done)
+        line_bits = (config.lanes - 1).bit_length()
+        m.d.sync += [
+            open_now.eq(open_now + (emit & ends) - finish.done),
+            coefficient_words.eq(((turn.lines + 1) * turn.factors) << line_bits),
+        ]
         with m.If(~is_settled):
             m.d.sync += settled.eq(settled + 1)
+        # Nothing but a turn that is given takes room, and the next one is given cycles later.
+        ready = Signal()
+        m.d.sync += ready.eq(finish.ready & Cat(room[name] for name in _LATE).all())
 
+        accepts, transfer = Signal(), self.plan.valid & self.plan.ready
+        m.d.comb += self.plan.ready.eq(accepts)
+        if config.butterfly.pipelined:
+            m.d.sync += accepts.eq(idle & (open_now != _OPEN) & ~transfer)
+        else:
+            m.d.comb += accepts.eq(idle & (open_now != _OPEN))
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [idle.eq(1), self.plan.ready.eq(open_now != _OPEN)]
+                m.d.comb += idle.eq(1)
                 m.d.sync += [plan.eq(self.plan.payload), number.eq(0)]
                 m.d.sync += growths.eq(self.plan.payload.fields.growths)
                 with m.If(~self.checking):
                     m.d.sync += settled.eq(0)
-                with m.If(self.plan.valid & self.plan.ready):
+                with m.If(transfer):
                     m.next = "SETTLE"
             with m.State("SETTLE"), m.If(is_settled):
                 self._begin(m, plan, derive, turn, first)
@@ -162,6 +176,10 @@ class ButterflyTurns(wiring.Component):
                 m.d.comb += exponents.fetch.eq(allowed)
                 with m.If(allowed & room["reader"] & room["coefficients"]):
                     m.d.comb += places.eq(1)
+                    m.next = "READ" if config.butterfly.pipelined else "SCALE_0"
+            if config.butterfly.pipelined:
+                with m.State("READ"):
+                    m.d.comb += exponents.fetch.eq(1)
                     m.next = "SCALE_0"
             for factor in range(factors):
                 with m.State(f"SCALE_{factor}"):
@@ -184,7 +202,6 @@ class ButterflyTurns(wiring.Component):
                         m.d.sync += scale.eq(limit(scale + shift, low, high))
                 m.next = "EMIT"
             with m.State("EMIT"):
-                ready = finish.ready & Cat(room[name] for name in _LATE).all()
                 m.d.comb += emit.eq(ready)
                 with m.If(ready):
                     m.d.sync += number.eq(Mux(last_turn, 0, number + 1))
@@ -193,9 +210,7 @@ class ButterflyTurns(wiring.Component):
                 with m.If(ready & last_turn):
                     m.d.sync += [first.eq(Mux(ends, 0, first + derive.factors)), settled.eq(0)]
                     m.d.sync += growths.eq(growths >> (_GROWTH_BITS * derive.factors))
-                    lines = (turn.lines + 1) * turn.factors
-                    line_bits = (config.lanes - 1).bit_length()
-                    m.d.sync += turn.coefficients.eq(turn.coefficients + (lines << line_bits))
+                    m.d.sync += turn.coefficients.eq(turn.coefficients + coefficient_words)
                     m.next = "SETTLE"
                 with m.If(ready & ends):
                     m.next = "IDLE"
@@ -208,13 +223,16 @@ class ButterflyTurns(wiring.Component):
         """Say what is to be done when a turn is written."""
         fields = plan.fields
         lanes, product = Signal(8), Signal(24)
-        m.d.comb += [
+        multiplies = Signal.like(finish.entry.multiplies)
+        # A step a cycle: a turn is given more than three cycles after its number is known.
+        m.d.sync += [
             lanes.eq(last_lane + 1),
             product.eq(plan.words * lanes),
             # A word has two pairs.
-            finish.entry.multiplies.eq(
-                (product * turn.factors) << (1 + (MULTIPLIERS - 1).bit_length())
-            ),
+            multiplies.eq((product * turn.factors) << (1 + (MULTIPLIERS - 1).bit_length())),
+        ]
+        m.d.comb += [
+            finish.entry.multiplies.eq(multiplies),
             finish.entry.keeps.eq(~derive.is_last),
             finish.entry.stores.eq(derive.is_last & fields.y_blocks),
             finish.entry.address.eq(fields.y_exponent_address + number),

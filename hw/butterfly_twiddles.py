@@ -2,7 +2,7 @@
 
 import math
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -24,9 +24,14 @@ def quarter_wave() -> list[int]:
 
 
 class ButterflyTwiddles(wiring.Component):
-    """The coefficients of a unit for one angle a cycle, `LATENCY` steps later.
+    """The coefficients of a unit for one angle a cycle, `latency` steps later.
 
     Nothing moves unless `advance`. The table has 2048 numbers and two read ports.
+
+    Parameters
+    ----------
+    pipelined : bool
+        Whether what comes from the table is registered before it is negated.
 
     Members
     -------
@@ -35,9 +40,8 @@ class ButterflyTwiddles(wiring.Component):
     coefficients : out; for COMPLEX, of ``exp(-2πj · angle / 2^13)`` or its conjugate.
     """
 
-    LATENCY = 2
-
-    def __init__(self) -> None:
+    def __init__(self, *, pipelined: bool) -> None:
+        self._pipelined = pipelined
         super().__init__(
             {
                 "advance": In(1),
@@ -46,6 +50,16 @@ class ButterflyTwiddles(wiring.Component):
                 "coefficients": Out(data.ArrayLayout(signed(COEFFICIENT_BITS), MULTIPLIERS)),
             }
         )
+
+    @property
+    def pipelined(self) -> bool:
+        """Whether there is a register behind the table."""
+        return self._pipelined
+
+    @property
+    def latency(self) -> int:
+        """Steps from an angle to its coefficients."""
+        return 2 + self.pipelined
 
     def elaborate(self, platform: object) -> Module:
         """Return the table and the symmetry."""
@@ -68,15 +82,26 @@ class ButterflyTwiddles(wiring.Component):
             m.d.comb += [port.addr.eq(place), port.en.eq(self.advance)]
             with m.If(self.advance):
                 m.d.sync += is_zero.eq(zero)
-            parts.append(Mux(is_zero, 0, port.data))
+            parts.append(self._step(m, Mux(is_zero, 0, port.data)))
         cosine, sine = parts
         negative = Signal()
         with m.If(self.advance):
+            m.d.sync += negative.eq(second)
+        negative = self._step(m, negative)
+        with m.If(self.advance):
             m.d.sync += [
-                negative.eq(second),
                 self.coefficients[0].eq(Mux(negative, -cosine, cosine)),
                 self.coefficients[1].eq(Mux(self.inverse, -sine, sine)),
                 self.coefficients[2].eq(Mux(negative, -cosine, cosine)),
                 self.coefficients[3].eq(Mux(self.inverse, sine, -sine)),
             ]
         return m
+
+    def _step(self, m: Module, value: Value) -> Value:
+        """Return `value`, a step later if pipelined."""
+        if not self.pipelined:
+            return value
+        register = Signal(len(value), reset_less=True, name="stepped")
+        with m.If(self.advance):
+            m.d.sync += register.eq(value)
+        return register

@@ -157,14 +157,18 @@ class ButterflyConfig:
         Lanes that share each coefficient, a power of two from 4 to 64.
     stages : int
         Radix-2 stages chained in one pass, 1 or 2.
+    pipelined : bool
+        Whether memories, requests and results have further registers, for a higher clock.
     """
 
     lanes: int = 16
     stages: int = 2
+    pipelined: bool = False
 
     def __post_init__(self) -> None:
         _require_power_of_two("butterfly.lanes", self.lanes, 4, 64)
         _require_integer("butterfly.stages", self.stages, 1, 2)
+        _require_boolean("butterfly.pipelined", self.pipelined)
 
 
 @dataclass(frozen=True)
@@ -401,7 +405,11 @@ def _preset(
     )
 
 
-_PIPELINED = {"array.pipelined": True, "scratchpad.pipelined": True}
+_PIPELINED = {
+    "array.pipelined": True,
+    "butterfly.pipelined": True,
+    "scratchpad.pipelined": True,
+}
 """Cycles of latency for a clock of 100 MHz on an ECP5."""
 
 _HALVED = {

@@ -1,6 +1,6 @@
 """A stream register that breaks the paths of both directions."""
 
-from amaranth.hdl import Module, Signal, ValueLike
+from amaranth.hdl import Module, Mux, Signal, ValueLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -38,20 +38,19 @@ class StreamBuffer(wiring.Component):
         """Return the two registers."""
         m = Module()
         spare = Signal(self.shape)
-        spare_valid = Signal()
-        m.d.comb += self.input.ready.eq(~spare_valid)
+        # Apart from `ready`, which the sender waits for, since it chooses every bit.
+        spare_valid, ready = Signal(), Signal(init=1)
+        m.d.comb += self.input.ready.eq(ready)
         # Whether it holds anything is known later than that it may be overwritten.
         with m.If(~spare_valid):
             m.d.sync += spare.eq(self.input.payload)
         with m.If(self.output.ready | ~self.output.valid):
             m.d.sync += [
                 self.output.valid.eq(spare_valid | self.input.valid),
+                self.output.payload.eq(Mux(spare_valid, spare, self.input.payload)),
                 spare_valid.eq(0),
+                ready.eq(1),
             ]
-            with m.If(spare_valid):
-                m.d.sync += self.output.payload.eq(spare)
-            with m.Else():
-                m.d.sync += self.output.payload.eq(self.input.payload)
-        with m.Elif(self.input.valid & self.input.ready):
-            m.d.sync += spare_valid.eq(1)
+        with m.Elif(self.input.valid):
+            m.d.sync += [spare_valid.eq(1), ready.eq(0)]
         return m

@@ -1,5 +1,6 @@
 """A stream register that breaks the path of valid and payload."""
 
+from collections.abc import Callable
 from typing import Any
 
 from amaranth.hdl import Module, ValueLike
@@ -46,8 +47,14 @@ class StreamRegister(wiring.Component):
         return m
 
 
-def stream_stage(m: Module, name: str, shape: ValueLike, registered: bool) -> tuple[Any, Any]:
-    """Return the ends of a stream between which is a `StreamRegister`, or nothing.
+def stream_stage(
+    m: Module,
+    name: str,
+    shape: ValueLike,
+    registered: bool,
+    component: Callable[[ValueLike], Any] = StreamRegister,
+) -> tuple[Any, Any]:
+    """Return the ends of a stream between which is a register, or nothing.
 
     Parameters
     ----------
@@ -59,9 +66,11 @@ def stream_stage(m: Module, name: str, shape: ValueLike, registered: bool) -> tu
         Payload of the stream.
     registered : bool
         Whether there is a register.
+    component : callable
+        `StreamRegister` or `StreamBuffer`.
     """
     if not registered:
         wire = stream.Signature(shape).create(path=(name,))
         return wire, wire
-    m.submodules[name] = register = StreamRegister(shape)
+    m.submodules[name] = register = component(shape)
     return register.input, register.output

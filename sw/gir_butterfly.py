@@ -45,6 +45,9 @@ them."""
 TURN_AROUND = {(1, False): 36, (1, True): 43, (2, False): 50, (2, True): 53}
 """Cycles from the last beat of a turn in a pass until the next pass may take it, likewise."""
 
+PIPELINED_START, PIPELINED_END, PIPELINED_TURN_AROUND = 2, 1, 6
+"""What ``butterfly.pipelined`` adds to each of them."""
+
 FOLDED_CYCLES = 18
 """Cycles of a folded pass besides its beats."""
 
@@ -106,7 +109,9 @@ def butterfly_cycles(operation: Operation, config: AcceleratorConfig) -> int:
 
 def butterfly_start(operation: Operation, config: AcceleratorConfig) -> tuple[int, int]:
     """Return the cycles before the first beat of a node, and those behind its last one."""
-    return START, END[config.butterfly.stages, _is_complex(operation)]
+    pipelined = config.butterfly.pipelined
+    end = END[config.butterfly.stages, _is_complex(operation)]
+    return START + PIPELINED_START * pipelined, end + PIPELINED_END * pipelined
 
 
 def _is_complex(operation: Operation) -> bool:
@@ -137,6 +142,8 @@ def butterfly_phases(operation: Operation, config: AcceleratorConfig) -> tuple[P
         tokens=along_tokens,
         bit_reversed=bool(attributes.get("bit_reversed")),
     )
+    turn_around = TURN_AROUND[stages, is_complex]
+    turn_around += PIPELINED_TURN_AROUND * config.butterfly.pipelined
     phases: list[Phase] = []
     for number, each in enumerate(passes):
         is_last = number == len(passes) - 1
@@ -151,7 +158,7 @@ def butterfly_phases(operation: Operation, config: AcceleratorConfig) -> tuple[P
             read += len(each.bits) * -(-each.groups(words) * each.beats // config.lanes)
         folded = FOLDED_CYCLES if len(each.bits) == FOLDED else 0
         work = Phase(turns * beats + folded, turns * read, turns * written)
-        waiting = TURN_AROUND[stages, is_complex] - (turns - 1) * beats
+        waiting = turn_around - (turns - 1) * beats
         if is_last or waiting <= 0:
             phases.append(work)
             continue

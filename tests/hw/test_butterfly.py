@@ -29,7 +29,18 @@ from ageha.verif.simulator import run_bench
 
 CONFIGS = {
     "tiny": override(preset("tiny"), {"scratchpad.bytes": 131072}),
-    "two stages": override(preset("tiny"), {"butterfly.stages": 2, "scratchpad.bytes": 131072}),
+    "two stages": override(
+        preset("tiny"),
+        {
+            "butterfly.stages": 2,
+            "butterfly.pipelined": False,
+            "scratchpad.bytes": 131072,
+            "scratchpad.pipelined": False,
+        },
+    ),
+    "two stages, pipelined": override(
+        preset("tiny"), {"butterfly.stages": 2, "scratchpad.bytes": 131072}
+    ),
     "fewer lanes": override(preset("ecp5"), {"butterfly.lanes": 4, "scratchpad.bytes": 131072}),
 }
 RANDOM = ("random_operations", "dependent_operations", "refuses", "halts")
@@ -283,8 +294,13 @@ TRANSFORMS = [
 ]
 
 
-def test_cycles():
-    run_unit(CONFIGS["two stages"], "cycles", transforms=TRANSFORMS)
+@pytest.mark.parametrize("name", ["two stages", "two stages, pipelined"])
+def test_cycles(name):
+    """Pipelined: three cycles for all, and six for each pass that waits for the one before."""
+    transforms = TRANSFORMS
+    if CONFIGS[name].butterfly.pipelined:
+        transforms = [(*case, limit + 9) for *case, limit in TRANSFORMS]
+    run_unit(CONFIGS[name], "cycles", transforms=transforms)
 
 
 @pytest.mark.slow
