@@ -1,11 +1,12 @@
 """A queue of wide words in block RAM."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import ConfigError
+from .tally import tally
 
 _ATTRIBUTES = {"ram_style": "block", "no_rw_check": 1}
 
@@ -67,23 +68,21 @@ class BlockQueue(wiring.Component):
             shape=self.width, depth=places, init=[], attrs=_ATTRIBUTES
         )
         write, read = memory.write_port(), memory.read_port()
-        stored = Signal(range(places + 1))
+        stored = tally(m, "stored", places, write.en, read.en)
         m.d.comb += [
-            self.input.ready.eq(stored != places),
+            self.input.ready.eq(~stored.full),
             write.en.eq(self.input.valid & self.input.ready),
             write.data.eq(self.input.payload),
-            read.en.eq(stored.any() & (self.output.ready | ~self.output.valid)),
+            read.en.eq(stored.some & (self.output.ready | ~self.output.valid)),
             self.output.payload.eq(read.data),
-            self.level.eq(stored + self.output.valid),
+            self.level.eq(stored.count + self.output.valid),
         ]
         for port in (write, read):
             with m.If(port.en):
                 m.d.sync += port.addr.eq(Mux(port.addr == places - 1, 0, port.addr + 1))
         with m.If(self.clear):
-            m.d.sync += [write.addr.eq(0), read.addr.eq(0), stored.eq(0), self.output.valid.eq(0)]
+            m.d.sync += [write.addr.eq(0), read.addr.eq(0), self.output.valid.eq(0)]
+            m.d.sync += [stored.count.eq(0), stored.some.eq(0), stored.full.eq(0)]
         with m.Else():
-            m.d.sync += [
-                stored.eq(stored + write.en - read.en),
-                self.output.valid.eq(read.en | (self.output.valid & ~self.output.ready)),
-            ]
+            m.d.sync += self.output.valid.eq(read.en | (self.output.valid & ~self.output.ready))
         return m

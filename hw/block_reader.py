@@ -2,11 +2,11 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .config import WORD_BYTES, AcceleratorConfig
 from .ports import WORD_BITS, ReadPortSignature, read_request_layout
+from .queue import Queue
 from .scratchpad import read_latency
 from .stream_register import stream_stage
 from .transfer import block_layout
@@ -66,8 +66,8 @@ class BlockReader(wiring.Component):
         lanes = self.config.lanes
         # Lines that are asked for or held: enough for a line every cycle.
         depth = read_latency(self.config) + 2
-        m.submodules.lines = lines = SyncFIFO(width=lanes * WORD_BITS, depth=depth)
-        m.submodules.counts = counts = SyncFIFO(width=lanes.bit_length(), depth=depth)
+        m.submodules.lines = lines = Queue(width=lanes * WORD_BITS, depth=depth)
+        m.submodules.counts = counts = Queue(width=lanes.bit_length(), depth=depth)
         m.d.comb += [
             lines.w_data.eq(self.read.response.payload),
             lines.w_en.eq(self.read.response.valid),
@@ -77,7 +77,7 @@ class BlockReader(wiring.Component):
         self._elaborate_beats(m, lines, counts)
         return m
 
-    def _elaborate_requests(self, m: Module, counts: SyncFIFO) -> None:
+    def _elaborate_requests(self, m: Module, counts: Queue) -> None:
         lanes = self.config.lanes
         layout = read_request_layout(self.config)
         request, asked = stream_stage(m, "request", layout, self.config.scratchpad.pipelined)
@@ -86,10 +86,11 @@ class BlockReader(wiring.Component):
         current = Signal(block_layout(self.config))
         words_left = Signal.like(current.row_words)
         line_address = Signal.like(current.address)
-        ends_row = words_left <= lanes
+        # Whether a line ends its row, and what all rows begin with: registers, set with the count.
+        ends_row, is_short, last_row = Signal(), Signal(), Signal()
         m.d.comb += [
             self.block.ready.eq(~active),
-            self.idle.eq(~active & (counts.level == 0)),
+            self.idle.eq(~active & ~counts.r_rdy),
             request.valid.eq(active & counts.w_rdy & ~self.hold),
             request.payload.address.eq(line_address),
             request.payload.pitch.eq(1),
@@ -104,10 +105,15 @@ class BlockReader(wiring.Component):
                 current.eq(self.block.payload),
                 line_address.eq(self.block.payload.address),
                 words_left.eq(self.block.payload.row_words),
+                ends_row.eq(self.block.payload.row_words <= lanes),
+                is_short.eq(self.block.payload.row_words <= lanes),
+                last_row.eq(self.block.payload.rows == 1),
             ]
         with m.If(counts.w_en & ends_row):
             m.d.sync += [
-                active.eq(current.rows != 1),
+                active.eq(~last_row),
+                last_row.eq(current.rows == 2),
+                ends_row.eq(is_short),
                 current.rows.eq(current.rows - 1),
                 current.address.eq(next_row),
                 line_address.eq(next_row),
@@ -117,9 +123,10 @@ class BlockReader(wiring.Component):
             m.d.sync += [
                 line_address.eq(line_address + lanes),
                 words_left.eq(words_left - lanes),
+                ends_row.eq(words_left <= 2 * lanes),
             ]
 
-    def _elaborate_beats(self, m: Module, lines: SyncFIFO, counts: SyncFIFO) -> None:
+    def _elaborate_beats(self, m: Module, lines: Queue, counts: Queue) -> None:
         beat_words = self.config.axi_bytes // WORD_BYTES
         place = Signal(range(self.config.lanes // beat_words))
         first_word = place * beat_words

@@ -75,20 +75,23 @@ class BlockWriter(wiring.Component):
             self.idle.eq(~active & ~self.pending),
             request.payload.pitch.eq(1),
         ]
+        # Whether the row ends with this beat, what all rows begin with, and whether it is the last
+        # row: registers, set with the counts.
+        ends_row, is_short, last_row = Signal(), Signal(), Signal()
+        ends_line = ends_row | (position == lanes // beat_words - 1)
+        next_row = Signal.like(current.address)
+        m.d.comb += next_row.eq(current.address + current.pitch)
+
         with m.If(self.block.valid & self.block.ready):
             m.d.sync += [
                 active.eq(1),
                 current.eq(self.block.payload),
                 line_address.eq(self.block.payload.address),
                 words_left.eq(self.block.payload.row_words),
+                ends_row.eq(self.block.payload.row_words <= beat_words),
+                is_short.eq(self.block.payload.row_words <= beat_words),
+                last_row.eq(self.block.payload.rows == 1),
             ]
-
-        ends_row = words_left <= beat_words
-        ends_line = ends_row | (position == lanes // beat_words - 1)
-        last_row = current.rows == 1
-        next_row = Signal.like(current.address)
-        m.d.comb += next_row.eq(current.address + current.pitch)
-
         with m.If(request.ready):
             m.d.sync += request.valid.eq(0)
         with m.If(self.beat.valid & self.beat.ready):
@@ -97,6 +100,7 @@ class BlockWriter(wiring.Component):
                 request.valid.eq(ends_line),
                 position.eq(Mux(ends_line, 0, position + 1)),
                 words_left.eq(Mux(ends_row, current.row_words, words_left - beat_words)),
+                ends_row.eq(Mux(ends_row, is_short, words_left <= 2 * beat_words)),
                 ends_block.eq(ends_row & last_row),
             ]
             with m.If(position == 0):
@@ -104,6 +108,7 @@ class BlockWriter(wiring.Component):
             with m.If(ends_row):
                 m.d.sync += [
                     active.eq(~last_row),
+                    last_row.eq(current.rows == 2),
                     current.rows.eq(current.rows - 1),
                     current.address.eq(next_row),
                     line_address.eq(next_row),

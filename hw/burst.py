@@ -1,6 +1,6 @@
 """Splits the rows of a transfer in AXI bursts."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -61,10 +61,13 @@ class BurstSplitter(wiring.Component):
         taken = self.transfer.payload
         active = Signal()
         current = Signal(transfer_layout(self.config))
-        row_address = current.dram_address
-        address = Signal.like(row_address)
+        address, next_row = Signal.like(taken.dram_address), Signal.like(taken.dram_address)
         beats_left = Signal(16)
         row_beats = Signal(16)
+        # Beats up to the next multiple of the longest burst, whether the row ends before that, and
+        # whether it is the last one: registers, set together with address and count.
+        room = Signal(range(longest + 1))
+        ends_row, last_row = Signal(), Signal()
 
         m.d.comb += [
             self.transfer.ready.eq(~active),
@@ -72,40 +75,51 @@ class BurstSplitter(wiring.Component):
         ]
         beat_words = self.config.axi_bytes // WORD_BYTES
         beats = (taken.block.row_words + (beat_words - 1)) >> (beat_words - 1).bit_length()
-        with m.If(self.transfer.valid & self.transfer.ready):
-            m.d.sync += [
-                active.eq(1),
-                current.eq(taken),
-                address.eq(taken.dram_address),
-                beats_left.eq(beats),
-                row_beats.eq(beats),
-            ]
-
-        place = address[beat_bits:][: (longest - 1).bit_length()]
-        room = longest - place
-        ends_row = beats_left <= room
-        ends_transfer = ends_row & (current.block.rows == 1)
-        next_row = Signal.like(row_address)
-        m.d.comb += next_row.eq(row_address + current.dram_stride)
+        unit = beat_bits + (longest - 1).bit_length()
+        rest = Signal.like(beats_left)
+        m.d.comb += rest.eq(beats_left - room)
         with m.If(~self.burst.valid | self.burst.ready):
             m.d.sync += [
                 self.burst.valid.eq(active),
                 self.burst.payload.address.eq(address),
                 self.burst.payload.length.eq(Mux(ends_row, beats_left, room) - 1),
-                self.burst.payload.last.eq(ends_transfer),
+                self.burst.payload.last.eq(ends_row & last_row),
                 self.burst.payload.index.eq(current.index),
             ]
-            with m.If(active & ends_row):
+            # What is counted means nothing while there is no transfer.
+            with m.If(ends_row):
                 m.d.sync += [
-                    row_address.eq(next_row),
                     address.eq(next_row),
+                    next_row.eq(next_row + current.dram_stride),
                     beats_left.eq(row_beats),
+                    room.eq(self._room(next_row)),
+                    ends_row.eq(row_beats <= self._room(next_row)),
                     current.block.rows.eq(current.block.rows - 1),
-                    active.eq(~ends_transfer),
+                    last_row.eq(current.block.rows == 2),
+                    active.eq(active & ~last_row),
                 ]
-            with m.Elif(active):
+            with m.Else():
                 m.d.sync += [
-                    address.eq(address + (room << beat_bits)),
-                    beats_left.eq(beats_left - room),
+                    address.eq(((address >> unit) + 1) << unit),
+                    beats_left.eq(rest),
+                    room.eq(longest),
+                    ends_row.eq(rest <= longest),
                 ]
+        with m.If(self.transfer.valid & self.transfer.ready):
+            m.d.sync += [
+                active.eq(1),
+                current.eq(taken),
+                address.eq(taken.dram_address),
+                next_row.eq(taken.dram_address + taken.dram_stride),
+                beats_left.eq(beats),
+                row_beats.eq(beats),
+                room.eq(self._room(taken.dram_address)),
+                ends_row.eq(beats <= self._room(taken.dram_address)),
+                last_row.eq(taken.block.rows == 1),
+            ]
         return m
+
+    def _room(self, address: Value) -> Value:
+        """Return the beats from `address` to the next multiple of the longest burst."""
+        longest, beat_bits = self.config.axi.burst_beats, (self.config.axi_bytes - 1).bit_length()
+        return longest - address[beat_bits:][: (longest - 1).bit_length()]

@@ -2,11 +2,11 @@
 
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .burst import BurstSplitter, burst_layout
 from .config import AcceleratorConfig
+from .queue import Queue
 from .transfer import transfer_layout
 
 
@@ -67,7 +67,7 @@ class BurstIssuer(wiring.Component):
         m.submodules.splitter = splitter = BurstSplitter(self.config)
         layout = burst_layout(self.config)
         depth = self.config.axi.outstanding
-        m.submodules.in_flight = in_flight = SyncFIFO(width=layout.size, depth=depth)
+        m.submodules.in_flight = in_flight = Queue(width=layout.size, depth=depth)
         wiring.connect(m, wiring.flipped(self.transfer), splitter.transfer)
 
         free = ~self.channel.valid | self.channel.ready
@@ -79,7 +79,7 @@ class BurstIssuer(wiring.Component):
             in_flight.w_data.eq(splitter.burst.payload),
             in_flight.r_en.eq(self.retire),
             self.oldest.eq(in_flight.r_data),
-            self.quiet.eq(~self.channel.valid & (in_flight.level == 0)),
+            self.quiet.eq(~self.channel.valid & ~in_flight.r_rdy),
             self.idle.eq(self.quiet & splitter.idle),
         ]
         with m.If(self.issued):

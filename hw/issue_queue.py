@@ -8,6 +8,7 @@ from .block_queue import BlockQueue
 from .config import AcceleratorConfig
 from .isa import LAYOUTS, UNIT_OF, Header, Opcode, Unit
 from .ports import INDEX_BITS, issue_layout
+from .tally import tally
 
 IN_FLIGHT = 8
 """Instructions that a unit may have taken and not finished."""
@@ -121,20 +122,16 @@ class IssueQueue(wiring.Component):
         with m.Elif(self.grant):
             m.d.sync += granted.eq(1)
 
-        finished = Signal(range(IN_FLIGHT + 1))
         retired = Signal()
+        finished = tally(m, "finished", IN_FLIGHT, self.done, retired)
         m.d.comb += [
             self.retire.payload.eq(flights.r_data),
-            self.retire.valid.eq(finished.any() & flights.r_rdy),
+            self.retire.valid.eq(finished.some & flights.r_rdy),
             retired.eq(self.retire.valid & self.retire.ready),
             flights.r_en.eq(retired),
             self.oldest.eq(Mux(flights.r_rdy, self.retire.payload.index, head.index)),
             self.empty.eq((words.level == 0) & (flights.level == 0)),
         ]
         with m.If(self.flush):
-            m.d.sync += finished.eq(0)
-        with m.Elif(self.done & ~retired):
-            m.d.sync += finished.eq(finished + 1)
-        with m.Elif(retired & ~self.done):
-            m.d.sync += finished.eq(finished - 1)
+            m.d.sync += [finished.count.eq(0), finished.some.eq(0)]
         return m

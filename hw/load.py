@@ -2,7 +2,6 @@
 
 from amaranth.hdl import Fragment, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .axi import NORMAL_MEMORY, AxiReadSignature, Burst, Response
@@ -11,6 +10,7 @@ from .burst_issuer import BurstIssuer
 from .config import WORD_BYTES, AcceleratorConfig
 from .isa import ErrorCode
 from .ports import UnitSignature, WritePortSignature, fault_layout
+from .queue import Queue
 from .stream_buffer import StreamBuffer
 from .transfer import TransferCheck, block_layout
 from .window import windows_layout
@@ -70,7 +70,7 @@ class Load(wiring.Component):
         config = self.config
         m.submodules.check = check = TransferCheck(config, "readable")
         m.submodules.issuer = issuer = BurstIssuer(config)
-        m.submodules.blocks = blocks = SyncFIFO(
+        m.submodules.blocks = blocks = Queue(
             width=block_layout(config).size, depth=QUEUED_TRANSFERS
         )
         m.submodules.writer = writer = BlockWriter(config)
@@ -92,7 +92,7 @@ class Load(wiring.Component):
             check.instruction.valid.eq(instruction.valid & ~stopping),
             instruction.ready.eq(check.instruction.ready & ~stopping),
             check.windows.eq(self.windows),
-            check.settled.eq(issuer.idle & (blocks.level == 0) & writer.idle),
+            check.settled.eq(issuer.idle & ~blocks.r_rdy & writer.idle),
             check.transfer.ready.eq(issuer.transfer.ready & blocks.w_rdy),
             issuer.transfer.payload.eq(check.transfer.payload),
             issuer.transfer.valid.eq(check.transfer.valid & blocks.w_rdy),

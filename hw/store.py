@@ -2,7 +2,6 @@
 
 from amaranth.hdl import Fragment, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .axi import NORMAL_MEMORY, AxiWriteSignature, Burst, Response
@@ -11,6 +10,7 @@ from .burst_issuer import BurstIssuer
 from .config import WORD_BYTES, AcceleratorConfig
 from .isa import ErrorCode
 from .ports import ReadPortSignature, UnitSignature, fault_layout
+from .queue import Queue
 from .transfer import TransferCheck
 from .window import windows_layout
 
@@ -124,7 +124,7 @@ class Store(wiring.Component):
 
     def _elaborate_data(self, m: Module, issuer: BurstIssuer, beat, stopping) -> None:
         """Send beats, framed by the bursts that were issued."""
-        m.submodules.lengths = lengths = SyncFIFO(width=8, depth=self.config.axi.outstanding)
+        m.submodules.lengths = lengths = Queue(width=8, depth=self.config.axi.outstanding)
         sent = Signal(8)
         free = ~self.memory.wvalid | self.memory.wready
         send = Signal()

@@ -1,0 +1,54 @@
+"""The queue that answers from registers: cycle for cycle that of Amaranth."""
+
+import random
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.sim import Simulator
+
+from ageha.hw.config import ConfigError
+from ageha.hw.queue import Queue
+
+
+@pytest.mark.parametrize("width, depth", [(9, 2), (4, 5), (1, 8)])
+def test_equals_the_queue_of_amaranth(width, depth):
+    seed = random.SystemRandom().getrandbits(32)
+    print(f"seed {seed}")
+    source = random.Random(seed)
+    m = Module()
+    m.submodules.queue = queue = Queue(width, depth)
+    m.submodules.reference = reference = SyncFIFO(width=width, depth=depth)
+
+    async def bench(context):
+        reached = set()
+        for cycle in range(1500):
+            if cycle % 50 == 0:
+                writes, reads = (source.choice((0.1, 0.5, 0.9, 1.0)) for _ in range(2))
+            given = {
+                "w_data": source.getrandbits(width),
+                "w_en": source.random() < writes,
+                "r_en": source.random() < reads,
+            }
+            for each in (queue, reference):
+                for name, value in given.items():
+                    context.set(getattr(each, name), value)
+            for name in ("w_rdy", "r_rdy", "level"):
+                assert context.get(getattr(queue, name)) == context.get(getattr(reference, name))
+            if context.get(queue.r_rdy):
+                assert context.get(queue.r_data) == context.get(reference.r_data)
+            reached.add(context.get(queue.level))
+            await context.tick()
+        assert reached == set(range(depth + 1))
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+def test_parameters_are_checked():
+    with pytest.raises(ConfigError, match="width must be at least 1, not 0"):
+        Queue(0, 4)
+    with pytest.raises(ConfigError, match="depth must be at least 2, not 1"):
+        Queue(8, 1)
