@@ -152,7 +152,7 @@ class Controller(wiring.Component):
             ]
 
         signs = [(trace.accepted, trace.done) for trace in traces]
-        m.d.comb += progress.eq(Cat(signs).any())
+        m.d.sync += progress.eq(Cat(signs).any())
 
         missing_end, expired = Signal(fault_layout), Signal(fault_layout)
         m.d.comb += [
@@ -162,7 +162,8 @@ class Controller(wiring.Component):
             expired.valid.eq(watchdog.expired),
             expired.code.eq(ErrorCode.WATCHDOG),
         ]
-        m.d.sync += [expired.index.eq(scheduler.oldest), expired.address.eq(scheduler.pending)]
+        with m.If(~watchdog.expired):
+            m.d.sync += [expired.index.eq(scheduler.oldest), expired.address.eq(scheduler.pending)]
         own = (fetch.fault, decoder.fault, scheduler.fault, missing_end, expired)
         for place, fault in enumerate(own, start=len(UNITS)):
             m.d.comb += errors.faults[place].eq(fault)

@@ -1,6 +1,9 @@
 """Keeps the first error of a program."""
 
-from amaranth.hdl import Module
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,6 +13,8 @@ from .ports import fault_layout
 
 class ErrorLatch(wiring.Component):
     """Latches the first fault; of several in one cycle, that of the first source.
+
+    Who reports is registered first: a source keeps its report for two cycles at least.
 
     Parameters
     ----------
@@ -21,7 +26,7 @@ class ErrorLatch(wiring.Component):
     faults : array of `hw.ports.fault_layout`, one a source
     enable : faults count while high.
     clear : forgets the error.
-    error : `hw.ports.fault_layout`; one cycle after the fault.
+    error : `hw.ports.fault_layout`; two cycles after the fault, if it is enabled in both.
     """
 
     def __init__(self, sources: int) -> None:
@@ -45,10 +50,16 @@ class ErrorLatch(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Return the latch."""
         m = Module()
+        reported = Signal(self.sources)
+        reports = []
+        for source, fault in enumerate(self.faults):
+            is_first = reported[source] & ~reported[:source].any()
+            reports.append(fault.as_value() & is_first.replicate(fault_layout.size))
+        m.d.sync += reported.eq(0)
         with m.If(self.clear):
             m.d.sync += self.error.eq(0)
         with m.Elif(self.enable & ~self.error.valid):
-            for source in reversed(range(self.sources)):
-                with m.If(self.faults[source].valid):
-                    m.d.sync += self.error.eq(self.faults[source])
+            m.d.sync += reported.eq(Cat(fault.valid for fault in self.faults))
+            with m.If(reported.any()):
+                m.d.sync += [self.error.eq(reduce(or_, reports)), self.error.valid.eq(1)]
         return m

@@ -1,6 +1,10 @@
 """Issues instructions when their semaphores allow, and signals when they are done."""
 
-from amaranth.hdl import Module, Signal
+from functools import reduce
+from itertools import pairwise
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,7 +34,8 @@ class Scheduler(wiring.Component):
     pending : one bit a unit; instructions wait or are in flight.
     oldest : place in the program of an instruction that is pending, if any is.
     retired : strobe; the signals of an instruction are given.
-    fault : SEMAPHORE_OVERFLOW; index = the instruction that signals, address = the semaphore.
+    fault : SEMAPHORE_OVERFLOW; index = the instruction that signals, address = the semaphore. Kept
+        until `clear`.
     clear : forgets everything, and sets the semaphores to zero.
 
     Of several units that could issue, or are done, in one cycle, the first goes first.
@@ -93,36 +98,42 @@ class Scheduler(wiring.Component):
 
     def _issue(self, m: Module, queues: list[IssueQueue], semaphores: Semaphores) -> None:
         """Grant the first unit whose semaphores are available."""
-        claimed = 0
+        count = self.config.controller.semaphores
+        able = semaphores.available[: len(queues)]
+        granted = []
         for place, queue in enumerate(queues):
-            able = semaphores.available[place]
             m.d.comb += [
                 semaphores.waiting[place].eq(queue.waiting),
                 semaphores.valid[place].eq(queue.waits),
-                queue.grant.eq(able & ~claimed),
+                queue.grant.eq(able[place] & ~able[:place].any()),
             ]
-            with m.If(queue.grant):
-                m.d.comb += [semaphores.take.eq(1), semaphores.taken.eq(queue.waiting)]
-            claimed = claimed | able
+            granted.append(queue.waiting & queue.grant.replicate(count))
+        m.d.comb += [semaphores.take.eq(able.any()), semaphores.taken.eq(reduce(or_, granted))]
 
     def _retire(self, m: Module, queues: list[IssueQueue], semaphores: Semaphores) -> None:
         """Give the signals of the first unit that is done."""
-        index = Signal(INDEX_BITS)
+        # Of the instruction whose signals are given, and of those in the two cycles before.
+        indices = [Signal(INDEX_BITS, name=f"index_{age}") for age in range(3)]
+        m.d.sync += [older.eq(newer) for newer, older in pairwise(indices)]
         m.d.sync += semaphores.give.eq(0)
-        claimed = 0
-        for queue in queues:
-            m.d.comb += queue.retire.ready.eq(~claimed)
+        valid = Cat(queue.retire.valid for queue in queues)
+        for place, queue in enumerate(queues):
+            m.d.comb += queue.retire.ready.eq(~valid[:place].any())
             with m.If(queue.retire.valid & queue.retire.ready & ~self.clear):
                 m.d.sync += [
                     semaphores.give.eq(1),
                     semaphores.given.eq(queue.retire.payload.signal),
-                    index.eq(queue.retire.payload.index),
+                    indices[0].eq(queue.retire.payload.index),
                 ]
-            claimed = claimed | queue.retire.valid
         m.d.comb += [
             self.retired.eq(semaphores.give),
-            self.fault.valid.eq(semaphores.overflow),
             self.fault.code.eq(ErrorCode.SEMAPHORE_OVERFLOW),
-            self.fault.address.eq(semaphores.place),
         ]
-        m.d.sync += self.fault.index.eq(index)
+        with m.If(self.clear):
+            m.d.sync += self.fault.valid.eq(0)
+        with m.Elif(semaphores.overflow & ~self.fault.valid):
+            m.d.sync += [
+                self.fault.valid.eq(1),
+                self.fault.address.eq(semaphores.place),
+                self.fault.index.eq(indices[-1]),
+            ]

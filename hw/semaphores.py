@@ -35,7 +35,7 @@ class Semaphores(wiring.Component):
         In the cycle before, all semaphores of the mask were above zero.
     take, taken : strobe and mask; takes one from each semaphore of an available mask.
     give, given : strobe and mask; adds one to each semaphore.
-    overflow, place : a semaphore that was full was given to, and its number; one cycle later.
+    overflow, place : a semaphore that was full was given to, and its number; two cycles later.
     clear : sets all to zero.
 
     Latency: from `give` to `available` 2 cycles. Throughput: one `give` a cycle, one `take` every
@@ -97,8 +97,13 @@ class Semaphores(wiring.Component):
             m.d.sync += self.available[client].eq(answer)
 
         overflows = Signal(count)
-        m.d.comb += overflows.eq(self.given & full & ~(self.taken & self.take.replicate(count)))
-        m.d.sync += self.overflow.eq(self.give & overflows.any() & ~self.clear)
+        takes, gives = self.take.replicate(count), self.give.replicate(count)
+        m.d.sync += [
+            overflows.eq(self.given & gives & full & ~(self.taken & takes)),
+            self.overflow.eq(overflows.any() & ~self.clear),
+        ]
+        with m.If(self.clear):
+            m.d.sync += overflows.eq(0)
         for place in reversed(range(count)):
             with m.If(overflows[place]):
                 m.d.sync += self.place.eq(place)

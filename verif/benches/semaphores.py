@@ -22,6 +22,7 @@ class Bench:
         self.clients = parameters()["clients"]
         self.golden = Semaphores(self.count)
         self.waiting = [self.mask() for _ in range(self.clients)]
+        self.overflow: int | None = None
         cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
 
     def mask(self) -> int:
@@ -55,7 +56,9 @@ class Bench:
             for client, mask in enumerate(self.waiting)
             if self.golden.available(mask) and take is None and not clear
         ]
-        overflow = self.apply(take, give, clear)
+        # It is reported in the cycle after that of the answers.
+        overflow = None if clear else self.overflow
+        self.overflow = self.apply(take, give, clear)
         await FallingEdge(dut.clk)
         found = int(dut.available.value)
         assert found == sum(1 << client for client in expected)
@@ -107,6 +110,8 @@ async def reports_the_first_that_is_full(dut):
         assert 0 in able
         await bench.step(take=0, give=full)
         await bench.step(take=None, give=overflowing)
+        bench.waiting = [0] * bench.clients
+        await bench.step(take=None, give=None)
         # Counts mean nothing after an overflow: the machine stops.
         await bench.step(take=None, give=None, clear=True)
         bench.waiting[0] = full
