@@ -1,6 +1,6 @@
 """Compresses activations as they are written: the largest of every few, as slots for csOS."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -108,9 +108,13 @@ class ActivationCompressor(wiring.Component):
         tiles_left = Signal(16)
         columns = self.config.array.columns
         tiles = ((self.rows - 1)[:16] >> (columns.bit_length() - 1)) + 1
-        m.d.sync += tiles_left.eq(Mux(self.start, tiles, tiles_left - writer.written))
+        busy = Signal()
+        m.d.comb += self.busy.eq(busy)
         with m.If(self.clear):
-            m.d.sync += tiles_left.eq(0)
-        m.d.comb += self.busy.eq(tiles_left != 0)
+            m.d.sync += busy.eq(0)
+        with m.Elif(self.start):
+            m.d.sync += [tiles_left.eq(tiles), busy.eq(1)]
+        with m.Elif(writer.written):
+            m.d.sync += [tiles_left.eq(tiles_left - 1), busy.eq(tiles_left != 1)]
         wiring.connect(m, writer.lines, wiring.flipped(self.write.request))
         return m

@@ -1,5 +1,7 @@
 """Cuts lines into beats of one element a lane and lets them into the vector unit's pipeline."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Array, Cat, Module, Mux, ResetInserter, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -9,6 +11,7 @@ from .line_reader import LINES
 from .pass_schedule import PassSchedule
 from .ports import line_layout
 from .slot_tile_memory import TILES
+from .tally import tally
 from .vector_plan import (
     REACH_BITS,
     ROW_SLOTS,
@@ -22,6 +25,27 @@ from .vector_plan import (
 
 _MOST = max(ROW_SLOTS, LINES)
 """The most that there can be of what is counted."""
+
+
+class Need(NamedTuple):
+    """What beats of pass two take one of.
+
+    Parameters
+    ----------
+    name : str
+    init : int
+        How many there are at first.
+    more : Value
+        Another one has come.
+    now, then : Value
+        This beat takes one; the beat after it does.
+    """
+
+    name: str
+    init: int
+    more: Value
+    now: Value
+    then: Value
 
 
 def elements_layout(config: AcceleratorConfig) -> data.ArrayLayout:
@@ -112,21 +136,26 @@ class BeatIssue(wiring.Component):
         """Return the counters of beats and of what they need."""
         m = Module()
         m.submodules.schedule = schedule = PassSchedule()
-        is_single = self.plan.operation == Operation.MULTIPLY
         tag, plan = self.tag, self.plan
-        left = Signal(16)
+        # Registers of what the plan says: no beat is issued as soon as it comes.
+        is_single, wide, keeps = (Signal(name=name) for name in ("is_single", "wide", "keeps"))
+        m.d.sync += [
+            is_single.eq(plan.operation == Operation.MULTIPLY),
+            wide.eq(is_wide(plan)),
+            keeps.eq(plan.keep != 0),
+        ]
         first = Signal(init=1)
         beat = Signal(range(2 * line_beats(self.config)))
         part = beat[:-1]
+        begins_line, begins_pair = Signal(init=1), Signal(init=1)
         slots = [Signal(range(ROW_SLOTS), name=f"slot_{number}") for number in (1, 2)]
         second, last = schedule.second, Signal()
         issued, finished = Signal(), Signal()
         m.d.comb += [
-            last.eq(Mux(first, plan.beats == 0, left == 0)),
             schedule.clear.eq(self.clear),
             schedule.start.eq(self.start),
             schedule.rows.eq(plan.rows),
-            schedule.single.eq(is_single),
+            schedule.single.eq(plan.operation == Operation.MULTIPLY),
             schedule.advance.eq(finished),
             tag.valid.eq(issued),
             tag.second.eq(second),
@@ -138,11 +167,13 @@ class BeatIssue(wiring.Component):
             self.lines.ready.eq(issued & ends_line(tag)),
             self.pair.eq(select_pair(self.lines.payload, tag.part, self.config)),
         ]
+        self._count_beats(m, issued, first, last)
         with m.If(issued):
             m.d.sync += [
-                left.eq(Mux(first, plan.beats, left) - 1),
                 first.eq(last),
                 beat.eq(Mux(last, 0, beat + 1)),
+                begins_line.eq(last | part.all()),
+                begins_pair.eq(last | beat.all()),
             ]
         for number, slot in enumerate(slots):
             with m.If(finished & (second == number)):
@@ -151,20 +182,45 @@ class BeatIssue(wiring.Component):
             m.d.sync += Cat(slots).eq(0)
 
         self._keep(m, issued, finished)
-        keeps = plan.keep != 0
-        new_output = Mux(is_wide(plan), part == 0, beat == 0) & ~keeps
-        new_tile = first & (self._row_of_tile(m, finished & second) == 0) & keeps
-        new_parameters = is_wide(plan) & (part == 0)
-        new_scalars = first & ~is_single
-        go = issued & second
-        room = self._credit(m, "room", self.output_lines, self.line_written, go & new_output)
-        parameters = self._credit(m, "parameters", 0, self.parameters, go & new_parameters)
-        scalars = self._credit(m, "scalars", 0, self.scalars, go & new_scalars)
-        tiles = self._credit(m, "tiles", TILES, self.tile_written, go & new_tile)
-        ready = (room | ~new_output) & (parameters | ~new_parameters) & (scalars | ~new_scalars)
-        ready = ready & (tiles | ~new_tile)
+        row = self._row_of_tile(m, finished & second)
+        next_output = Mux(wide, part.all(), beat.all()) | last
+        next_row_is_first = Mux(second, row.all(), row == 0)
+        ready = self._ready(
+            m,
+            issued,
+            second,
+            Need(
+                "room",
+                self.output_lines,
+                self.line_written,
+                Mux(wide, begins_line, begins_pair) & ~keeps,
+                next_output & ~keeps,
+            ),
+            Need("parameters", 0, self.parameters, wide & begins_line, wide & (last | part.all())),
+            Need("scalars", 0, self.scalars, first & ~is_single, last & ~is_single),
+            Need(
+                "tiles",
+                TILES,
+                self.tile_written,
+                first & (row == 0) & keeps,
+                last & next_row_is_first & keeps,
+            ),
+        )
         m.d.comb += issued.eq(schedule.valid & self.lines.valid & (~second | ready))
         return ResetInserter(self.clear)(m)
+
+    def _count_beats(self, m: Module, issued: Signal, first: Signal, last: Signal) -> None:
+        """Say `last` from a register: whether the next beat ends its row."""
+        beats, left = self.plan.beats, Signal(16)
+        is_one, is_two = Signal(), Signal()
+        m.d.sync += [is_one.eq(beats == 0), is_two.eq(beats == 1)]
+        with m.If(issued):
+            m.d.sync += [
+                left.eq(Mux(first, beats, left) - 1),
+                last.eq(Mux(last, is_one, Mux(first, is_two, left == 1))),
+            ]
+        with m.If(self.start):
+            m.d.sync += last.eq(beats == 0)
 
     def _keep(self, m: Module, issued: Signal, finished: Signal) -> None:
         """Count the beats up to the end of what takes part of a row: all of it, or a causal part.
@@ -183,11 +239,11 @@ class BeatIssue(wiring.Component):
                 m.d.sync += [reach.eq(plan.reach), is_short.eq(plan.reach[shift:] == 0)]
 
         reach = Signal(REACH_BITS)
-        left = Signal(REACH_BITS - shift)
+        left, over = Signal(REACH_BITS - shift), Signal()
         end, past, absent = Signal(), Signal(), Signal(lanes)
         m.d.comb += [
             reach.eq(Mux(tag.second, reaches[1], reaches[0])),
-            end.eq(Mux(tag.first, Mux(tag.second, short[1], short[0]), left == 0)),
+            end.eq(Mux(tag.first, Mux(tag.second, short[1], short[0]), over)),
             absent.eq(Cat(past | (end & (reach[:shift] < lane)) for lane in range(lanes))),
             self.keep.eq(
                 (plan.tail | (~tag.last).replicate(lanes))
@@ -196,6 +252,7 @@ class BeatIssue(wiring.Component):
         ]
         with m.If(issued):
             m.d.sync += left.eq(Mux(tag.first, reach[shift:], left) - 1)
+            m.d.sync += over.eq(Mux(tag.first, reach[shift:] == 1, left == 1))
             m.d.sync += past.eq((past | end) & ~tag.last)
 
     def _row_of_tile(self, m: Module, row_ends: Value) -> Signal:
@@ -207,8 +264,20 @@ class BeatIssue(wiring.Component):
             m.d.sync += row.eq(0)
         return row
 
-    def _credit(self, m: Module, name: str, init: int, more, less) -> Signal:
-        """Count something; return whether there is any, from the cycle after it came."""
-        count = Signal(range(_MOST + 1), init=init, name=name)
-        m.d.sync += count.eq(count + more - less)
-        return count.any()
+    def _ready(self, m: Module, issued: Signal, second: Signal, *needs: Need) -> Signal:
+        """Say from a register whether there is all that the next beat of pass two takes.
+
+        What comes counts from the next cycle on. Both answers, for the beat after this one and for
+        this one once more, are there before it is known whether this one is issued.
+        """
+        ready = Signal()
+        again: list[Value] = []
+        after: list[Value] = []
+        for need in needs:
+            taken = second & need.now
+            left = tally(m, need.name, _MOST, need.more, issued & taken, need.init)
+            several = left.some & (left.count != 1)
+            again.append(~need.now | need.more | left.some)
+            after.append(~need.then | need.more | Mux(taken, several, left.some))
+        m.d.sync += ready.eq(Mux(issued, Cat(after).all(), Cat(again).all()))
+        return ready

@@ -135,12 +135,17 @@ class VectorConfig:
     lanes : int
         Elements that enter the unit in a cycle, a power of two from 4 to the banks of the
         scratchpad; 0 means as many as these.
+    pipelined : bool
+        Whether what is written waits in a queue for the scratchpad: a higher clock for a cycle
+        more an instruction.
     """
 
     kept_slots: int = 512
     lanes: int = 0
+    pipelined: bool = False
 
     def __post_init__(self) -> None:
+        _require_boolean("vector.pipelined", self.pipelined)
         if self.lanes != 0 or isinstance(self.lanes, bool):
             _require_power_of_two("vector.lanes", self.lanes, 4, 64)
         if self.kept_slots != 0 or isinstance(self.kept_slots, bool):
@@ -409,6 +414,7 @@ _PIPELINED = {
     "array.pipelined": True,
     "butterfly.pipelined": True,
     "scratchpad.pipelined": True,
+    "vector.pipelined": True,
 }
 """Cycles of latency for a clock of 100 MHz on an ECP5."""
 

@@ -69,16 +69,16 @@ class IterativeStage(wiring.Component):
         number = Signal(range(self._maximum_steps + 1))
         finished = Signal()
         m.d.comb += [
-            finished.eq(number == self.steps()),
             self.input.ready.eq(~full),
             self.output.valid.eq(full & finished),
         ]
         self.give(m)
         with m.If(~full):
             m.d.sync += [full.eq(self.input.valid), number.eq(0)]
+            m.d.sync += finished.eq(self.steps() == 0)
             self.take(m)
         with m.Elif(~finished):
-            m.d.sync += number.eq(number + 1)
+            m.d.sync += [number.eq(number + 1), finished.eq(number + 1 == self.steps())]
             self.step(m, number)
         with m.Elif(self.output.ready):
             m.d.sync += full.eq(0)

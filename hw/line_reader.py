@@ -1,14 +1,15 @@
 """Fetches lines for the vector unit and keeps them until they are used."""
 
-from amaranth.hdl import Array, Module, ResetInserter, Signal
+from amaranth.hdl import Array, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib import enum as hw_enum
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
 from .ports import ReadPortSignature, address_width, line_layout, read_request_layout
+from .queue import Queue
 from .stream_register import stream_stage
+from .tally import tally
 
 LINES = 8
 """Lines that each of the queues holds."""
@@ -74,7 +75,7 @@ class LineReader(wiring.Component):
         """Return the queues and the counters of their room."""
         m = Module()
         request = self.request
-        sources = SyncFIFO(width=len(request.p.source.as_value()), depth=_FLYING)
+        sources = Queue(width=len(request.p.source.as_value()), depth=_FLYING)
         m.submodules.sources = ResetInserter(self.clear)(sources)
 
         accepted = Signal()
@@ -105,7 +106,7 @@ class LineReader(wiring.Component):
     def _queue(self, m: Module, source: Source, lines, arrives, asked) -> Signal:
         """Add the queue of `source`; return whether it has room for another line."""
         response = self.read.response
-        queue = SyncFIFO(width=len(response.payload.as_value()), depth=LINES)
+        queue = Queue(width=len(response.payload.as_value()), depth=LINES)
         m.submodules[f"queue_{source.name.lower()}"] = ResetInserter(self.clear)(queue)
         m.d.comb += [
             queue.w_data.eq(response.payload),
@@ -115,28 +116,23 @@ class LineReader(wiring.Component):
             queue.r_en.eq(lines.ready),
         ]
         taken = lines.valid & lines.ready
-        promised = Signal(range(LINES + 1), name=f"promised_{source.name.lower()}")
-        room = Signal(init=1, name=f"room_{source.name.lower()}")
-        after = Signal(range(LINES + 1), name=f"after_{source.name.lower()}")
-        m.d.comb += after.eq(promised + asked - taken)
-        m.d.sync += [promised.eq(after), room.eq(after != LINES)]
+        promised = tally(m, f"promised_{source.name.lower()}", LINES, asked, taken)
         with m.If(self.clear):
-            m.d.sync += [promised.eq(0), room.eq(1)]
-        return room
+            m.d.sync += [promised.count.eq(0), promised.full.eq(0)]
+        return ~promised.full
 
-    def _discard(self, m: Module, sources: SyncFIFO, accepted: Signal, allowed: Signal) -> None:
+    def _discard(self, m: Module, sources: Queue, accepted: Signal, allowed: Signal) -> None:
         """Count the lines to come beyond a `clear`, so that those before it are not taken."""
         response = self.read.response
-        flying = Signal(range(_FLYING + 1))
+        flying = tally(m, "flying", _FLYING, accepted, response.valid)
         stale = Signal(range(_FLYING + 1))
-        after = Signal(range(_FLYING + 1))
+        left = Signal(range(_FLYING + 1))
         m.d.comb += [
-            after.eq(flying + accepted - response.valid),
-            self.quiet.eq(flying == 0),
+            left.eq(flying.count - response.valid),
+            self.quiet.eq(~flying.some),
             sources.r_en.eq(response.valid & (stale == 0)),
         ]
-        m.d.sync += flying.eq(after)
         with m.If(self.clear):
-            m.d.sync += stale.eq(after)
+            m.d.sync += stale.eq(Mux(accepted, left + 1, left))
         with m.Elif(response.valid & (stale != 0)):
             m.d.sync += stale.eq(stale - 1)

@@ -47,18 +47,31 @@ class PassSchedule(wiring.Component):
         first_left = Signal(16)
         second_left = Signal(16)
         ahead = Signal(range(ROWS_AHEAD + 1))
-        m.d.comb += [
-            self.valid.eq(second_left != 0),
-            self.second.eq((first_left == 0) | (ahead == ROWS_AHEAD)),
-        ]
+        # What the counts will say is decided from those before, so that it comes from registers.
+        first_is_over, valid, second = Signal(init=1), Signal(), Signal(init=1)
+        without_first = self.single | (self.rows == 0)
+        m.d.comb += [self.valid.eq(valid), self.second.eq(second)]
         with m.If(self.start):
             m.d.sync += [
                 first_left.eq(Mux(self.single, 0, self.rows)),
                 second_left.eq(self.rows),
                 ahead.eq(0),
+                valid.eq(self.rows != 0),
+                first_is_over.eq(without_first),
+                second.eq(without_first),
             ]
-        with m.Elif(self.advance & self.second):
-            m.d.sync += [second_left.eq(second_left - 1), ahead.eq(ahead - 1)]
+        with m.Elif(self.advance & second):
+            m.d.sync += [
+                second_left.eq(second_left - 1),
+                ahead.eq(ahead - 1),
+                valid.eq(second_left != 1),
+                second.eq(first_is_over),
+            ]
         with m.Elif(self.advance):
-            m.d.sync += [first_left.eq(first_left - 1), ahead.eq(ahead + 1)]
+            m.d.sync += [
+                first_left.eq(first_left - 1),
+                ahead.eq(ahead + 1),
+                first_is_over.eq(first_left == 1),
+                second.eq((first_left == 1) | (ahead == ROWS_AHEAD - 1)),
+            ]
         return ResetInserter(self.clear)(m)

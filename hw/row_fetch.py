@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from .config import AcceleratorConfig
 from .line_reader import Source, fetch_layout
 from .pass_schedule import PassSchedule
+from .tally import tally
 from .vector_plan import ROW_SLOTS, Operation, is_wide, plan_layout
 
 
@@ -129,11 +130,12 @@ class RowFetch(wiring.Component):
     def _slots(self, m: Module, taken: Value) -> Value:
         """Return whether another row may begin pass one; `taken` when one does."""
         is_single = self.plan.operation == Operation.MULTIPLY
-        rows = self._in_flight(m, "rows", taken, self.row_written & ~is_single)
-        scales = self._in_flight(m, "scales", taken & ~is_wide(self.plan), self.scale_written)
-        return (rows != ROW_SLOTS) & (scales != ROW_SLOTS)
-
-    def _in_flight(self, m: Module, name: str, more: Value, less: Value) -> Signal:
-        count = Signal(range(ROW_SLOTS + 1), name=f"{name}_in_flight")
-        m.d.sync += count.eq(count + more - less)
-        return count
+        rows = tally(m, "rows_in_flight", ROW_SLOTS, taken, self.row_written & ~is_single)
+        scales = tally(
+            m,
+            "scales_in_flight",
+            ROW_SLOTS,
+            taken & ~is_wide(self.plan),
+            self.scale_written,
+        )
+        return ~rows.full & ~scales.full

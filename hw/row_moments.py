@@ -1,6 +1,6 @@
 """Mean and variance of a row from its sums."""
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 
 from .iterative import IterativeStage
@@ -46,6 +46,8 @@ class RowMoments(IterativeStage):
         self._remainder = Signal(_COLUMN_BITS)
         self._quotient = Signal(MEAN_BITS)
         self._negative = Signal()
+        self._begins = Signal()
+        self._divides = Signal()
         settings = {
             "enable": 1,
             "centred": 1,
@@ -66,6 +68,7 @@ class RowMoments(IterativeStage):
             self._magnitude.eq(Mux(self.centred & self.enable, total, 0)),
             self._squares.eq(self.input.p.value),
             self._value.eq(Mux(self.enable, 0, self.input.p.value)),
+            self._begins.eq(1),
             self._term.eq(0),
             self._column_digits.eq(self.columns),
         ]
@@ -75,10 +78,10 @@ class RowMoments(IterativeStage):
 
         The term of a step is added in the next one.
         """
-        magnitude = Signal(MEAN_BITS)
-        m.d.comb += magnitude.eq(Mux(self._negative, -self._magnitude, self._magnitude))
+        magnitude = Mux(self._negative, -self._magnitude, self._magnitude)[:MEAN_BITS]
         low = MEAN_BITS - MEAN_FRACTION
-        with m.If(number == 0):
+        m.d.sync += [self._begins.eq(0), self._divides.eq(number != MEAN_BITS)]
+        with m.If(self._begins):
             m.d.sync += [
                 self._magnitude.eq(magnitude),
                 self._digits.eq(magnitude),
@@ -89,12 +92,8 @@ class RowMoments(IterativeStage):
         with m.Else():
             plus = Mux(self._column_digits[-1], self._squares, 0)
             minus = Mux(self._digits[-1], self._magnitude, 0)
-            partial = Signal(_COLUMN_BITS + 1)
-            difference = Signal(_COLUMN_BITS + 2)
-            m.d.comb += [
-                partial.eq((self._remainder << 1) | self._quotient[-1]),
-                difference.eq(partial - self.columns),
-            ]
+            partial = Cat(self._quotient[-1], self._remainder)
+            difference = partial - self.columns
             fits = ~difference[-1]
             m.d.sync += [
                 self._term.eq(plus - minus),
@@ -102,7 +101,7 @@ class RowMoments(IterativeStage):
                 self._column_digits.eq(self._column_digits << 1),
                 self._digits.eq(self._digits << 1),
             ]
-            with m.If(number != MEAN_BITS + 1):
+            with m.If(self._divides):
                 m.d.sync += [
                     self._remainder.eq(Mux(fits, difference, partial)),
                     self._quotient.eq((self._quotient << 1) | fits),

@@ -1,6 +1,6 @@
 """Normalises what pass one found of a row, and takes its square root."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 
 from .iterative import IterativeStage
@@ -36,6 +36,9 @@ class RowRoot(IterativeStage):
         self._negative = Signal()
         self._mean = Signal(MEAN_BITS)
         self._zero = Signal()
+        # One bit for each distance to the top that is halved, and one for the digits.
+        self._phase = Signal(len(_SHIFTS) + 1)
+        self._clear_above = Signal()
         super().__init__(moments_layout, root_layout, len(_SHIFTS) + ROOT_BITS, {"enable": 1})
 
     def steps(self) -> Value:
@@ -47,6 +50,8 @@ class RowRoot(IterativeStage):
         m.d.sync += [
             self._value.eq(self.input.p.value),
             self._zero.eq(0),
+            self._phase.eq(1),
+            self._clear_above.eq(~self.input.p.value[NORMALISED_BITS - _SHIFTS[0] :].any()),
             self._leading.eq(0),
             self._negative.eq(self.input.p.negative),
             self._mean.eq(self.input.p.mean),
@@ -56,32 +61,31 @@ class RowRoot(IterativeStage):
 
     def step(self, m: Module, number: Value) -> None:
         """Halve the distance to the top, then two bits of the value a digit of the root."""
-        with m.Switch(number):
-            for place, amount in enumerate(_SHIFTS):
-                with m.Case(place):
-                    odd = self.enable if amount == 1 else Const(0)
-                    with m.If(~self._value[-amount:].any() & ~odd):
-                        m.d.sync += [
-                            self._value.eq(self._value << amount),
-                            self._leading.eq(self._leading + amount),
-                        ]
-            with m.Default():
-                self._digit(m)
-        with m.If(number == len(_SHIFTS) - 1):
+        shifts = self._phase[: len(_SHIFTS)]
+        m.d.sync += self._phase.eq(Cat(Const(0), shifts[:-1], self._phase[-2:].any()))
+        moves = Signal()
+        m.d.comb += moves.eq(self._clear_above & ~(shifts[-1] & self.enable))
+        for place, amount in enumerate(_SHIFTS):
+            with m.If(shifts[place]):
+                above, below = self._value[-amount // 2 :], self._value[:-amount][-amount // 2 :]
+                m.d.sync += self._clear_above.eq(~Mux(moves, below.any(), above.any()))
+                with m.If(moves):
+                    m.d.sync += [
+                        self._value.eq(self._value << amount),
+                        self._leading.eq(self._leading + amount),
+                    ]
+        with m.If(shifts[-1]):
             m.d.sync += self._zero.eq(~self._value.any())
+        with m.If(self._phase[-1]):
+            self._digit(m)
 
     def _digit(self, m: Module) -> None:
-        partial = Signal(ROOT_BITS + 4)
-        trial = Signal(ROOT_BITS + 2)
-        fits = Signal()
-        m.d.comb += [
-            partial.eq((self._remainder << 2) | self._value[-2:]),
-            trial.eq((self._root << 2) | 1),
-            fits.eq(partial >= trial),
-        ]
+        partial = Cat(self._value[-2:], self._remainder)
+        difference = partial - Cat(Const(1, 2), self._root)
+        fits = ~difference[-1]
         m.d.sync += [
             self._value.eq(self._value << 2),
-            self._remainder.eq(Mux(fits, partial - trial, partial)),
+            self._remainder.eq(Mux(fits, difference, partial)),
             self._root.eq((self._root << 1) | fits),
         ]
 

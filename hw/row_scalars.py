@@ -2,11 +2,11 @@
 
 from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, signed
 from amaranth.lib import wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
 from .isa import ScaleWord
+from .queue import Queue
 from .row_moments import RowMoments, sums_layout
 from .row_offset import RowOffset
 from .row_ratio import RowRatio
@@ -64,8 +64,12 @@ class RowScalars(wiring.Component):
         """Return the queue and the chain of stages."""
         m = Module()
         plan = self.plan
-        is_normalise = plan.operation == Operation.NORMALISE
-        queue = SyncFIFO(width=sums_layout.size, depth=ROW_SLOTS)
+        is_normalise, is_centred = Signal(), Signal()
+        m.d.sync += [
+            is_normalise.eq(plan.operation == Operation.NORMALISE),
+            is_centred.eq(~plan.root_mean_square),
+        ]
+        queue = Queue(width=sums_layout.size, depth=ROW_SLOTS)
         m.submodules.queue = ResetInserter(self.clear)(queue)
         m.submodules.moments = moments = RowMoments()
         m.submodules.root = root = RowRoot()
@@ -81,12 +85,12 @@ class RowScalars(wiring.Component):
             moments.input.valid.eq(queue.r_rdy),
             queue.r_en.eq(moments.input.ready),
             moments.enable.eq(is_normalise),
-            moments.centred.eq(~plan.root_mean_square),
+            moments.centred.eq(is_centred),
             moments.columns.eq(plan.columns),
             moments.epsilon_product.eq(plan.epsilon_product),
             root.enable.eq(is_normalise),
             ratio.numerator.eq(plan.numerator),
-            offset.enable.eq(is_normalise & ~plan.root_mean_square),
+            offset.enable.eq(is_normalise & is_centred),
             offset.input.payload.eq(ratio.output.payload),
             offset.input.valid.eq(ratio.output.valid),
             ratio.output.ready.eq(offset.input.ready),

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
 from .slot_packer import entries, entry_layout
+from .tally import tally
 
 TILES = 2
 """Tiles there is room for: one is written while the next one is filled."""
@@ -78,17 +79,16 @@ class SlotTileMemory(wiring.Component):
         columns, count = self.config.array.columns, entries(self.config)
         row, left = Signal(range(columns)), Signal(16)
         filled, drained = Signal(), Signal()
-        tiles = Signal(range(TILES + 1))
         tile_rows = [Signal.like(self.tile_rows, name=f"tile_rows_{tile}") for tile in range(TILES)]
         tile_ends = Signal()
+        tiles = tally(m, "tiles", TILES, tile_ends, self.release)
         m.d.comb += [
+            self.full.eq(tiles.some),
             self.row_taken.eq(self.input.valid & self.input.last),
             tile_ends.eq(self.row_taken & ((row == columns - 1) | (left == 1))),
-            self.full.eq(tiles != 0),
             self.tile_rows.eq(Mux(drained, tile_rows[1], tile_rows[0])),
         ]
         m.d.sync += [
-            tiles.eq(tiles + tile_ends - self.release),
             filled.eq(filled ^ tile_ends),
             drained.eq(drained ^ self.release),
             left.eq(Mux(self.start, self.rows, left - self.row_taken)),

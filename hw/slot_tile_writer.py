@@ -13,6 +13,9 @@ from .slot_tile_memory import tile_entry_layout
 
 MOST_BLOCK_SLOTS = 16
 
+_FIELDS = ("index", "value")
+"""Of an element, in the order of the sections."""
+
 advances_layout = data.StructLayout({"begins": WORD_BYTES, "phase": 4})
 """Which of eight slots begin a block, and the slot of its block that the next one is."""
 
@@ -29,6 +32,12 @@ def _advances() -> list[int]:
             }
             table.append(advances_layout.const(fields).as_value().value)
     return table
+
+
+def _is_within(value: Value, limit: int) -> Value:
+    """Return whether `value` is at most `limit`, a power of two; without a carry chain."""
+    place = limit.bit_length() - 1
+    return ~value[place + 1 :].any() & ~(value[place] & value[:place].any())
 
 
 class SlotTileWriter(wiring.Component):
@@ -86,17 +95,18 @@ class SlotTileWriter(wiring.Component):
         m = Module()
         shape, lanes = self.shape, self.config.lanes
         self._slots_left = Signal(slot_bits(self.config))
+        self._used, self._in_rows = Signal(self.config.chunk), Signal(self.config.array.columns)
         words_left = Signal(tile_word_bits(self.config), init=1)
         address = Signal(address_width(self.config))
         values, line = Signal(), Signal(range(WORD_BITS))
         gives, given, free = Signal(), Signal(), Signal()
         width, count = Signal(range(lanes + 1)), Signal(range(lanes + 1))
         output, content = self.lines.payload, Signal(lanes * WORD_BITS)
-        ends = words_left <= width
+        ends = Signal()
         m.d.comb += [
             free.eq(~self.lines.valid | self.lines.ready),
             given.eq(gives & free),
-            count.eq(Mux(ends, words_left, width)),
+            count.eq(Mux(ends, words_left[: len(count)], width)),
         ]
         with m.If(free):
             m.d.sync += [
@@ -109,30 +119,48 @@ class SlotTileWriter(wiring.Component):
         with m.If(self.start):
             m.d.sync += address.eq(self.address)
         with m.If(given):
-            m.d.sync += [address.eq(address + count), words_left.eq(words_left - count)]
+            # Where they end, the words of the next section follow.
+            m.d.sync += [address.eq(address + count), words_left.eq(words_left - width)]
 
+        # The words of a line of each section.
+        widths = [min(lanes, self._entry_bits(field) // WORD_BITS) for field in _FIELDS]
+        within = [_is_within(words_left, words) for words in widths]
         stepping = Signal()
         advance_word = self._advance_word(m, stepping)
         with m.FSM():
             with m.State("HEADER"):
                 m.d.comb += [gives.eq(self.full), width.eq(1), content.eq(shape.slots)]
+                m.d.comb += ends.eq(1)
                 with m.If(given):
                     m.d.sync += words_left.eq(shape.advance_words)
                     self._restart(m, values, 0)
                     m.next = "ADVANCES"
             with m.State("ADVANCES"):
                 m.d.comb += [gives.eq(1), width.eq(1), content.eq(advance_word)]
+                m.d.comb += ends.eq(words_left == 1)
                 m.d.comb += stepping.eq(given)
                 with m.If(given & ends):
                     m.d.sync += words_left.eq(shape.index_words)
                     self._restart(m, values, 0)
                     m.next = "FETCH"
             with m.State("FETCH"):
-                m.d.sync += line.eq(0)
+                m.d.sync += [
+                    line.eq(0),
+                    self._used.eq(
+                        Cat(self._slots_left > slot for slot in range(self.config.chunk))
+                    ),
+                    self._in_rows.eq(
+                        Cat(self.tile_rows > row for row in range(self.config.array.columns))
+                    ),
+                ]
                 m.next = "LINE"
             with m.State("LINE"):
-                last = self._entry_line(m, values, line, width, content)
-                m.d.comb += gives.eq(1)
+                last = self._entry_line(m, values, line, content)
+                m.d.comb += [
+                    gives.eq(1),
+                    width.eq(Mux(values, widths[1], widths[0])),
+                    ends.eq(Mux(values, within[1], within[0])),
+                ]
                 with m.If(given):
                     m.d.sync += line.eq(line + 1)
                 with m.If(given & ends & values):
@@ -188,29 +216,29 @@ class SlotTileWriter(wiring.Component):
         ]
         return Cat(Cat(begin, Const(0, WORD_BYTES - 1)) for begin in begins)
 
-    def _entry_line(self, m: Module, values, line, width: Signal, content: Signal) -> Value:
+    def _entry_bits(self, field: str) -> int:
+        """Return the bits of a field of all slots of an entry."""
+        return len(self.elements[0][0][field]) * self.config.chunk * self.config.array.columns
+
+    def _entry_line(self, m: Module, values, line, content: Signal) -> Value:
         """Give a line of an entry, with zeros beyond the slots and rows; return if it is the last.
 
         Fields of one slot lie side by side, those of the next slot follow.
         """
-        lanes, last = self.config.lanes, Signal()
-        size = lanes * WORD_BITS
-        slots = [self._slots_left > slot for slot in range(self.config.chunk)]
-        rows = [self.tile_rows > row for row in range(self.config.array.columns)]
-        used, in_rows = Signal(len(slots)), Signal(len(rows))
-        m.d.comb += [used.eq(Cat(slots)), in_rows.eq(Cat(rows))]
-        for section, field in enumerate(("index", "value")):
+        last = Signal()
+        size = self.config.lanes * WORD_BITS
+        slots, rows = range(self.config.chunk), range(self.config.array.columns)
+        for section, field in enumerate(_FIELDS):
             bits = Cat(
-                Mux(used[slot] & in_rows[row], elements[slot][field], 0)
-                for slot in range(len(slots))
-                for row, elements in enumerate(self.elements)
+                Mux(self._used[slot] & self._in_rows[row], elements[slot][field], 0)
+                for slot in slots
+                for row, elements in zip(rows, self.elements, strict=True)
             )
             lines = -(-len(bits) // size)
             for number in range(lines):
                 with m.If((values == section) & (line == number)):
                     m.d.comb += [
                         content.eq(bits[number * size :][:size]),
-                        width.eq(min(lanes, len(bits) // WORD_BITS)),
                         last.eq(number == lines - 1),
                     ]
         return last

@@ -175,8 +175,11 @@ class Vector(wiring.Component):
 
     def _scalars(self, m: Module, plan, issue, datapath, scalars) -> None:
         """Connect what is found of a row with what pass two needs."""
-        softmax = plan.operation == Operation.SOFTMAX
-        quantise = plan.operation == Operation.QUANTISE
+        softmax, quantise = Signal(), Signal()
+        m.d.sync += [
+            softmax.eq(plan.operation == Operation.SOFTMAX),
+            quantise.eq(plan.operation == Operation.QUANTISE),
+        ]
         m.d.comb += [
             scalars.sums_valid.eq(datapath.sum_valid | (datapath.peak_valid & ~softmax)),
             scalars.sums.sum.eq(datapath.sum),

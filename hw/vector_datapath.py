@@ -107,10 +107,11 @@ class VectorDatapath(wiring.Component):
             table.start.eq(self.start),
             table.write.eq(self.scalars_valid),
             table.scalars.eq(self.scalars),
-            table.slots.maximum.eq(tags[0].slot),
-            table.slots.ratio.eq(ratio_tag.slot),
-            table.slots.offset.eq(ratio_tags[2].slot),
-            table.slots.shift.eq(ratio_tags[3].slot),
+            # Each is read a stage before it is needed.
+            table.slots.maximum.eq(self.tag.slot),
+            table.slots.ratio.eq(Mux(mode.activate, tags[_TABLE - 1].slot, self.tag.slot)),
+            table.slots.offset.eq(ratio_tags[1].slot),
+            table.slots.shift.eq(ratio_tags[2].slot),
         ]
         lanes = self._lanes(m, mode, tags, table, ~ratio_tag.second & mode.normalise)
         self._reductions(m, mode, lanes, tags, ratio_tags)
@@ -193,10 +194,10 @@ class VectorDatapath(wiring.Component):
         m.d.sync += [present.eq(self.keep), keep_table.eq(late.output[16 * count :])]
         m.d.comb += keep_out.eq(Mux(mode.normalise, self._keep(tags[_NORMALISE - 1]), keep_table))
 
-        values = Signal.like(table.values)
-        m.d.comb += [
+        values = Signal(scalars_layout, reset_less=True)
+        m.d.sync += [
             values.maximum.eq(Mux(mode.softmax, table.values.maximum, 0)),
-            values.ratio.eq(Mux(square | mode.multiply, 0, table.values.ratio)),
+            values.ratio.eq(Mux(mode.multiply, 0, table.values.ratio)),
             values.offset.eq(Mux(mode.multiply, 0, table.values.offset)),
             values.shift.eq(Mux(mode.multiply, self.plan.ratio_shift, table.values.shift)),
         ]
@@ -214,7 +215,7 @@ class VectorDatapath(wiring.Component):
                 lane.x.eq(elements[number]),
                 lane.maximum.eq(values.maximum),
                 lane.square.eq(square),
-                lane.ratio.eq(values.ratio),
+                lane.ratio.eq(Mux(square, 0, values.ratio)),
                 lane.offset.eq(values.offset),
                 lane.ratio_shift.eq(values.shift),
                 lane.gain.eq(Mux(mode.complex, gain[odd], gain[number])),

@@ -93,14 +93,14 @@ class VectorDecode(wiring.Component):
         """Return the sequencer around one multiplier."""
         m = Module()
         issue = Signal(issue_layout)
-        legal = Signal()
+        operands_legal, keep_legal = Signal(), Signal()
         step = Signal(range(_STEPS))
         fault = Signal(fault_layout)
         m.d.comb += self.fault.eq(fault)
         begin = Signal()
         self._common(m, issue.word, begin)
         kept_legal = self._kept(m, issue.word)
-        m.d.sync += legal.eq(self._is_legal(m, issue.word) & kept_legal)
+        m.d.sync += [operands_legal.eq(self._is_legal(m, issue.word)), keep_legal.eq(kept_legal)]
         last, product, used = self._regions(m, issue.word, step)
 
         with m.FSM() as states:
@@ -119,7 +119,7 @@ class VectorDecode(wiring.Component):
                 m.next = "OPERANDS"
             with m.State("OPERANDS"):
                 m.next = "MULTIPLY"
-                with m.If(~legal):
+                with m.If(~operands_legal | ~keep_legal):
                     m.d.sync += [fault.valid.eq(1), fault.code.eq(ErrorCode.ILLEGAL_OPERAND)]
                     m.d.sync += fault.index.eq(issue.index)
                     m.next = "STOP"
@@ -284,10 +284,10 @@ class VectorDecode(wiring.Component):
         normalise = _view(Normalise, word)
         is_softmax, is_normalise, is_wide = Signal(), Signal(), Signal()
         opcode = quantise.header.opcode
-        m.d.comb += [
+        m.d.sync += [
             is_softmax.eq(opcode == Opcode.SOFTMAX),
             is_normalise.eq(opcode == Opcode.NORMALISE),
-            is_wide.eq(is_normalise | (opcode == Opcode.MULTIPLY)),
+            is_wide.eq((opcode == Opcode.NORMALISE) | (opcode == Opcode.MULTIPLY)),
         ]
         rows, before = Signal(16), Signal(16)
         m.d.comb += [rows.eq(quantise.rows - 1), before.eq(quantise.columns - 1)]
@@ -331,4 +331,6 @@ class VectorDecode(wiring.Component):
             product.eq(left * right),
             last.eq(base + product),
         ]
-        return last, product, Array(counted)[step]
+        counts = Signal()
+        m.d.sync += counts.eq(Array(counted)[step])
+        return last, product, counts

@@ -17,6 +17,7 @@ PEAK_BITS = 17
 _VALUE_BITS = 34
 _FACTOR_BITS = 18
 _PLANE_BITS = 7
+_ALIGNED_BITS = 31
 _FINE_BITS = POSITION_BITS + SILU_FINE_END.bit_length() - 1
 
 mode_layout = data.StructLayout(
@@ -177,21 +178,30 @@ class VectorLane(wiring.Component):
         return shifter.result
 
     def _position(self, m: Module):
-        """Stages 1 and 2: |x| or maximum - x, aligned to the tables."""
+        """Stage 1: |x| or maximum - x. Return it aligned to the tables, for stage 2."""
         subtract = Signal()
         m.d.comb += subtract.eq(self.mode.softmax | (self.x < 0))
         distance = self._sum(m, self.maximum, self.x, subtract, 16, "distance").as_unsigned()
         fine, coarse = self.mode.table_shift[:2], self.mode.table_shift[2:]
         distance = self._register(m, 19, distance << fine, "distance")
-        return self._register(m, 31, distance << Cat(Const(0, 2), coarse), "position")
+        return (distance << Cat(Const(0, 2), coarse))[:_ALIGNED_BITS]
 
     def _lookup(self, m: Module):
         """Stage 3: segment, place in it, whether the table ends before, shift of the result."""
         mode = self.mode
-        position = self._position(m)
+        aligned = self._position(m)
+        position = self._register(m, _ALIGNED_BITS, aligned, "position")
+        # What the upper bits say is a register as well.
+        ends = INDEX_BITS + OFFSET_BITS
+        upper = {"fine": _FINE_BITS, "end": ends, "coarse_end": ends + COARSE_BITS}
+        upper["shifted_out"] = POSITION_BITS + 5
+        beyond = {
+            name: self._register(m, 1, aligned[bits:].any(), f"beyond_{name}")
+            for name, bits in upper.items()
+        }
         m.submodules.tables = tables = FunctionTables()
         coarse = Signal()
-        m.d.comb += coarse.eq(mode.silu & position[_FINE_BITS:].any())
+        m.d.comb += coarse.eq(mode.silu & beyond["fine"])
         # The fraction of an exponent has a bit less than what segment and place take.
         exponent = Cat(Const(0, 1), position[:POSITION_BITS], Const(0, 1))
         scaled = Signal(INDEX_BITS + OFFSET_BITS)
@@ -200,9 +210,8 @@ class VectorLane(wiring.Component):
         )
         place = self._register(m, OFFSET_BITS, scaled[:OFFSET_BITS], "place")
         # What no table holds is zero, which the last address does.
-        ends = INDEX_BITS + OFFSET_BITS
         outside = Signal()
-        above = Mux(mode.silu, position[ends + COARSE_BITS :].any(), position[ends:].any())
+        above = Mux(mode.silu, beyond["coarse_end"], beyond["end"])
         segment = Cat(scaled[OFFSET_BITS:], mode.softmax | (mode.silu & ~coarse), mode.silu)
         m.d.comb += [
             outside.eq(~mode.softmax & (~mode.curve | above)),
@@ -211,7 +220,7 @@ class VectorLane(wiring.Component):
         whole = position[POSITION_BITS:]
         shift = Signal(6)
         m.d.comb += shift.eq(Mux(mode.softmax, whole[:5], 0) + mode.result_shift)
-        vanishes = shift[5] | (mode.softmax & whole[5:].any())
+        vanishes = shift[5] | (mode.softmax & beyond["shifted_out"])
         shift = self._register(m, 5, shift[:5] | vanishes.replicate(5), "shift_3")
         return tables.segment, place, shift
 

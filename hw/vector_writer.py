@@ -1,24 +1,29 @@
 """Writes the lines and scale words of the vector unit to the scratchpad."""
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Const, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
 from .isa import ScaleWord
 from .line_assembler import planes_layout
 from .ports import WritePortSignature, write_request_layout
+from .queue import Queue
 from .vector_plan import ROW_SLOTS, Operation, is_wide, plan_layout
 
 OUTPUT_LINES = 8
 """Lines, of either plane, that wait to be written."""
 
+_REQUESTS = 4
+"""Requests that wait for the scratchpad where the unit is pipelined."""
+
 
 class VectorWriter(wiring.Component):
     """Queues lines and scale words and writes them, scale words first, then lines of tiles.
 
-    Throughput one line or scale word a cycle.
+    Throughput one line or scale word a cycle. Where the unit is pipelined, requests wait in a
+    queue of their own, a cycle at least: what the scratchpad decides ends there, and "accepted"
+    below is by that queue.
 
     Parameters
     ----------
@@ -35,14 +40,14 @@ class VectorWriter(wiring.Component):
     scale_valid, scale : in
         The scale word of the next row; at most `ROW_SLOTS` are queued.
     tile_lines : stream of `write_request_layout`, in
-        Lines of kept activations, with their place.
+        Lines of kept activations of pitch 1, with their place.
     tiles_busy : in
         Some of these are still to come.
     write : `WritePortSignature`
     line_written, row_written, scale_written : out
         A line with all its planes, a row, a scale word was accepted.
     done : out
-        All of the block was accepted; for one cycle.
+        All of the block was accepted by the scratchpad; for one cycle.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -74,20 +79,25 @@ class VectorWriter(wiring.Component):
     def elaborate(self, platform: object):
         """Return the queues and the counters of addresses."""
         m = Module()
-        plan, request = self.plan, self.write.request
+        plan = self.plan
+        request, is_empty = self._request(m)
         layout = planes_layout(self.config)
-        m.submodules.line_queue = lines = SyncFIFO(width=layout.size, depth=OUTPUT_LINES)
-        m.submodules.scale_queue = scales = SyncFIFO(
-            width=len(self.scale.as_value()), depth=ROW_SLOTS
-        )
+        m.submodules.line_queue = lines = Queue(width=layout.size, depth=OUTPUT_LINES)
+        m.submodules.scale_queue = scales = Queue(len(self.scale.as_value()), ROW_SLOTS)
         entry = Signal(layout)
         width = len(plan.y_address)
         row, line, scale = (
             Signal(width, name=f"{name}_address") for name in ("row", "line", "scale")
         )
         plane, plane_two = Signal(), Signal(width)
-        two_planes = (plan.operation == Operation.SOFTMAX) & plan.two_planes
+        two_planes = Signal()
         write_scale, accepted, own = Signal(), Signal(), Signal()
+        # Besides scale words an instruction writes either lines or tiles.
+        keeps, tile = Signal(), self.tile_lines.payload
+        m.d.sync += [
+            keeps.eq(plan.keep != 0),
+            two_planes.eq((plan.operation == Operation.SOFTMAX) & plan.two_planes),
+        ]
         m.d.comb += [
             lines.w_data.eq(self.lines),
             lines.w_en.eq(self.lines_valid),
@@ -98,8 +108,10 @@ class VectorWriter(wiring.Component):
             own.eq(scales.r_rdy | lines.r_rdy),
             request.valid.eq(own | self.tile_lines.valid),
             request.p.pitch.eq(1),
-            request.p.address.eq(Mux(write_scale, scale, Mux(plane, plane_two, line))),
-            request.p.mask.eq(Mux(write_scale, 1, entry.mask)),
+            request.p.address.eq(
+                Mux(write_scale, scale, Mux(keeps, tile.address, Mux(plane, plane_two, line)))
+            ),
+            request.p.mask.eq(Mux(write_scale, 1, Mux(keeps, tile.mask, entry.mask))),
             self.tile_lines.ready.eq(request.ready & ~own),
             accepted.eq(own & request.ready),
             self.scale_written.eq(accepted & write_scale),
@@ -110,11 +122,9 @@ class VectorWriter(wiring.Component):
         ]
         # A scale word is offered in lane 0 only, the lines are not written beside it.
         words = Mux(plane, entry.lines[1].as_value(), entry.lines[0].as_value())
-        m.d.comb += request.p.data.eq(words)
+        m.d.comb += request.p.data.eq(Mux(keeps, tile.data.as_value(), words))
         with m.If(write_scale):
             m.d.comb += request.p.data[0].eq(scales.r_data)
-        with m.If(~own):
-            m.d.comb += request.payload.eq(self.tile_lines.payload)
 
         with m.If(self.start):
             m.d.sync += [
@@ -130,22 +140,38 @@ class VectorWriter(wiring.Component):
             m.d.sync += [line.eq(row), row.eq(row + plan.y_pitch)]
         with m.If(self.scale_written):
             m.d.sync += scale.eq(scale + 1)
-        self._count(m)
-        return ResetInserter(self.clear)(m)
-
-    def _count(self, m: Module) -> None:
-        """Count what is left of the block and say when nothing is."""
-        rows, scales, active = Signal(16), Signal(16), Signal()
-        with m.If(self.row_written):
-            m.d.sync += rows.eq(rows - 1)
-        with m.If(self.scale_written):
-            m.d.sync += scales.eq(scales - 1)
-        m.d.comb += self.done.eq(active & (rows == 0) & (scales == 0) & ~self.tiles_busy)
+        active = Signal()
+        rows = self._left(m, "rows", self.plan.keep != 0, self.row_written)
+        scales = self._left(m, "scales", is_wide(self.plan), self.scale_written)
+        m.d.comb += self.done.eq(active & ~rows & ~scales & ~self.tiles_busy & is_empty)
         with m.If(self.done):
             m.d.sync += active.eq(0)
         with m.If(self.start):
-            m.d.sync += [
-                rows.eq(Mux(self.plan.keep != 0, 0, self.plan.rows)),
-                scales.eq(Mux(is_wide(self.plan), 0, self.plan.rows)),
-                active.eq(1),
-            ]
+            m.d.sync += active.eq(1)
+        return ResetInserter(self.clear)(m)
+
+    def _request(self, m: Module) -> tuple[stream.Interface, Value]:
+        """Return where requests go, and whether the scratchpad has accepted all of them."""
+        if not self.config.vector.pipelined:
+            return self.write.request, Const(1)
+        request = stream.Signature(write_request_layout(self.config)).create(path=("request",))
+        width = len(request.payload.as_value())
+        m.submodules.requests = requests = Queue(width, _REQUESTS)
+        m.d.comb += [
+            requests.w_data.eq(request.payload),
+            requests.w_en.eq(request.valid),
+            request.ready.eq(requests.w_rdy),
+            self.write.request.payload.eq(requests.r_data),
+            self.write.request.valid.eq(requests.r_rdy),
+            requests.r_en.eq(self.write.request.ready),
+        ]
+        return request, ~requests.r_rdy
+
+    def _left(self, m: Module, name: str, without: Value, written: Value) -> Signal:
+        """Count down what comes once a row, or not at all; return whether there is some left."""
+        count, some = Signal(16, name=f"{name}_left"), Signal(name=f"{name}_some")
+        with m.If(written):
+            m.d.sync += [count.eq(count - 1), some.eq(count != 1)]
+        with m.If(self.start):
+            m.d.sync += [count.eq(self.plan.rows), some.eq(~without & (self.plan.rows != 0))]
+        return some

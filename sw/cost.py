@@ -80,6 +80,7 @@ def _vector(operation: Operation, config: AcceleratorConfig) -> int:
     passes = 1 if operation.opcode == Opcode.MULTIPLY else 2
     row = max(passes * -(-index(x.columns) // config.vector_lanes), VECTOR_ROW[operation.opcode])
     start = VECTOR_START[operation.opcode] + passes * config.scratchpad.pipelined
+    start += config.vector.pipelined
     return start + index(x.rows) * row
 
 

@@ -86,6 +86,11 @@ def test_lanes_are_checked():
         override(preset("tiny"), {"vector.lanes": 8})
 
 
+def test_pipelined_is_checked():
+    with pytest.raises(ConfigError, match="vector.pipelined must be true or false, not 1"):
+        override(preset("tiny"), {"vector.pipelined": 1})
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
