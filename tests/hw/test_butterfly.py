@@ -277,6 +277,12 @@ def test_random_operations(name, refusals):
     run_unit(CONFIGS[name], RANDOM, refusals=refusals)
 
 
+@pytest.mark.parametrize("slow", ["coefficients", "addends"])
+def test_one_port_is_starved(slow):
+    """What waits for one port alone waits for it."""
+    run_unit(CONFIGS["tiny"], "random_operations", slow=slow, rounds=2)
+
+
 @pytest.mark.parametrize("name", ["tiny", "two stages"])
 def test_every_size(name):
     run_unit(CONFIGS[name], "every_size", most_log_points=8)

@@ -22,7 +22,7 @@ class Bench(UnitBench):
 
     async def start(self, refusals=0.0):
         """Reset the unit and begin to serve it."""
-        await self.serve(refusals, READERS, ("write",))
+        await self.serve(refusals, READERS, ("write",), parameters().get("slow"))
         cocotb.start_soon(self._count())
 
     async def _count(self):

@@ -38,14 +38,19 @@ class UnitBench:
         self.expected = Scratchpad(self.config)
         self.issued = 0
 
-    async def serve(self, refusals, readers, writers):
-        """Reset the unit and begin to serve it; each wish is refused with a probability."""
+    async def serve(self, refusals, readers, writers, slow=None):
+        """Reset the unit and begin to serve it; each wish is refused with a probability.
 
-        def refuse():
-            return self.random.random() < refusals
+        The port called `slow` is refused more often than not.
+        """
 
-        self.driver = UnitDriver(self.dut, refuse)
-        LineMemory(self.dut, self.actual, readers, writers, refuse)
+        def refuse(rate):
+            return lambda: self.random.random() < rate
+
+        self.driver = UnitDriver(self.dut, refuse(refusals))
+        for name in (*readers, *writers):
+            ports = ((name,), ()) if name in readers else ((), (name,))
+            LineMemory(self.dut, self.actual, *ports, refuse(0.85 if name == slow else refusals))
         await reset(self.dut)
 
     def place(self, operations):
