@@ -49,8 +49,9 @@ class UnitBench:
 
         self.driver = UnitDriver(self.dut, refuse(refusals))
         for name in (*readers, *writers):
-            ports = ((name,), ()) if name in readers else ((), (name,))
-            LineMemory(self.dut, self.actual, *ports, refuse(0.85 if name == slow else refusals))
+            read, written = ((name,), ()) if name in readers else ((), (name,))
+            rate = 0.85 if name == slow else refusals
+            LineMemory(self.dut, self.actual, read, written, refuse(rate))
         await reset(self.dut)
 
     def place(self, operations):
