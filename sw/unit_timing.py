@@ -163,7 +163,7 @@ def _rows(operation: Operation, config: AcceleratorConfig) -> Timing:
     lines = -(-columns // (LINE_ELEMENTS * config.lanes))
     known, passes = ROWS[opcode], 1 if opcode == Opcode.MULTIPLY else 2
     tree = config.vector_lanes.bit_length() - 1
-    late = int(config.scratchpad.pipelined)
+    late = config.scratchpad.pipelined + config.vector.pipelined
     overhead, alone = known.overhead + late, known.alone + late + tree
     if opcode == Opcode.SOFTMAX:
         # The sum of a row is known at its end, so that the last divisions follow the last rows.
