@@ -151,15 +151,18 @@ class _Search:
         return [program for program in found if program]
 
     def serial(self) -> list[Program]:
-        """Return the program of single tiles with the most vectors, if any fits."""
-        width = 0 if is_complex(self.operator) else self.config.butterfly.lanes
+        """Return programs of tiles with fewer vectors, or one at a time, as long as that helps."""
+        if is_complex(self.operator):
+            return []
         in_place = replaces_its_input(self.operator)
-        while width:
-            tiling = Tiling(width, 1, in_place=in_place)
-            if program := self.attempt(partial(tiled, tiling=tiling)):
-                return [program]
-            width //= 2
-        return []
+        found: list[Program] = []
+        for width, depth in self._narrower():
+            tiling = Tiling(width, depth, in_place=in_place)
+            program = self.attempt(partial(tiled, tiling=tiling))
+            if program and found and _predicted(program) >= _predicted(found[-1]):
+                break
+            found += [program] if program else []
+        return found
 
     def split(self) -> list[Program]:
         """Return programs of a layer in trips, of the largest tiles that fit and of half those.
