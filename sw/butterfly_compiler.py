@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import chain, takewhile
 from typing import Any
 
 from numpy.typing import NDArray
@@ -241,14 +242,12 @@ class _Search:
         vectors = self.tokens // rows_together(self.operator, self.config, self.tokens)
         if isinstance(self.operator, Compression):
             vectors = self.operator.features // WORD_NUMBERS
-        for width in (turns * lanes for turns in TURNS):
-            if width != lanes and width >= vectors:
-                break
-            programs = self._of_width(width)
-            found += programs
-            if not programs:
-                break
-        return found
+        wider = [turns * lanes for turns in TURNS[1:] if turns * lanes < vectors]
+        fitting = list(takewhile(bool, map(self._of_width, (lanes, *wider))))
+        if not whole and wider and len(fitting) == 1:
+            # Tiles of long rows: two with half of the lanes may have room beside each other.
+            fitting.append(self._of_width(lanes // 2))
+        return [*found, *chain.from_iterable(fitting)]
 
     def _of_width(self, width: int) -> list[Program]:
         """Return programs of tiles of `width`, more of them under way as long as that helps."""
