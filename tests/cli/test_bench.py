@@ -78,6 +78,8 @@ def test_attention(tmp_path, capsys):
         (["butterfly", "--n", "16384"], "--n must be a power of two from 4 to 8192, not 16384"),
         (["butterfly", "--instructions", "0"], "--instructions must be from 1 to 64, not 0"),
         (["butterfly", "--tokens", "0"], "--tokens must be from 1 to 4096, not 0"),
+        (["butterfly", "--mode", "mixing"], "in the study resident, not mixing"),
+        (["butterfly", "--study", "memory", "--mode", "ifft"], "in the study memory, not ifft"),
         (["gemm", "--shape", "3x4"], "--shape must be MxNxK such as 128x384x384, not '3x4'"),
         (["gemm", "--shape", "3x0x4"], "n must be from 1 to 65535, not 0"),
         (["gemm", "--set", "array.partial_rows=0"], "at least 16 for dWS and dIS, not 0"),
