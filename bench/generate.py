@@ -9,7 +9,8 @@ from typing import Any
 from ..gen.constraints import DEFAULT_PERIOD
 from ..gen.flattened import flattened_resources
 from ..gen.generate import TOP, generate
-from ..gen.placement import PINS
+from ..gen.placement import PINS, Timing
+from ..gen.static_timing import estimate
 from ..gen.synthesis import Target
 from ..hw.accelerator import Accelerator
 from ..hw.config import AcceleratorConfig
@@ -22,6 +23,9 @@ from .resources import (
     resource_keys,
     synthesise_verilog,
 )
+
+PERIODS = (8, 10, 12.5, 15, 20)
+"""Nanoseconds against which estimated paths are held: clocks of 125 to 50 MHz."""
 
 
 def generate_design(
@@ -121,9 +125,41 @@ def measure_timing(
         If a tool is missing or gives no result, as when the design does not fit.
     """
     timing = place_verilog(emit_unit(config, unit), seed)
+    return {"fmax_mhz": timing.fmax_mhz, "seed": seed, "critical_path": _path_record(timing)}
+
+
+def estimate_timing(config: AcceleratorConfig, unit: Unit = Unit.ACCELERATOR) -> dict[str, Any]:
+    """Synthesise a unit flattened for an ECP5 and return how long its paths are before placement.
+
+    Returns
+    -------
+    dict
+        ``nanoseconds`` of the longest path, ``critical_path`` as `measure_timing`, ``endpoints``
+        (cells at which paths end), and ``late``: for each of `PERIODS`, ``nanoseconds``, how many
+        ``endpoints`` have a longer path, and ``instances``, these by instance, most first.
+
+    Raises
+    ------
+    SynthesisError
+        If yosys is missing or gives no result.
+    """
+    found = estimate(flatten_verilog(emit_unit(config, unit)), PINS)
+    late = []
+    for period in PERIODS:
+        slower = found.slower(period)
+        instances = dict(slower.most_common())
+        late.append({"nanoseconds": period, "endpoints": slower.total(), "instances": instances})
+    return {
+        "nanoseconds": round(max(found.delays.values()), 2),
+        "critical_path": _path_record(found.longest),
+        "endpoints": len(found.delays),
+        "late": late,
+    }
+
+
+def _path_record(timing: Timing) -> dict[str, Any]:
     hops = [asdict(hop) for hop in timing.path]
-    path = {"start": timing.start, "end": timing.end, "hops": hops}
-    return {"fmax_mhz": timing.fmax_mhz, "seed": seed, "critical_path": path}
+    return {"start": timing.start, "end": timing.end, "hops": hops}
 
 
 def measure_clock(config: AcceleratorConfig, unit: Unit, placements: int) -> dict[str, Any]:

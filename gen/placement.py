@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -168,13 +169,29 @@ def read_report(path: Path) -> Timing:
     if not inside or not report["fmax"]:
         raise SynthesisError("nextpnr timed no path from flip-flop to flip-flop")
     steps = inside[0]["path"]
+    fmax = min(clock["achieved"] for clock in report["fmax"].values())
+    cells = [step["to"]["cell"] for step in steps]
+    delays = [step["delay"] for step in steps]
+    return timing_of(fmax, steps[0]["from"]["cell"], list(zip(cells, delays, strict=True)))
+
+
+def timing_of(fmax_mhz: float, start: str, steps: Sequence[tuple[str, float]]) -> Timing:
+    """Return a path in terms of the hierarchy.
+
+    Parameters
+    ----------
+    fmax_mhz : float
+    start : str
+        The cell at which it begins.
+    steps : sequence of tuple of str and float
+        Cells on the way, to the one at which it ends, and the nanoseconds to the output of each
+        from that of the one before.
+    """
     hops: list[Hop] = []
-    for step in steps:
-        instance = _instance(step["to"]["cell"])
-        delay = step["delay"]
+    for cell, delay in steps:
+        instance = _instance(cell)
         if hops and hops[-1].instance == instance:
             delay += hops.pop().nanoseconds
         hops.append(Hop(instance, round(delay, 3)))
-    fmax = min(clock["achieved"] for clock in report["fmax"].values())
-    start, end = _element(steps[0]["from"]["cell"]), _element(steps[-1]["to"]["cell"])
-    return Timing(round(fmax, 2), start, end, tuple(hops))
+    end = steps[-1][0]
+    return Timing(round(fmax_mhz, 2), _element(start), _element(end), tuple(hops))

@@ -164,11 +164,12 @@ class Dataflows(wiring.Component):
             family: Cat(block[0] for block in user.activations) for family, user in families.items()
         }
         m.d.comb += Cat(block[0] for block in grid.activations).eq(self._choose(gate, firsts))
-        m.d.comb += [
-            Value.cast(grid.weights).eq(choose(lambda user: user.columns.weights, families)),
-            Value.cast(grid.indices).eq(choose(lambda user: user.columns.indices, families)),
-            Value.cast(self.events).eq(choose(lambda user: user.events, families)),
-        ]
+        weights = choose(lambda user: user.columns.weights, families)
+        m.d.comb += Value.cast(grid.weights).eq(weights)
+        if self.config.array.block > 1:
+            indices = choose(lambda user: user.columns.indices, families)
+            m.d.comb += Value.cast(grid.indices).eq(indices)
+        m.d.comb += Value.cast(self.events).eq(choose(lambda user: user.events, families))
         stepping = {family: user for family, user in families.items() if family in _STEPPING}
         m.d.comb += [
             grid.step.eq(Cat(user.step for user in stepping.values()).any()),

@@ -8,7 +8,12 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from ...bench.generate import measure_flattened, measure_resources, measure_timing
+from ...bench.generate import (
+    estimate_timing,
+    measure_flattened,
+    measure_resources,
+    measure_timing,
+)
 from ...bench.resources import Unit
 from ...gen.synthesis import TARGETS, Resources, SynthesisError, Target, find_tool
 from ..console import messages, output, step
@@ -18,6 +23,7 @@ from ..output import require_writable, write_json
 from .synth_board import board_option, synth_board
 
 BOARD = "Board"
+SHOWN_INSTANCES = 3
 DEFAULT_PRESET = "ecp5"
 DEFAULT_FOLDER = Path("build/board")
 
@@ -116,23 +122,42 @@ def _shares(total: Mapping[str, int], capacity: Resources | None) -> Iterator[st
     return (f"{used[key] / has[key]:.0%}" if has[key] else "" for key in HEADS)
 
 
-def timing_table(record: Mapping) -> Table:
-    """Return the fastest clock and the longest path of a record, as a table.
+def path_table(title: str, path: Mapping) -> Table:
+    """Return the longest path of a record as a table.
 
     Parameters
     ----------
-    record : mapping
-        What `measure_timing` returns.
+    title : str
+        What the clock is, or might be.
+    path : mapping
+        ``critical_path`` of what `measure_timing` or `estimate_timing` returns.
     """
-    path = record["critical_path"]
     nanoseconds = sum(hop["nanoseconds"] for hop in path["hops"])
     table = Table("longest path, through", Column("ns", justify="right"))
-    table.title = f"{record['fmax_mhz']:.1f} MHz, seed {record['seed']}"
+    table.title = title
     table.caption = f"from {path['start']}\nto {path['end']}"
     for hop in path["hops"]:
         table.add_row(hop["instance"], f"{hop['nanoseconds']:.2f}")
     table.add_section()
     table.add_row("", f"{nanoseconds:.2f}")
+    return table
+
+
+def late_table(estimated: Mapping) -> Table:
+    """Return how many ends of paths are late at several clocks, and where most of them are.
+
+    Parameters
+    ----------
+    estimated : mapping
+        What `estimate_timing` returns.
+    """
+    columns = (Column(text, justify="right") for text in ("longer than, ns", "ends"))
+    table = Table(*columns, Column("most of them in", overflow="fold"))
+    for late in estimated["late"]:
+        most = list(late["instances"].items())[:SHOWN_INSTANCES]
+        places = ", ".join(f"{instance} {count:,}" for instance, count in most)
+        table.add_row(f"{late['nanoseconds']:g}", f"{late['endpoints']:,}", places)
+    table.caption = f"of {estimated['endpoints']:,} cells at which paths end"
     return table
 
 
@@ -149,6 +174,10 @@ def synth(
     ] = 2,
     place: Annotated[
         bool, typer.Option("--place", help="Also place and route, for the fastest clock (ECP5).")
+    ] = False,
+    estimated: Annotated[
+        bool,
+        typer.Option("--estimate", help="Also estimate the longest paths before placement (ECP5)."),
     ] = False,
     seed: Annotated[int, typer.Option(help="Of the placement.", min=1, metavar="NUMBER")] = 1,
     board: Annotated[
@@ -198,8 +227,10 @@ def synth(
     if clock is not None:
         raise InputError("--clock needs --board: without one, nothing is placed for a clock")
     device = device_named(target)
-    if place and device.capacity is None:
-        raise InputError(f"--place needs --target ecp5-85k, not {target}, which is synthesis only")
+    for option, wanted in (("--place", place), ("--estimate", estimated)):
+        if wanted and device.capacity is None:
+            text = f"{option} needs --target ecp5-85k, not {target}, which is synthesis only"
+            raise InputError(text)
     require_writable("--json", json_file)
     if place:
         with input_errors(SynthesisError):
@@ -212,13 +243,20 @@ def synth(
     if device.capacity is None:
         messages.print(f"{family}: synthesis only, nothing is placed or timed", markup=False)
     record = {"bench": "synth", "preset": parameters.name, "case": target, **record}
-    if place:
+    if place or estimated:
         text = f"Synthesising {parameters.name} flattened (many minutes, the first time)"
         with input_errors(SynthesisError), step(text):
             record["flattened"] = measure_flattened(parameters, unit, depth + 1)
         output.print(flattened_table(record, device))
+    if estimated:
+        with input_errors(SynthesisError), step("Estimating its paths ..."):
+            record["estimate"] = found = estimate_timing(parameters, unit)
+        title = f"{found['nanoseconds']:.1f} ns, estimated before placement"
+        output.print(path_table(title, found["critical_path"]), late_table(found))
+    if place:
         text = f"Placing and routing {unit.value} of {parameters.name} (minutes, the first time)"
         with input_errors(SynthesisError), step(text):
             record |= measure_timing(parameters, unit, seed)
-        output.print(timing_table(record))
+        title = f"{record['fmax_mhz']:.1f} MHz, seed {seed}"
+        output.print(path_table(title, record["critical_path"]))
     write_json("--json", json_file, [record])

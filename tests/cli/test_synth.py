@@ -67,6 +67,23 @@ def test_place_adds_the_clock(measured, monkeypatch, tmp_path, capsys):
     assert record["flattened"] == flattened
 
 
+def test_estimate_adds_the_paths(measured, monkeypatch, tmp_path, capsys):
+    path = {"start": "a.b", "end": "c.d", "hops": [{"instance": "a", "nanoseconds": 12.25}]}
+    late = [{"nanoseconds": 12.5, "endpoints": 1300, "instances": {"a": 1200, "b": 100}}]
+    found = {"nanoseconds": 12.25, "critical_path": path, "endpoints": 40000, "late": late}
+    monkeypatch.setattr(synth, "estimate_timing", lambda config, unit: found)
+    flattened = [{"instance": "accelerator.array", **FIGURES}]
+    monkeypatch.setattr(synth, "measure_flattened", lambda config, unit, depth: flattened)
+    figures = tmp_path / "x.json"
+    assert main(["synth", "--estimate", "--json", str(figures)]) == 0
+    shown = capsys.readouterr().out
+    for text in ("12.2 ns, estimated", "from a.b", "12.5", "1,300", "a 1,200", "40,000 cells"):
+        assert text in shown
+    (record,) = json.loads(figures.read_text())
+    assert record["estimate"] == found
+    assert "fmax_mhz" not in record
+
+
 def test_missing_nextpnr_is_named_before_any_work(measured, monkeypatch, refused):
     def missing(name):
         raise SynthesisError(f"{name} is not installed: pip install {name}")
@@ -143,6 +160,7 @@ def test_missing_tool_is_one_line(monkeypatch, refused):
         (["synth", "--unit", "moth"], "'moth'"),
         (["synth", "--preset", "huge"], "preset must be one of"),
         (["synth", "--target", "xc7", "--place"], "--place needs --target ecp5-85k, not xc7"),
+        (["synth", "--target", "xcup", "--estimate"], "--estimate needs --target ecp5-85k"),
         (["synth", "--seed", "0"], "--seed"),
         (["synth", "--depth", "-1"], "--depth"),
         (["bench", "generate", "--synthesise", "ice40"], "must be one of ecp5, xc7, xcup"),
