@@ -56,7 +56,6 @@ class GatheredOperand(wiring.Component):
             self.idle.eq(gather_reader.idle),
             self.available.eq(reader.a.available),
             reader.a.take.eq(self.take),
-            reader.a.take_early.eq(self.take),
             reader.a.step.eq(self.step),
             self.elements.eq(reader.a.elements),
         ]

@@ -71,8 +71,8 @@ def test_fewer_lanes_than_words():
         ("QUANTISE", 32, 96, 1536 + 60),
         ("NORMALISE", 32, 96, 1536 + 60),
         ("SOFTMAX", 64, 32, 1024 + 100),
-        ("MULTIPLY", 32, 96, 768 + 60),
-        ("MULTIPLY", 200, 4, 200 * 3 + 60),
+        ("MULTIPLY", 32, 96, 768 + 61),
+        ("MULTIPLY", 200, 4, 200 * 3 + 61),
         ("QUANTISE", 64, 96, 3072 + 200, 2, 2),
     ]
     values = {"config": config.to_dict(), "blocks": blocks}

@@ -127,7 +127,7 @@ class Bench:
             unit.plan = Plan()
         self.memory.fail(range(0), AxiResp.OKAY)
         assert await self.run([word(LOAD, signal=1), word(MATMUL, wait=1), END]) == NO_ERROR
-        assert [event[2] for event in self.log if event[0] == "done"] == [0, 1]
+        assert [event[2] for event in self.log if event[0] == "done"] == [0, 1], self.log
 
 
 NO_ERROR = (ErrorCode.NONE, 0, 0)

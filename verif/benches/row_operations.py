@@ -147,7 +147,7 @@ def _multiply_fields(generator: random.Random) -> dict[str, Value]:
     activation = Activation.IDENTITY if is_complex else generator.choice(list(Activation))
     tabulated = activation in TABULATED_ACTIVATIONS
     shift = generator.choice((0, 29, generator.randint(0, 29), generator.randint(8, 18)))
-    x_fraction = generator.randrange(16) if tabulated else generator.randint(-60, 60)
+    x_fraction = generator.randrange(16) if tabulated else generator.randint(-48, 60)
     y_fraction = generator.randint(-50, 50)
     return {
         "activation": activation,

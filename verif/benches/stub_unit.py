@@ -101,6 +101,8 @@ class StubUnit:
         self._port("instruction_ready").value = 0
         self._port("done").value = 0
         if self._flying and self._draining:
+            # One that was taken as the halt came has not been busy before.
+            self._port("busy").value = 1
             self._draining -= 1
             return
         self._stop()
