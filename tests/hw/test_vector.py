@@ -64,18 +64,21 @@ def test_cycles_of_a_block():
     run_bench(Vector(config), "vector", parameters=values, testcase="cycles")
 
 
-def test_fewer_lanes_than_words():
-    """As above, with beats of four elements beside lines of eight words."""
-    config = CONFIGS["four of eight"]
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_fewer_lanes_than_words(pipelined):
+    """As above, with beats of four elements beside lines of eight words; and a cycle, no more, for
+    the queue that `vector.pipelined` puts before the scratchpad."""
+    config = override(CONFIGS["four of eight"], {"vector.pipelined": pipelined})
     blocks = [
         ("QUANTISE", 32, 96, 1536 + 60),
         ("NORMALISE", 32, 96, 1536 + 60),
         ("SOFTMAX", 64, 32, 1024 + 100),
-        ("MULTIPLY", 32, 96, 768 + 61),
-        ("MULTIPLY", 200, 4, 200 * 3 + 61),
+        ("MULTIPLY", 32, 96, 768 + 60),
+        ("MULTIPLY", 200, 4, 200 * 3 + 60),
         ("QUANTISE", 64, 96, 3072 + 200, 2, 2),
     ]
-    values = {"config": config.to_dict(), "blocks": blocks}
+    limits = [(*block[:3], block[3] + pipelined, *block[4:]) for block in blocks]
+    values = {"config": config.to_dict(), "blocks": limits}
     run_bench(Vector(config), "vector", parameters=values, testcase="cycles")
 
 
