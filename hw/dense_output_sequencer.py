@@ -4,9 +4,9 @@ from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from .buffered_queue import BufferedQueue
 from .config import AcceleratorConfig
 from .countdown import count_down
 from .isa import Matmul
@@ -82,7 +82,7 @@ class DenseOutputSequencer(wiring.Component):
         offered, chunk_done = Signal(), Signal()
         chunk = Signal(chunk_layout(self.config))
         size = Signal(range(self.config.chunk + 1))
-        m.submodules.queue = queue = SyncFIFOBuffered(width=chunk.shape().size, depth=CHUNKS_AHEAD)
+        m.submodules.queue = queue = BufferedQueue(width=chunk.shape().size, depth=CHUNKS_AHEAD)
         m.d.comb += [
             self.chunks.valid.eq(queue.r_rdy),
             self.chunks.payload.eq(queue.r_data),

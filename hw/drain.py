@@ -99,12 +99,14 @@ class Drain(wiring.Component):
         loaded, shifting = Signal(), Signal()
         part = Signal(range(SHORTS_IN_WORD))
         turns = self.config.array.drain_turns
-        closing_rows = Array((CLOSING_ROWS + turn) // turns for turn in range(turns))
+        closing_rows = [(CLOSING_ROWS + turn) // turns for turn in range(turns)]
+        # Known from the row before: whether so many rows are left, at most.
+        left = {rows: Signal(name=f"at_most_{rows}") for rows in {1, *closing_rows}}
         m.d.comb += [
             requantise.valid.eq(shifting),
             self.shift.eq(requantise.ready),
-            self.release.eq(self.shift & (tile.rows == 1)),
-            self.closing.eq(shifting & (tile.rows <= closing_rows[requantise.turn])),
+            self.release.eq(self.shift & left[1]),
+            self.closing.eq(shifting & Array(left[rows] for rows in closing_rows)[requantise.turn]),
             fetch.tiles.ready.eq(~loaded | self.release),
         ]
         place = writer.places.payload
@@ -130,6 +132,7 @@ class Drain(wiring.Component):
         with m.If(self.shift):
             m.d.sync += [
                 tile.rows.eq(tile.rows - 1),
+                *(at_most.eq(tile.rows <= rows + 1) for rows, at_most in left.items()),
                 part.eq(Mux(self.release, 0, part + 1)),
                 tile.address.eq(tile.address + Mux(tile.transposed, part.all(), tile.pitch)),
                 Value.cast(current.row_scales).eq(
@@ -137,4 +140,6 @@ class Drain(wiring.Component):
                 ),
             ]
         with m.If(fetch.tiles.ready):
-            m.d.sync += [loaded.eq(fetch.tiles.valid), current.eq(fetch.tiles.payload)]
+            given = fetch.tiles.payload
+            m.d.sync += [loaded.eq(fetch.tiles.valid), current.eq(given)]
+            m.d.sync += [at_most.eq(given.tile.rows <= rows) for rows, at_most in left.items()]

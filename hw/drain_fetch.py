@@ -2,9 +2,9 @@
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from .buffered_queue import BufferedQueue
 from .config import AcceleratorConfig
 from .drain_walk import SHORTS_IN_WORD, DrainWalk, Kind, tile_layout
 from .isa import Matmul, ScaleWord
@@ -140,7 +140,7 @@ class DrainFetch(wiring.Component):
     def _queue_instructions(self, m: Module, walk: DrainWalk) -> None:
         fields = [Value.cast(self.instruction.payload[name]) for name in _NEEDED]
         entry = Cat(*fields)
-        m.submodules.instructions = queue = SyncFIFOBuffered(
+        m.submodules.instructions = queue = BufferedQueue(
             width=len(entry), depth=INSTRUCTIONS_AHEAD
         )
         m.d.comb += [
@@ -175,7 +175,7 @@ class DrainFetch(wiring.Component):
         taken = Signal()
         ready = Signal(len(parts))
         for index, (name, part, entry, strobe) in enumerate(parts):
-            m.submodules[name] = queue = SyncFIFOBuffered(width=len(entry), depth=TILES_AHEAD)
+            m.submodules[name] = queue = BufferedQueue(width=len(entry), depth=TILES_AHEAD)
             m.d.comb += [
                 queue.w_data.eq(entry),
                 queue.w_en.eq(strobe),
@@ -187,13 +187,12 @@ class DrainFetch(wiring.Component):
         ahead = Signal(range(TILES_AHEAD + 1))
         # Residual rows that have come and belong to no tile that was taken.
         rows = Signal(range(self.residual_rows + 1))
-        rows_taken = Signal.like(rows)
         rows_come = Mux(returned[Kind.RESIDUAL.value], sum(come), 0)
-        with m.If(taken & output.tile.residual):
-            m.d.comb += rows_taken.eq(output.tile.rows)
+        rows_taken = Mux(output.tile.residual, output.tile.rows, 0)
         m.d.sync += [
             ahead.eq(ahead + accepted[Kind.ROW_SCALES.value] - taken),
-            rows.eq(rows + rows_come - rows_taken),
+            # Whether it is taken is known last.
+            rows.eq(Mux(taken, rows + rows_come - rows_taken, rows + rows_come)),
         ]
         m.d.comb += [
             # A power of two.
@@ -219,7 +218,7 @@ class DrainFetch(wiring.Component):
             transposed = Cat(
                 words[column].word_select(number, RESULT_BITS) for column in range(columns)
             )
-            m.submodules[f"residual_queue_{number}"] = queue = SyncFIFOBuffered(
+            m.submodules[f"residual_queue_{number}"] = queue = BufferedQueue(
                 width=RESULT_BITS * columns, depth=groups
             )
             m.d.comb += [

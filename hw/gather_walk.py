@@ -2,10 +2,10 @@
 
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .buffered_queue import BufferedQueue
 from .config import WORD_BYTES, AcceleratorConfig
 from .operand import fill_layout
 from .ports import address_width
@@ -90,7 +90,7 @@ class GatherWalk(wiring.Component):
         """Return the queue of operands, the lists and the loops over them."""
         m = Module()
         rows = self.config.array.rows
-        m.submodules.operands = operands = SyncFIFOBuffered(
+        m.submodules.operands = operands = BufferedQueue(
             width=gather_layout(self.config).size, depth=OPERANDS_AHEAD
         )
         m.submodules.lists = lists = Memory(

@@ -2,9 +2,9 @@
 
 from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import Out
 
+from .buffered_queue import BufferedQueue
 from .config import AcceleratorConfig
 from .dataflows import Dataflows, operand_ports
 from .drain import Drain
@@ -67,7 +67,7 @@ class Matmul(wiring.Component):
         m.submodules.check = reset(check)
         m.submodules.dataflows = reset(dataflows)
         m.submodules.drain = reset(drain)
-        unfinished = SyncFIFOBuffered(width=INDEX_BITS, depth=UNFINISHED)
+        unfinished = BufferedQueue(width=INDEX_BITS, depth=UNFINISHED)
         m.submodules.unfinished = reset(unfinished)
         for name in operand_ports(self.config):
             wiring.connect(m, getattr(dataflows, name), wiring.flipped(getattr(self, name)))
@@ -114,7 +114,7 @@ class Matmul(wiring.Component):
             m.d.sync += in_flight.eq(0)
 
     def _fault(
-        self, m: Module, check: MatmulCheck, dataflows: Dataflows, unfinished: SyncFIFOBuffered
+        self, m: Module, check: MatmulCheck, dataflows: Dataflows, unfinished: BufferedQueue
     ) -> None:
         """Report a fault when its instruction is the oldest that is not done."""
         fault = self.control.fault

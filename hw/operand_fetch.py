@@ -2,9 +2,9 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from .buffered_queue import BufferedQueue
 from .config import AcceleratorConfig
 from .countdown import count_down
 from .operand_reader import burst_layout, lines_of
@@ -84,7 +84,7 @@ class OperandFetch(wiring.Component):
         _, last_tile = count_down(
             m, "elements", matrix.elements, self.vector, starting=starting, advances=tile_asked
         )
-        m.submodules.queue = queue = SyncFIFOBuffered(
+        m.submodules.queue = queue = BufferedQueue(
             width=len(self.chunks.payload), depth=CHUNKS_AHEAD
         )
         m.submodules.walk = walk = OperandWalk(config, self.vector)

@@ -50,18 +50,19 @@ class PanelFiller(wiring.Component):
         m.submodules.fetch = fetch = OperandFetch(self.config, self.config.array.rows)
         wiring.connect(m, wiring.flipped(self.matrices), fetch.matrices)
         wiring.connect(m, fetch.bursts, wiring.flipped(self.a.bursts))
-        left = Signal(range(self.config.chunk // block + 1))
+        left, some, one = Signal(range(self.config.chunk // block + 1)), Signal(), Signal()
         last = Signal()
+        given = (fetch.chunks.payload + block - 1) // block
         m.d.comb += [
             self.blocks.eq(self.a.blocks),
-            self.write.eq((left != 0) & self.room),
-            last.eq((left == 0) | (self.write & (left == 1))),
+            self.write.eq(some & self.room),
+            last.eq(~some | (self.write & one)),
             self.a.take.eq(last & fetch.chunks.valid & self.a.available),
             self.a.step_block.eq(self.write),
             fetch.chunks.ready.eq(self.a.take),
         ]
         with m.If(self.a.take):
-            m.d.sync += left.eq((fetch.chunks.payload + block - 1) // block)
+            m.d.sync += [left.eq(given), some.eq(1), one.eq(given == 1)]
         with m.Elif(self.write):
-            m.d.sync += left.eq(left - 1)
+            m.d.sync += [left.eq(left - 1), some.eq(~one), one.eq(left == 2)]
         return m

@@ -64,6 +64,8 @@ class PartialSums(wiring.Component):
     begin : in; with `stream`, the vector is the first of a tile.
     ready : out; in order, a vector that is `final` may be given, else the next tile may begin. No
         other vector has to ask.
+    ready_given, ready_not : out; `ready` in the next cycle, if a vector is given in this one, and
+        if none is.
     sums : signed(accumulator_width) [columns], in; those of the vector that was given
         `stream_latency(config)` cycles before. What they are added to wraps.
     full : out; `row` is a row of a complete tile of the drain.
@@ -101,6 +103,8 @@ class PartialSums(wiring.Component):
                 "tag": In(tag_layout(config)),
                 "begin": In(1),
                 "ready": Out(1),
+                "ready_given": Out(1),
+                "ready_not": Out(1),
                 "sums": In(row),
                 "full": Out(1),
                 "full_next": Out(1),
@@ -153,15 +157,22 @@ class PartialSums(wiring.Component):
         room, whole_next, empty = self._queue(m, final, tag.closing, total, output, reads, writes)
         swept, emptying = self._show(m, output, whole_next, reads)
 
-        waiting, waiting_next = Signal(range(_HALVES + 2)), Signal(range(_HALVES + 2))
-        m.d.comb += waiting_next.eq(waiting + begun - swept)
-        # While the drain is inside the last of its tiles, nothing stops the sweep, and all rows
-        # are gone before the sums of a vector that is given now arrive, if each takes one cycle.
-        soon = (waiting_next == _HALVES) & emptying & (array.drain_turns == 1)
-        may_begin = ~clearing & ((waiting_next < _HALVES) | soon)
+        # Whether a vector is given is known last.
+        waiting = Signal(range(_HALVES + 2))
+        following = []
+        for number, (is_given, ready) in enumerate(((0, self.ready_not), (1, self.ready_given))):
+            waiting_next = Signal(range(_HALVES + 2), name=f"waiting_{number}")
+            begins = is_given & self.begin & ~self.in_order
+            m.d.comb += waiting_next.eq(waiting + begins - swept)
+            # While the drain is inside the last of its tiles, nothing stops the sweep, and all rows
+            # are gone before the sums of a vector that is given now arrive, if each takes a cycle.
+            soon = (waiting_next == _HALVES) & emptying & (array.drain_turns == 1)
+            may_begin = ~clearing & ((waiting_next < _HALVES) | soon)
+            m.d.comb += ready.eq(Mux(self.in_order, room[number], may_begin))
+            following.append(waiting_next)
         m.d.sync += [
-            waiting.eq(waiting_next),
-            self.ready.eq(Mux(self.in_order, room, may_begin)),
+            waiting.eq(Mux(self.stream, following[1], following[0])),
+            self.ready.eq(Mux(self.stream, self.ready_given, self.ready_not)),
         ]
         m.d.comb += self.idle.eq((waiting == 0) & empty & ~output.valid)
         return m
@@ -292,26 +303,28 @@ class PartialSums(wiring.Component):
     ) -> tuple:
         """Let rows in order through, a tile of the drain when all of it is there.
 
-        `closing`: the row is the last of such a tile. Return whether a row has room and a whole
-        tile is there, both in the next cycle, and whether no row is on its way.
+        `closing`: the row is the last of such a tile. Return whether a row has room in the next
+        cycle, where no vector is given now and where one is, whether a whole tile is there then,
+        and whether no row is on its way.
         """
         depth = self.config.array.partial_rows
         read, write = reads[_QUEUE], writes[_QUEUE]
         head, tail = Signal(range(depth)), Signal(range(depth))
         present, promised = Signal(range(depth + 1)), Signal(range(depth + 1))
-        promised_next = Signal.like(promised)
+        filled = Signal()
         fetch, begins, ends = Signal(), Signal(), Signal()
         # There is a tile of the drain, there is another one.
         whole, whole_next, another = Signal(), Signal(), Signal()
         tiles, tiles_left = Signal(range(depth + 1)), Signal(range(depth + 1))
-        given = self.stream & self.tag.final & self.in_order
+        final_given = self.tag.final & self.in_order
+        given = self.stream & final_given
+        fills = promised == depth - 1
         taken = self.shift & output.valid & self.in_order
         m.d.comb += [
             fetch.eq(present.any() & output.free),
             begins.eq(taken & ~output.started),
             tiles_left.eq(tiles + ends - begins),
             whole_next.eq(ends | Mux(begins, another, whole)),
-            promised_next.eq(promised + given - taken),
         ]
         m.d.sync += [
             # One cycle late, so that the second of two rows comes from the memory in time.
@@ -319,7 +332,8 @@ class PartialSums(wiring.Component):
             head.eq(head + fetch),
             tail.eq(tail + final),
             present.eq(present + final - fetch),
-            promised.eq(promised_next),
+            promised.eq(promised + given - taken),
+            filled.eq(~taken & (filled | (given & fills))),
             tiles.eq(tiles_left),
             whole.eq(whole_next),
             another.eq(tiles_left > 1),
@@ -333,7 +347,11 @@ class PartialSums(wiring.Component):
                 output.fetch.eq(fetch),
                 output.asked.half.eq(_QUEUE),
             ]
-        return promised_next != depth, whole_next, promised == 0
+        return (
+            (taken | ~filled, taken | ~(filled | (final_given & fills))),
+            whole_next,
+            promised == 0,
+        )
 
     def _show(self, m: Module, output: _Output, whole_next: Signal, reads) -> tuple:
         """Move rows to `row`. `whole_next`: in the next cycle, a tile in order is there.

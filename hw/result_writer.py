@@ -2,9 +2,9 @@
 
 from amaranth.hdl import Cat, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from .buffered_queue import BufferedQueue
 from .config import AcceleratorConfig
 from .drain_walk import SHORTS_IN_WORD
 from .ports import WORD_BITS, WritePortSignature, address_width
@@ -84,8 +84,8 @@ class ResultWriter(wiring.Component):
         place = Signal(place_layout(self.config))
         row = Signal(data.ArrayLayout(RESULT_BITS, self.config.array.columns))
         width, row_width = len(Value.cast(place)), len(Value.cast(row))
-        m.submodules.places = places = SyncFIFOBuffered(width=width, depth=depth)
-        m.submodules.rows = rows = SyncFIFOBuffered(width=row_width, depth=depth)
+        m.submodules.places = places = BufferedQueue(width=width, depth=depth)
+        m.submodules.rows = rows = BufferedQueue(width=row_width, depth=depth)
 
         request = self.write.request
         taken, available = Signal(), Signal()

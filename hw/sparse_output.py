@@ -2,14 +2,14 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from .buffered_queue import BufferedQueue
 from .compressed_operand import matrix_layout, vector_layout
 from .config import AcceleratorConfig
 from .family import columns_layout, family_members, step_members
 from .isa import Flow
-from .matmul_events import limit, step_events_layout
+from .matmul_events import step_events_layout
 from .panel import Panel
 from .panel_filler import PanelFiller
 
@@ -100,7 +100,7 @@ class SparseOutput(wiring.Component):
         m.d.comb += self.idle.eq(~working & ~products.r_rdy & (products.level == 0) & ~busy)
         return m
 
-    def _dispatch(self, m: Module, filler: PanelFiller) -> SyncFIFOBuffered:
+    def _dispatch(self, m: Module, filler: PanelFiller) -> BufferedQueue:
         """Give an instruction to all that work on it at their own pace."""
         config = self.config
         array = config.array
@@ -109,7 +109,7 @@ class SparseOutput(wiring.Component):
         bitmap = word.flow == Flow.SPARSE_OUTPUT_STATIONARY
         product = Signal(_product_layout(config))
         blocks = (word.k + array.block - 1) // array.block
-        m.submodules.products = products = SyncFIFOBuffered(
+        m.submodules.products = products = BufferedQueue(
             width=product.shape().size, depth=INSTRUCTIONS_AHEAD
         )
         taken = self.product.valid & self.product.ready
@@ -147,12 +147,11 @@ class SparseOutput(wiring.Component):
         vector = self.vectors.payload
         index_bits = (array.block - 1).bit_length()
         m_left, n_left, k_left = (Signal(16, name=f"{name}_left") for name in "mnk")
-        first, last_n, last_m, whole = Signal(init=1), Signal(), Signal(), Signal()
-        more = k_left != 0
+        first, whole = Signal(init=1), Signal()
+        # Known from the vector before, or with the product; `only_n`: its first part is the last.
+        last_n, only_n, last_m, more = Signal(), Signal(), Signal(), Signal()
         next_product = data.View(product.shape(), products.r_data)
         m.d.comb += [
-            last_n.eq(n_left <= array.columns),
-            last_m.eq(m_left <= array.rows),
             panel.block.eq(Mux(product.bitmap, vector.place >> index_bits, vector.place)),
             # The row tile may only be given up once all of it has come.
             whole.eq(~(vector.last & last_n) | panel.complete),
@@ -163,8 +162,8 @@ class SparseOutput(wiring.Component):
             offered.first.eq(first),
             offered.last.eq(vector.last),
             offered.events.active.eq(1),
-            offered.events.rows.eq(Mux(vector.empty, 0, limit(m_left, array.rows))),
-            offered.events.columns.eq(limit(n_left, array.columns)),
+            offered.events.rows.eq(Mux(vector.empty, 0, Mux(last_m, m_left, array.rows))),
+            offered.events.columns.eq(Mux(last_n, n_left, array.columns)),
             # Words that no encoder writes may have more slots than there are inputs.
             offered.events.skipped.eq(Mux(vector.last & more, k_left - ~vector.empty, 0)),
         ]
@@ -177,16 +176,26 @@ class SparseOutput(wiring.Component):
             ]
         with m.If(accept):
             m.d.sync += first.eq(vector.last)
-            m.d.sync += k_left.eq(Mux(vector.last, product.k, k_left - more))
+            m.d.sync += [
+                k_left.eq(Mux(vector.last, product.k, k_left - more)),
+                more.eq(Mux(vector.last, product.k != 0, k_left > 1)),
+            ]
             with m.If(vector.last):
-                m.d.sync += n_left.eq(Mux(last_n, product.n, n_left - array.columns))
+                m.d.sync += [
+                    n_left.eq(Mux(last_n, product.n, n_left - array.columns)),
+                    last_n.eq(Mux(last_n, only_n, n_left <= 2 * array.columns)),
+                ]
             with m.If(vector.last & last_n):
-                m.d.sync += m_left.eq(m_left - array.rows)
+                m.d.sync += [m_left.eq(m_left - array.rows), last_m.eq(m_left <= 2 * array.rows)]
         with m.If(products.r_en):
             m.d.sync += [
                 m_left.eq(next_product.m),
                 n_left.eq(next_product.n),
                 k_left.eq(next_product.k),
+                last_m.eq(next_product.m <= array.rows),
+                last_n.eq(next_product.n <= array.columns),
+                only_n.eq(next_product.n <= array.columns),
+                more.eq(next_product.k != 0),
             ]
 
     def _move(self, m, panel, enable, goes_on, accept, offered) -> Signal:

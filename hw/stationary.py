@@ -2,9 +2,9 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from .buffered_queue import BufferedQueue
 from .compressed_operand import matrix_layout, vector_layout
 from .config import AcceleratorConfig
 from .family import family_members
@@ -37,7 +37,7 @@ class Stationary(wiring.Component):
     gathers, places : streams to the gather reader, out
     load, load_row, stream, swap : the other side of those of `Grid`; the columns are loaded, the
         activations stream.
-    begin, ready, tag : the other side of those of `PartialSums`
+    begin, ready_given, ready_not, tag : the other side of those of `PartialSums`
     Otherwise see `family_members`.
     """
 
@@ -55,7 +55,8 @@ class Stationary(wiring.Component):
                 "stream": Out(1),
                 "swap": Out(1),
                 "begin": Out(1),
-                "ready": In(1),
+                "ready_given": In(1),
+                "ready_not": In(1),
                 "tag": Out(tag_layout(config)),
             }
         )
@@ -73,7 +74,7 @@ class Stationary(wiring.Component):
         m.submodules.fetch_b = fetch_b = OperandFetch(config, config.array.columns)
         m.submodules.loader = loader = StationaryLoader(config)
         m.submodules.streamer = streamer = StationaryStreamer(config)
-        m.submodules.products = products = SyncFIFOBuffered(
+        m.submodules.products = products = BufferedQueue(
             width=stationary_product_layout.size, depth=INSTRUCTIONS_AHEAD
         )
         wiring.connect(m, fetch_a.bursts, wiring.flipped(self.a.bursts))
@@ -94,7 +95,10 @@ class Stationary(wiring.Component):
             streamer.vectors.valid.eq(self.vectors.valid),
             # Products with compressed A and with compressed B never meet here.
             self.vectors.ready.eq(loader.vectors.ready | streamer.vectors.ready),
-            streamer.ready.eq(self.ready),
+            streamer.coming.eq(loader.coming),
+            streamer.coming_last.eq(loader.coming_last),
+            streamer.ready_given.eq(self.ready_given),
+            streamer.ready_not.eq(self.ready_not),
             streamer.busy.eq(~self.idle),
             self.idle.eq(loader.idle & streamer.idle & ~products.r_rdy & (products.level == 0)),
         ]
@@ -120,7 +124,7 @@ class Stationary(wiring.Component):
             port.step.eq(user.step),
         ]
 
-    def _dispatch(self, m: Module, fetch_a, fetch_b, products: SyncFIFOBuffered) -> None:
+    def _dispatch(self, m: Module, fetch_a, fetch_b, products: BufferedQueue) -> None:
         """Give an instruction to all that work on it at their own pace."""
         array = self.config.array
         word = self.product.payload.word

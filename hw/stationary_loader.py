@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from .compressed_operand import vector_layout
 from .config import AcceleratorConfig
 from .gather_reader import place_layout
-from .matmul_events import SKIPPED_BITS, limit
+from .matmul_events import SKIPPED_BITS
 from .operand_reader import OperandSignature
 from .ports import WORD_BITS, address_width
 from .processing_element import OPERAND_BITS
@@ -60,6 +60,8 @@ class StationaryLoader(wiring.Component):
     places : stream of `place_layout`, out
     load, load_row, weights : the other side of those of `Grid`
     tile : stream of `stationary_tile_layout`, out; taken with the first vector that passes it.
+    coming, coming_last : out; `tile` is valid in the next cycle if it is not taken in this one, and
+        its `last` then. All else of it is there already.
     skipped : out; dense steps that vectors without weights saved. What a product saved is reported
         in parts, one a cycle, as soon as its last tile is taken.
     idle : out; no product is worked on, and all that was saved has been reported.
@@ -82,6 +84,8 @@ class StationaryLoader(wiring.Component):
                 "load_row": Out(range(array.rows)),
                 "weights": Out(data.ArrayLayout(signed(OPERAND_BITS), array.columns)),
                 "tile": Out(stream.Signature(stationary_tile_layout(config))),
+                "coming": Out(1),
+                "coming_last": Out(1),
                 "skipped": Out(SKIPPED_BITS),
                 "idle": Out(1),
             }
@@ -99,15 +103,20 @@ class StationaryLoader(wiring.Component):
         product = Signal(stationary_product_layout)
         working, owing = Signal(), Signal()
         n_left, k_left, tiles_left = Signal(16), Signal(16), Signal(16)
+        # Whether these are the last part, known from the part before; `only_k`: so is the first.
+        last_n, last_k, only_k = Signal(), Signal(), Signal()
         first, exhausted, loaded, given = Signal(init=1), Signal(), Signal(), Signal()
         row, used = Signal(range(array.rows)), Signal(range(array.rows + 1))
-        useful, last_row, last_n, last_vector = Signal(), Signal(), Signal(), Signal()
+        useful, last_row, last_vector = Signal(), Signal(), Signal()
         # What is known of a dense tile before it is loaded, and of a packed one after.
         dense_rows, ended = Signal.like(used), Signal()
         done, shown, ends = Signal(), Signal(), Signal()
         taken = self.tile.valid & self.tile.ready
         tile = self.tile.payload
-        m.d.sync += dense_rows.eq(limit(k_left, array.rows))
+        m.d.sync += [
+            dense_rows.eq(Mux(last_k, k_left, array.rows)),
+            only_k.eq(product.k <= array.rows),
+        ]
         m.d.comb += [
             self.idle.eq(~working & ~owing),
             self.products.ready.eq(~working & ~owing),
@@ -118,28 +127,27 @@ class StationaryLoader(wiring.Component):
             tile.single.eq(product.single),
             tile.compressed_a.eq(product.compressed_a),
             tile.rows.eq(Mux(product.compressed_b, used, dense_rows)),
-            tile.columns.eq(limit(n_left, array.columns)),
+            tile.columns.eq(Mux(last_n, n_left, array.columns)),
             tile.first.eq(first),
             tile.last.eq(ends),
-            last_n.eq(n_left <= array.columns),
             done.eq((given | taken) & (loaded | (self.load & last_row))),
         ]
         # A dense tile lies in one chunk: once a row is loaded, one follows in each cycle.
         follows = (
             loaded | (self.load & last_row) | (~product.compressed_b & (self.load | row.any()))
         )
+        ends_packed = ended | (self.load & last_vector)
+        m.d.comb += [
+            self.coming.eq(follows & ~given),
+            self.coming_last.eq(Mux(product.compressed_b, ends_packed, last_k)),
+        ]
         m.d.sync += [
-            shown.eq(follows & ~given & ~taken),
-            ends.eq(
-                Mux(
-                    product.compressed_b,
-                    (ended | (self.load & last_vector)) & ~done,
-                    k_left <= array.rows,
-                )
-            ),
+            shown.eq(self.coming & ~taken),
+            ends.eq(Mux(product.compressed_b, ends_packed & ~done, last_k)),
         ]
         loading = working & ~loaded
-        m.d.comb += [useful.eq(~exhausted), last_vector.eq(~exhausted & (row + 1 == k_left))]
+        last_place = last_k & (row + 1 == k_left[: len(used)])
+        m.d.comb += [useful.eq(~exhausted), last_vector.eq(~exhausted & last_place)]
         self._slice(m, loading, exhausted)
         with m.If(product.compressed_b):
             self._pack(m, loading, exhausted, last_row, last_n, useful, last_vector)
@@ -153,9 +161,15 @@ class StationaryLoader(wiring.Component):
         with m.If(done):
             m.d.sync += [loaded.eq(0), row.eq(0), used.eq(0), exhausted.eq(0), ended.eq(0)]
             m.d.sync += [given.eq(0), first.eq(tile.last), tiles_left.eq(tiles_left - 1)]
-            m.d.sync += k_left.eq(Mux(ends, product.k, k_left - array.rows))
+            m.d.sync += [
+                k_left.eq(Mux(ends, product.k, k_left - array.rows)),
+                last_k.eq(Mux(ends, only_k, k_left <= 2 * array.rows)),
+            ]
             with m.If(tile.last):
-                m.d.sync += n_left.eq(n_left - array.columns)
+                m.d.sync += [
+                    n_left.eq(n_left - array.columns),
+                    last_n.eq(n_left <= 2 * array.columns),
+                ]
         strip_ended = taken & ends & product.compressed_b
         self._count_skipped(m, product, strip_ended, last_n, tiles_left - used.any(), owing)
         next_product = self.products.payload
@@ -168,32 +182,37 @@ class StationaryLoader(wiring.Component):
         with m.If(self.products.ready & self.products.valid):
             m.d.sync += [working.eq(1), product.eq(next_product)]
             m.d.sync += [n_left.eq(next_product.n), tiles_left.eq(tiles)]
-            m.d.sync += k_left.eq(next_product.k)
+            m.d.sync += [
+                k_left.eq(next_product.k),
+                last_n.eq(next_product.n <= array.columns),
+                last_k.eq(next_product.k <= array.rows),
+            ]
         return m
 
     def _slice(self, m: Module, loading: Value, exhausted: Signal) -> None:
         """Load the next place along K of the chunk in use, and zeros beyond the last one."""
-        steps = Signal(range(self.config.chunk + 1))
-        over = (steps == 0) | (self.b.step & (steps == 1))
+        steps, some, one = Signal(range(self.config.chunk + 1)), Signal(), Signal()
+        over = ~some | (self.b.step & one)
         m.d.comb += [
             self.b.take.eq(over & self.chunks.valid & self.b.available),
             self.chunks.ready.eq(self.b.take),
-            self.load.eq(loading & (exhausted | steps.any())),
-            self.b.step.eq(self.load & ~exhausted),
+            self.load.eq(loading & (exhausted | some)),
+            # Only a dense operand has chunks.
+            self.b.step.eq(loading & ~exhausted & some),
         ]
         with m.If(~exhausted):
             m.d.comb += self.weights.eq(self.b.elements)
         with m.If(self.b.take):
-            m.d.sync += steps.eq(self.chunks.payload)
+            given = self.chunks.payload
+            m.d.sync += [steps.eq(given), some.eq(1), one.eq(given == 1)]
         with m.Elif(self.b.step):
-            m.d.sync += steps.eq(steps - 1)
+            m.d.sync += [steps.eq(steps - 1), some.eq(~one), one.eq(steps == 2)]
 
     def _pack(self, m, loading, exhausted, last_row, last_n, useful, last_vector) -> None:
         """Load the next useful vector instead, and zeros where the strip has no more."""
         vector = self.vectors.payload
         offered = self.vectors.valid & self.places.ready
         m.d.comb += [
-            self.b.step.eq(0),
             useful.eq(~exhausted & ~vector.empty),
             self.load.eq(loading & (exhausted | offered)),
             self.vectors.ready.eq(loading & ~exhausted & self.places.ready),

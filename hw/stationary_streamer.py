@@ -1,6 +1,6 @@
 """Streams vectors past the tile that stays in the grid."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,10 +23,11 @@ class StationaryStreamer(wiring.Component):
     Members
     -------
     tile : stream of `stationary_tile_layout`, in; taken with the first vector that passes it.
+    coming, coming_last : see `StationaryLoader`
     a : the other side of `OperandSignature`, without its bursts
     vectors : stream of `vector_layout`, in; useful vectors of A.
     stream, swap, activations : to the grid; a vector, the first that passes a tile.
-    begin, ready, tag : the other side of those of `PartialSums`
+    begin, ready_given, ready_not, tag : the other side of those of `PartialSums`
     busy : in; there is work.
     idle : out; no vector passes.
     events : `step_events_layout`, out; one cycle late.
@@ -40,13 +41,16 @@ class StationaryStreamer(wiring.Component):
         super().__init__(
             {
                 "tile": In(stream.Signature(stationary_tile_layout(config))),
+                "coming": In(1),
+                "coming_last": In(1),
                 "a": In(OperandSignature(config, rows)),
                 "vectors": In(stream.Signature(vector_layout(config))),
                 "stream": Out(1),
                 "swap": Out(1),
                 "activations": Out(data.ArrayLayout(signed(OPERAND_BITS), rows)),
                 "begin": Out(1),
-                "ready": In(1),
+                "ready_given": In(1),
+                "ready_not": In(1),
                 "tag": Out(tag_layout(config)),
                 "busy": In(1),
                 "idle": Out(1),
@@ -65,8 +69,8 @@ class StationaryStreamer(wiring.Component):
         config = self.config
         passed = Signal(stationary_tile_layout(config))
         tile = Signal(stationary_tile_layout(config))
-        passing, active, blocked = Signal(), Signal(), Signal()
-        offered, last, next_is_last = Signal(), Signal(), Signal()
+        passing, may_pass, blocked = Signal(), Signal(), Signal()
+        offered, last, passing_next = Signal(), Signal(), Signal()
         waits, passed_waits = Signal(), Signal()
         # That of a tile to come is that of the one that is passed: the gate sees to it.
         compressed = self.tile.payload.compressed_a
@@ -74,33 +78,32 @@ class StationaryStreamer(wiring.Component):
         in_use = Signal()
         vector = self.vectors.payload
         m.d.comb += [
-            active.eq(passing | self.tile.valid),
             tile.eq(Mux(passing, passed, self.tile.payload)),
             # Useful rows come in any order: the sums of none are complete before the last.
             waits.eq(Mux(compressed, self.tile.payload.first, self.tile.payload.last)),
-            blocked.eq(active & ~self.ready & Mux(passing, passed_waits, waits)),
-            self.stream.eq(active & ~blocked & offered),
+            # A chunk is in use only if the rows of A come in order.
+            offered.eq(in_use | (compressed & self.vectors.valid)),
+            self.stream.eq(may_pass & offered),
+            self.a.step.eq(may_pass & in_use),
             self.swap.eq(self.stream & ~passing),
-            self.begin.eq(self.swap & tile.first),
+            self.begin.eq(~passing & tile.first),
             self.tile.ready.eq(self.swap),
             self.tag.first.eq(tile.first),
             self.tag.final.eq(tile.last),
             self.tag.last.eq(last & tile.last),
             self.tag.rows.eq(tile.m),
             self.idle.eq(~passing),
+            passing_next.eq(Mux(self.stream, ~last, passing)),
         ]
+        m.d.sync += passing.eq(passing_next)
         with m.If(self.stream):
-            m.d.sync += [
-                passing.eq(~last),
-                row.eq(Mux(last, 0, row + 1)),
-                next_is_last.eq(row + 2 == tile.m),
-            ]
+            m.d.sync += row.eq(Mux(last, 0, row + 1))
+        last_row, chunk_ends = self._follow_rows(m, row, tile.m, passing_next)
         with m.If(self.swap):
             m.d.sync += [passed.eq(self.tile.payload), passed_waits.eq(waits & ~compressed)]
         with m.If(compressed):
             m.d.comb += [
-                offered.eq(self.vectors.valid),
-                self.vectors.ready.eq(active & ~blocked),
+                self.vectors.ready.eq(may_pass),
                 last.eq(vector.last),
                 self.tag.row.eq(vector.place),
             ]
@@ -109,20 +112,49 @@ class StationaryStreamer(wiring.Component):
             ]
         with m.Else():
             m.d.comb += [
-                offered.eq(in_use),
-                last.eq(Mux(passing, next_is_last, self.tile.payload.single)),
+                last.eq(last_row),
                 self.tag.row.eq(row),
                 self.activations.eq(self.a.elements),
-                self.a.step.eq(self.stream),
             ]
-        self._take(m, row, last, in_use)
+        waits_now = Mux(passing, passed_waits, waits & ~compressed)
+        self._decide(m, passing, last, waits_now, may_pass, blocked)
+        self._take(m, chunk_ends, in_use)
         self._report(m, tile, last, blocked)
         return m
 
-    def _take(self, m: Module, row: Signal, last: Signal, in_use: Signal) -> None:
+    def _follow_rows(self, m: Module, row: Signal, rows: Value, passing_next: Signal) -> tuple:
+        """Return whether the next row of A is the last one, and whether its chunk ends with it."""
+        chunk = self.config.chunk
+        single = self.tile.payload.single
+        last, chunk_ends = Signal(name="last_row"), Signal()
+        following = row + 2 == rows
+        with m.If(~passing_next):
+            m.d.sync += [last.eq(single), chunk_ends.eq(single)]
+        with m.Elif(self.stream):
+            in_chunk = row[: (chunk - 1).bit_length()]
+            m.d.sync += [last.eq(following), chunk_ends.eq(following | (in_chunk == chunk - 2))]
+        return last, chunk_ends
+
+    def _decide(self, m: Module, passing, last, waits: Value, may_pass, blocked) -> None:
+        """Decide a cycle ahead whether a vector may pass: it moves operand, loader and sums.
+
+        `waits`: the next vector of the tile that is passed, or begun now, needs room for its sums.
+        """
+        coming = self.tile.payload
+        coming_waits = Mux(coming.compressed_a, coming.first, self.coming_last)
+        # Whether a vector passes now is known last.
+        with m.If(self.stream):
+            active = ~last | (passing & self.coming)
+            stays = Mux(last, coming_waits, waits) & ~self.ready_given
+            m.d.sync += [may_pass.eq(active & ~stays), blocked.eq(active & stays)]
+        with m.Else():
+            active = passing | self.coming
+            stays = Mux(passing, waits, coming_waits) & ~self.ready_not
+            m.d.sync += [may_pass.eq(active & ~stays), blocked.eq(active & stays)]
+
+    def _take(self, m: Module, chunk_ends: Signal, in_use: Signal) -> None:
         """Put the next chunk of A in use where one ends; every pass begins with a chunk."""
-        chunk_bits = (self.config.chunk - 1).bit_length()
-        ends = self.a.step & (row[:chunk_bits].all() | last)
+        ends = self.a.step & chunk_ends
         m.d.comb += self.a.take.eq((~in_use | ends) & self.a.available)
         with m.If(self.a.take):
             m.d.sync += in_use.eq(1)

@@ -1,24 +1,27 @@
-"""The queue that answers from registers: cycle for cycle that of Amaranth."""
+"""Queues that answer from registers: cycle for cycle those of Amaranth."""
 
 import random
 
 import pytest
 from amaranth.hdl import Module
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.sim import Simulator
 
+from ageha.hw.buffered_queue import BufferedQueue
 from ageha.hw.config import ConfigError
 from ageha.hw.queue import Queue
 
 
+@pytest.mark.parametrize("kind", [(Queue, SyncFIFO), (BufferedQueue, SyncFIFOBuffered)])
 @pytest.mark.parametrize("width, depth", [(9, 2), (4, 5), (1, 8)])
-def test_equals_the_queue_of_amaranth(width, depth):
+def test_equals_the_queue_of_amaranth(width, depth, kind):
+    ours, theirs = kind
     seed = random.SystemRandom().getrandbits(32)
     print(f"seed {seed}")
     source = random.Random(seed)
     m = Module()
-    m.submodules.queue = queue = Queue(width, depth)
-    m.submodules.reference = reference = SyncFIFO(width=width, depth=depth)
+    m.submodules.queue = queue = ours(width, depth)
+    m.submodules.reference = reference = theirs(width=width, depth=depth)
 
     async def bench(context):
         reached = set()
@@ -47,8 +50,9 @@ def test_equals_the_queue_of_amaranth(width, depth):
     simulator.run()
 
 
-def test_parameters_are_checked():
+@pytest.mark.parametrize("queue", [Queue, BufferedQueue])
+def test_parameters_are_checked(queue):
     with pytest.raises(ConfigError, match="width must be at least 1, not 0"):
-        Queue(0, 4)
+        queue(0, 4)
     with pytest.raises(ConfigError, match="depth must be at least 2, not 1"):
-        Queue(8, 1)
+        queue(8, 1)
