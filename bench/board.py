@@ -8,21 +8,19 @@ from typing import Any
 from ..gen.bitstream import (
     BITSTREAM,
     CONFIGURATION,
-    NETLIST,
     PACKING_TOOL,
     PLACEMENT_TOOL,
     REPORT,
-    SYNTHESIS,
-    SYNTHESIS_TOOL,
+    board_files,
     board_verilog,
     pack_board,
     place_board,
     placement_arguments,
     read_placed,
-    synthesise_board,
 )
 from ..gen.boards import BoardDescription
 from ..gen.constraints import lpf
+from ..gen.ecp5_netlist import NETLIST, YOSYS, synthesise_ecp5
 from ..gen.synthesis import DESIGN, find_tool
 from ..hw.config import AcceleratorConfig
 from ..sw.cache import cached, digest
@@ -39,7 +37,7 @@ def require_board_tools() -> None:
     SynthesisError
         Naming the first tool that is missing, and its package.
     """
-    for name in (SYNTHESIS_TOOL, PLACEMENT_TOOL, PACKING_TOOL):
+    for name in (YOSYS, PLACEMENT_TOOL, PACKING_TOOL):
         find_tool(name)
 
 
@@ -82,13 +80,14 @@ def build_board(
     with step(f"Generating the Verilog of {board.name}"):
         verilog = board_verilog(board, config, clock_mhz)
     placer = tool_version(PLACEMENT_TOOL)
-    netlist_key = digest(verilog, SYNTHESIS, tool_version(SYNTHESIS_TOOL))
+    synthesised = board_files(verilog)
+    netlist_key = digest(synthesised, tool_version(YOSYS))
     arguments = placement_arguments(board, clock_mhz, seed)
     placement_key = digest(netlist_key, lpf(board), arguments, placer)
 
     with step(f"Synthesising {board.name} (many minutes, the first time)"):
         netlist = cached(
-            "board-netlist", netlist_key, lambda folder: synthesise_board(verilog, folder)
+            "board-netlist", netlist_key, lambda folder: synthesise_ecp5(synthesised, folder)
         )
     with step(f"Placing and routing {board.name} (many minutes, the first time)"):
         placement = cached(

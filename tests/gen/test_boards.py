@@ -11,10 +11,11 @@ from ageha.bench.board import build_board
 from ageha.cli.commands import synth_board
 from ageha.cli.main import main
 from ageha.gen import bitstream
-from ageha.gen.bitstream import Placed, pack_board, place_board, read_placed, synthesise_board
+from ageha.gen.bitstream import Placed, board_files, pack_board, place_board, read_placed
 from ageha.gen.board_top import TOP, board_top, pll
 from ageha.gen.boards import BOARDS, ECPIX5, ULX3S, board_named
 from ageha.gen.constraints import PROCESSOR_BOARDS, constraint_files, lpf, sdc, xdc
+from ageha.gen.ecp5_netlist import NETLIST, synthesise_ecp5
 from ageha.gen.synthesis import SynthesisError
 from ageha.hw.config import ConfigError
 from ageha.verif.verilator import lint
@@ -230,8 +231,9 @@ def test_a_bitstream_of_a_small_design(tmp_path, board):
     for folder in folders:
         folder.mkdir()
     netlist, placement, packed = folders
-    synthesise_board(board_top(board, board.machine_mhz) + STAND_IN, netlist)
-    place_board(board, netlist / bitstream.NETLIST, board.machine_mhz, 1, placement)
+    verilog = board_top(board, board.machine_mhz) + STAND_IN
+    synthesise_ecp5(board_files(verilog), netlist)
+    place_board(board, netlist / NETLIST, board.machine_mhz, 1, placement)
     placed = read_placed(placement / bitstream.REPORT)
     assert placed.fmax_mhz > board.machine_mhz
     assert 0 < placed.used["ff"] < 100
