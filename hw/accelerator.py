@@ -108,9 +108,12 @@ class Accelerator(wiring.Component):
             (Unit.BUTTERFLY, butterfly.addends),
             (Unit.BUTTERFLY, butterfly.data),
         )
+        drain, loaded = (Unit.ARRAY, array.drain_write), (Unit.LOAD, load.scratchpad)
+        # Where requests are registers, load comes before all: it waits for no other unit then, and
+        # a line is several beats.
+        first = (loaded, drain) if config.scratchpad.pipelined else (drain, loaded)
         writers = (
-            (Unit.ARRAY, array.drain_write),
-            (Unit.LOAD, load.scratchpad),
+            *first,
             (Unit.VECTOR, vector.write),
             (Unit.BUTTERFLY, butterfly.write),
         )

@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out
 from .config import ConfigError
 from .tally import tally
 
-_ATTRIBUTES = {"ram_style": "block", "no_rw_check": 1}
+BLOCK_MEMORY = {"ram_style": "block", "no_rw_check": 1}
+"""Attributes of a memory in block RAM that is not read where it is written."""
 
 
 class BlockQueue(wiring.Component):
@@ -65,7 +66,7 @@ class BlockQueue(wiring.Component):
         m = Module()
         places = self.depth - 1
         m.submodules.memory = memory = Memory(
-            shape=self.width, depth=places, init=[], attrs=_ATTRIBUTES
+            shape=self.width, depth=places, init=[], attrs=BLOCK_MEMORY
         )
         write, read = memory.write_port(), memory.read_port()
         stored = tally(m, "stored", places, write.en, read.en)

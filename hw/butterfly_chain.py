@@ -1,8 +1,7 @@
 """Butterfly stages in a chain, on lanes that share every coefficient."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from .butterfly_commutator import ButterflyCommutator
@@ -10,6 +9,7 @@ from .butterfly_format import DATA_BITS, STAGE_BITS
 from .butterfly_order import FOLDED
 from .butterfly_unit import PAIR_VALUES, ButterflyUnit, control_layout, pair_layout
 from .config import ButterflyConfig
+from .queue import Queue
 from .rounding import saturate
 
 POINT_VALUES = PAIR_VALUES // 2
@@ -132,34 +132,43 @@ class ButterflyChain(wiring.Component):
         return m
 
     def _admit(self, m: Module) -> Value:
-        """Count the beats inside; return whether one is taken.
-
-        A folded set begins in every sixth cycle or later, in step with those before it that are
-        still inside.
-        """
+        """Count the beats inside; return whether one is taken."""
         room = Signal(range(self.capacity + 1), init=self.capacity)
-        rest = Signal(range(_FOLDED_REST + 1))
-        taken, left = Signal(), Signal()
-        phase, place = Signal(range(FOLDED_CYCLES)), Signal(2)
         has_room = Signal(init=1)
+        taken, left = Signal(), Signal()
         # A single stage folds nothing.
-        folded = self.input.payload.folded if self.config.stages > 1 else Const(0)
-        begins = ((phase == 0) | (rest == 0)) & (room >= FOLDED_BEATS)
-        in_turn = Mux(phase == FOLDED_CYCLES - 1, 0, phase + 1)
+        ready = self._admit_folded(m, taken, room, has_room) if self.config.stages > 1 else has_room
         m.d.comb += [
-            self.input.ready.eq(Mux(folded, (place != 0) | begins, has_room & (rest == 0))),
+            self.input.ready.eq(ready),
             taken.eq(self.input.valid & self.input.ready),
             left.eq(self.output.valid & self.output.ready),
         ]
         m.d.sync += [
             room.eq(room + left - taken),
             has_room.eq(left | Mux(taken, room != 1, has_room)),
+        ]
+        return taken
+
+    def _admit_folded(self, m: Module, taken: Value, room: Value, has_room: Value) -> Value:
+        """Return whether a beat may be taken where sets may be folded.
+
+        A folded set begins in every sixth cycle or later, in step with those before it that are
+        still inside.
+        """
+        folded = self.input.payload.folded
+        rest = Signal(range(_FOLDED_REST + 1))
+        rested = Signal(init=1)
+        phase, self._place = Signal(range(FOLDED_CYCLES)), Signal(2, name="place")
+        place = self._place
+        begins = ((phase == 0) | rested) & (room >= FOLDED_BEATS)
+        in_turn = Mux(phase == FOLDED_CYCLES - 1, 0, phase + 1)
+        m.d.sync += [
             phase.eq(Mux(taken & folded & (place == 0), 1, in_turn)),
             place.eq(place + (taken & folded)),
-            rest.eq(Mux(taken & folded, _FOLDED_REST, Mux(rest == 0, 0, rest - 1))),
+            rest.eq(Mux(taken & folded, _FOLDED_REST, Mux(rested, 0, rest - 1))),
+            rested.eq(~(taken & folded) & (rested | (rest == 1))),
         ]
-        self._place = place
-        return taken
+        return Mux(folded, (place != 0) | begins, has_room & rested)
 
     def _chain(self, m: Module, taken: Value, numbers: list[Value], controls) -> None:
         """Connect two stages, forward and for folded sets back."""
@@ -214,7 +223,7 @@ class ButterflyChain(wiring.Component):
     def _queue(self, m: Module, name: str, value, write: Value, read: Value) -> Value:
         """Keep controls at their stage, once for all lanes; return the oldest."""
         bits = Value.cast(value)
-        queue = SyncFIFO(width=len(bits), depth=self.capacity)
+        queue = Queue(width=len(bits), depth=self.capacity)
         m.submodules[f"controls_{name}"] = queue
         m.d.comb += [queue.w_data.eq(bits), queue.w_en.eq(write), queue.r_en.eq(read)]
         return queue.r_data
@@ -285,7 +294,7 @@ class ButterflyChain(wiring.Component):
     def _deliver(self, m: Module, valid: Value, numbers: list[Value], flag: Value) -> None:
         """Limit numbers to `DATA_BITS` and queue them."""
         layout = pairs_layout(self.config.lanes)
-        queue = SyncFIFOBuffered(width=layout.size, depth=self.capacity)
+        queue = Queue(width=layout.size, depth=self.capacity, latency=2)
         m.submodules.results = queue
         narrow = [saturate(number, DATA_BITS) for number in numbers]
         changed = [number != less for number, less in zip(numbers, narrow, strict=True)]

@@ -20,12 +20,16 @@ from .ports import INDEX_BITS, address_width, fault_layout, issue_layout
 REGIONS = 9
 _SHAPE_CYCLES = 3
 
-_WORK, _Y, _Y_EXPONENTS = (2, 3), (4, 5), 8
-_READ = (0, 1, 6, 7)
-"""Regions that are written, and those that are always read: X, coefficients, exponents of X."""
+_X, _WORK, _Y, _Y_EXPONENTS = (0, 1), (2, 3), (4, 5), 8
+_MATRICES, _OTHERS = (_X, _WORK, _Y), (6, 7, _Y_EXPONENTS)
+_READ = (*_X, 6, 7)
+"""Real and imaginary part of each matrix, and other regions; coefficients, exponents of X.
+
+X is always read, like the two regions of `_READ` that are no matrix; the others are written.
+"""
 
 _region_layout = data.StructLayout(
-    {"rows": 16, "pitch": 18, "address": 33, "row_words": 18, "used": 1}
+    {"rows": 16, "pitch": 18, "address": 32, "plane": 32, "row_words": 18, "used": 1}
 )
 
 
@@ -96,12 +100,11 @@ class ButterflyCheck(wiring.Component):
         end = _SHAPE_CYCLES + REGIONS
         tokens = word.axis == Axis.TOKENS
         points, across = self._shape(m, plan, tokens)
-        region = Signal(range(REGIONS))
-        m.d.comb += region.eq(step - _SHAPE_CYCLES)
+        region = Signal(range(REGIONS + 1))
         under_way = held & (step >= _SHAPE_CYCLES) & (step != end)
         regions = self._regions(m, plan, tokens, across)
         finished, outside, last_word, dependent = self._last_words(
-            m, regions, region, under_way, leaves
+            m, word.plane_words, regions, region, under_way, leaves
         )
 
         m.d.comb += [
@@ -114,10 +117,15 @@ class ButterflyCheck(wiring.Component):
             self.fault.index.eq(index),
         ]
         with m.If(self.instruction.valid & ~held):
-            m.d.sync += [held.eq(1), step.eq(0), index.eq(self.instruction.payload.index)]
+            m.d.sync += [
+                held.eq(1),
+                step.eq(0),
+                region.eq(0),
+                index.eq(self.instruction.payload.index),
+            ]
             m.d.sync += [word.eq(self.instruction.payload.word), plan.depends.eq(0)]
         with m.Elif(step != end):
-            m.d.sync += step.eq(step + 1)
+            m.d.sync += [step.eq(step + 1), region.eq(region + (step >= _SHAPE_CYCLES))]
         with m.If(transfer):
             m.d.sync += handed.eq(1)
         with m.If(leaves):
@@ -196,9 +204,10 @@ class ButterflyCheck(wiring.Component):
         return Cat(Value.cast(condition).any() for condition in conditions).any()
 
     def _regions(self, m: Module, plan, tokens: Value, across: Value) -> list[tuple]:
-        """Return rows, pitch, address, words of a row (one less), and use, of each region.
+        """Return, of each region, rows, pitch, address, words of a row (one less), and use.
 
-        X, work area and Y, real and imaginary parts; coefficients; exponents of X and of Y.
+        X, work area and Y, real and imaginary parts; coefficients; exponents of X and of Y. What
+        `plane_words` adds to the address of imaginary parts is left out.
         """
         word = plan.fields
         real = word.mode == ButterflyMode.REAL
@@ -219,10 +228,9 @@ class ButterflyCheck(wiring.Component):
             (plan.words, word.work_address, word.y_pitch, 0, has_work),
             (plan.y_words, word.y_address, word.y_pitch, word.y_real, 1),
         ):
-            imaginary = Signal(33)
-            m.d.comb += imaginary.eq(address + word.plane_words)
-            result.append((*matrix(words, address, pitch), used))
-            result.append((*matrix(words, imaginary, pitch), used & ~real & ~is_real))
+            parts = matrix(words, address, pitch)
+            result.append((*parts, used))
+            result.append((*parts, used & ~real & ~is_real))
         turns = plan.last_turn
         plain, folded = self._factor_words(m, plan)
         coefficients = (
@@ -249,22 +257,32 @@ class ButterflyCheck(wiring.Component):
             counts.append(words)
         return counts
 
-    def _last_words(self, m: Module, regions: list[tuple], region: Signal, under_way, leaves):
+    def _last_words(
+        self, m: Module, plane, regions: list[tuple], region: Signal, under_way, leaves
+    ):
         """Return, three cycles after `region`, what is known of it.
 
         That is: it is the last; it is outside; its last word; it depends on the instruction before.
         """
         chosen = Signal(_region_layout, reset_less=True)
+        # Both parts of a matrix differ in their address only.
         with m.Switch(region):
-            for number, (rows, pitch, address, words, used) in enumerate(regions):
-                with m.Case(number):
+            for cases, (rows, pitch, address, words, _) in (
+                *((pair, regions[pair[0]]) for pair in (*_MATRICES,)),
+                *(((number,), regions[number]) for number in _OTHERS),
+            ):
+                with m.Case(*cases):
                     m.d.sync += [
                         chosen.rows.eq(rows),
                         chosen.pitch.eq(pitch),
                         chosen.address.eq(address),
                         chosen.row_words.eq(words),
-                        chosen.used.eq(used),
                     ]
+        is_imaginary = Cat(region == second for _, second in _MATRICES).any()
+        m.d.sync += [
+            chosen.plane.eq(Mux(is_imaginary, plane, 0)),
+            chosen.used.eq(Cat(Value.cast(use)[0] for *_, use in regions).bit_select(region, 1)),
+        ]
         address_bits = address_width(self.config)
         offset = Signal(34, reset_less=True)
         base = Signal(34, reset_less=True)
@@ -276,10 +294,10 @@ class ButterflyCheck(wiring.Component):
         m.d.sync += [
             busy.eq(Cat(under_way, busy)),
             offset.eq(chosen.rows * chosen.pitch),
-            base.eq(chosen.address + chosen.row_words),
+            base.eq(chosen.address + chosen.plane + chosen.row_words),
             last_word.eq(offset + base),
             used.eq(Cat(chosen.used, used)),
-            first[0].eq(chosen.address),
+            first[0].eq(chosen.address + chosen.plane),
             first[1].eq(first[0]),
             numbers[0].eq(region),
             numbers[1].eq(numbers[0]),

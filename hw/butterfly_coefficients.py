@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .butterfly_plan import INDEX_BITS, most_factors, turn_layout
@@ -10,6 +10,7 @@ from .config import AcceleratorConfig
 from .ports import WORD_BITS, ReadPortSignature, address_width, read_request_layout
 from .response_tags import ResponseTags
 from .stream_register import stream_stage
+from .tally import tally
 
 LINES = 4
 """Lines that wait for each factor."""
@@ -18,7 +19,7 @@ LINES = 4
 class ButterflyCoefficients(wiring.Component):
     """Fetches the coefficients of a turn ahead; all lanes share each word.
 
-    Each factor has a queue of lines and a register from which a word is taken a beat.
+    Each factor has a memory of lines, of which one is in use: a word is taken from it a beat.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ class ButterflyCoefficients(wiring.Component):
         return self._config
 
     def elaborate(self, platform: object) -> Module:
-        """Return the requests and a queue and a register a factor."""
+        """Return the requests and a memory a factor."""
         m = Module()
         count = most_factors(self.config)
         m.submodules.tags = tags = ResponseTags(2)
@@ -68,7 +69,7 @@ class ButterflyCoefficients(wiring.Component):
         for factor in range(count):
             in_use = factor < self.factors
             arrives = tags.valid & (tags.response == factor)
-            self._queue(m, factor, arrives, self.take & in_use, last)
+            self._queue(m, factor, arrives, self.take & in_use, last, place)
         return m
 
     def _request(self, m: Module, tags: ResponseTags) -> None:
@@ -108,27 +109,30 @@ class ButterflyCoefficients(wiring.Component):
                 m.d.sync += [line.eq(0), offset.eq(0)]
         self._asked = [accepted & (factor == index) for index in range(count)]
 
-    def _queue(self, m: Module, factor: int, arrives, take, last) -> None:
-        """Add the queue and the register of a factor."""
+    def _queue(self, m: Module, factor: int, arrives, take, last, place) -> None:
+        """Add the memory of a factor: the line in use, and those that wait."""
         width = WORD_BITS * self.config.lanes
-        queue = SyncFIFO(width=width, depth=LINES)
-        m.submodules[f"lines_{factor}"] = queue
-        line = Signal(width, reset_less=True, name=f"line_{factor}")
+        memory = Memory(shape=width, depth=LINES + 1, init=[])
+        m.submodules[f"lines_{factor}"] = memory
+        write, read = memory.write_port(), memory.read_port(domain="comb")
         loaded = Signal(name=f"loaded_{factor}")
         load = Signal(name=f"load_{factor}")
+        waiting = tally(m, f"waiting_{factor}", LINES, arrives, load)
+        in_use = Signal(range(LINES + 1), init=LINES, name=f"in_use_{factor}")
         m.d.comb += [
-            queue.w_data.eq(self.read.response.payload.as_value()),
-            queue.w_en.eq(arrives),
-            load.eq(queue.r_rdy & (~loaded | (take & last))),
-            queue.r_en.eq(load),
-            self.words[factor].eq(line[:WORD_BITS]),
+            write.data.eq(self.read.response.payload.as_value()),
+            write.en.eq(arrives),
+            read.addr.eq(in_use),
+            load.eq(waiting.some & (~loaded | (take & last))),
+            self.words[factor].eq(read.data.word_select(place, WORD_BITS)),
             self.valid[factor].eq(loaded),
         ]
-        with m.If(take):
-            m.d.sync += line.eq(line >> WORD_BITS)
-            with m.If(last):
-                m.d.sync += loaded.eq(0)
+        for pointer, moves in ((write.addr, arrives), (in_use, load)):
+            with m.If(moves):
+                m.d.sync += pointer.eq(Mux(pointer == LINES, 0, pointer + 1))
         with m.If(load):
-            m.d.sync += [line.eq(queue.r_data), loaded.eq(1)]
+            m.d.sync += loaded.eq(1)
+        with m.Elif(take & last):
+            m.d.sync += loaded.eq(0)
         promised = self._promised[factor]
         m.d.sync += promised.eq(promised + self._asked[factor] - load)

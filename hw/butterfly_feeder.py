@@ -194,6 +194,7 @@ class ButterflyFeeder(wiring.Component):
             gather.imaginary.eq(self.imaginary),
             gather.slot.eq(self.slot),
             gather.words.eq(self.words),
+            gather.advance.eq(self._go),
         ]
         slot = self._step(m, base)
         reversal = self._step(m, turn.reversal.as_value())
@@ -201,7 +202,8 @@ class ButterflyFeeder(wiring.Component):
             local = self._step(m, local_number(turn.selections[0], beat, value))
             place = Signal(place_bits(self.config.butterfly))
             m.d.comb += place.eq(self._place(m, local, slot, reversal))
-            for _ in range(self._latency - 2):
+            # Block RAM has a register of its own for the place.
+            for _ in range(self._latency - 2 - self.config.butterfly.block_memory):
                 place = self._step(m, place)
             m.d.comb += port.eq(place)
         # In front of a register, where it is a reset.

@@ -2,13 +2,14 @@
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .butterfly_plan import HEADROOM_BITS, TURN_BITS
 from .config import AcceleratorConfig
 from .isa import BlockExponent
 from .ports import WritePortSignature, address_width
+from .queue import Queue
+from .tally import tally
 
 FLYING = 16
 """Turns that are at most in the hands of the workers."""
@@ -48,7 +49,7 @@ class ButterflyFinish(wiring.Component):
     ready : out; another one may be.
     written : in; a turn is written.
     headroom_valid, headroom : in; the headroom of a turn is known.
-    in_flight : out; turns that are not finished.
+    in_flight, busy : out; turns that are not finished, and whether there are any.
     keeps, turn, turn_headroom : out; a turn is finished whose headroom is to be kept.
     multiplies : out; multiplications of the turn that is finished in this cycle.
     done : out; the last turn of an instruction is finished.
@@ -66,6 +67,7 @@ class ButterflyFinish(wiring.Component):
                 "headroom_valid": In(1),
                 "headroom": In(signed(HEADROOM_BITS)),
                 "in_flight": Out(range(FLYING + 1)),
+                "busy": Out(1),
                 "keeps": Out(1),
                 "turn": Out(TURN_BITS),
                 "turn_headroom": Out(signed(HEADROOM_BITS)),
@@ -84,20 +86,22 @@ class ButterflyFinish(wiring.Component):
         """Return queues of turns and headrooms, and the register of an exponent's word."""
         m = Module()
         layout = entry_layout(self.config)
-        m.submodules.entries = entries = SyncFIFO(width=layout.size, depth=FLYING)
-        m.submodules.headrooms = headrooms = SyncFIFO(width=HEADROOM_BITS, depth=FLYING)
+        m.submodules.entries = entries = Queue(width=layout.size, depth=FLYING)
+        m.submodules.headrooms = headrooms = Queue(width=HEADROOM_BITS, depth=FLYING)
         entry = data.View(layout, entries.r_data)
-        written = Signal(range(FLYING + 1))
         complete, finished, stored = Signal(), Signal(), Signal()
         request = self.write.request
         word = Signal(BlockExponent)
+        written = tally(m, "written", FLYING, self.written, finished)
         m.d.comb += [
+            self.in_flight.eq(entries.level),
+            self.busy.eq(entries.r_rdy),
             entries.w_data.eq(self.entry),
             entries.w_en.eq(self.emit),
             self.ready.eq(entries.w_rdy),
             headrooms.w_data.eq(self.headroom),
             headrooms.w_en.eq(self.headroom_valid),
-            complete.eq((written != 0) & headrooms.r_rdy),
+            complete.eq(written.some & headrooms.r_rdy),
             stored.eq(request.valid & request.ready),
             finished.eq(complete & (~entry.stores | stored)),
             entries.r_en.eq(finished),
@@ -112,8 +116,6 @@ class ButterflyFinish(wiring.Component):
             request.payload.data[0].eq(word),
         ]
         m.d.sync += [
-            self.in_flight.eq(self.in_flight + self.emit - finished),
-            written.eq(written + self.written - finished),
             request.valid.eq(complete & entry.stores & ~stored),
             request.payload.address.eq(entry.address),
             word.exponent.eq(entry.exponent),

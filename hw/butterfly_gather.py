@@ -1,10 +1,11 @@
 """Words that wait in front of the butterfly chain, and the pairs that are taken from them."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .block_queue import BLOCK_MEMORY
 from .butterfly_format import DATA_BITS
 from .butterfly_order import WORD_BITS
 from .butterfly_plan import place_bits, words_held
@@ -23,15 +24,17 @@ class ButterflyGather(wiring.Component):
     Parameters
     ----------
     config : ButterflyConfig
-        Gives the lanes.
+        Gives the lanes, and whether the memories are block RAM.
 
     Members
     -------
     write, imaginary, slot, words : in
         Write a word of each lane, 64 bits each, lane 0 lowest, of one part.
+    advance : in; with block RAM, `first` and `second` are taken now.
     first, second : in; slot and number in the word (lowest) of two points.
-    points : out, combinational; (re, im) of the first and of the second point of each lane, 16 bits
-        each, lane 0 and its first point lowest.
+    points : out; (re, im) of the first and of the second point of each lane, 16 bits each, lane 0
+        and its first point lowest. Combinational, or with block RAM those of the places that were
+        taken, as they were in the cycle before these were taken; nobody writes there meanwhile.
     """
 
     def __init__(self, config: ButterflyConfig) -> None:
@@ -43,6 +46,7 @@ class ButterflyGather(wiring.Component):
                 "imaginary": In(1),
                 "slot": In(range(words_held(config))),
                 "words": In(NUMBERS * DATA_BITS * config.lanes),
+                "advance": In(1),
                 "first": In(place_bits(config)),
                 "second": In(place_bits(config)),
                 "points": Out(self._points),
@@ -59,10 +63,17 @@ class ButterflyGather(wiring.Component):
         m = Module()
         lanes = self.config.lanes
         width = DATA_BITS * lanes
+        block = self.config.block_memory
+        places = [self._taken(m, place) for place in (self.first, self.second)]
         chosen: dict[tuple[int, int], list] = {}
         for part in range(2):
             for number in range(NUMBERS):
-                memory = Memory(shape=width, depth=words_held(self.config), init=[])
+                memory = Memory(
+                    shape=width,
+                    depth=words_held(self.config),
+                    init=[],
+                    attrs=BLOCK_MEMORY if block else {},
+                )
                 m.submodules[f"{('real', 'imaginary')[part]}_{number}"] = memory
                 write = memory.write_port()
                 lane_numbers = [
@@ -75,13 +86,15 @@ class ButterflyGather(wiring.Component):
                     write.en.eq(self.write & (self.imaginary == part)),
                 ]
                 for point, place in enumerate((self.first, self.second)):
-                    read = memory.read_port(domain="comb")
+                    read = memory.read_port(domain="sync" if block else "comb")
                     m.d.comb += read.addr.eq(place[WORD_BITS:])
+                    if block:
+                        m.d.comb += read.en.eq(self.advance)
                     chosen.setdefault((point, part), []).append(read.data)
         parts = {}
         for (point, part), numbers in chosen.items():
             value = Signal(width, name=f"point_{point}_part_{part}")
-            place = (self.first, self.second)[point][:WORD_BITS]
+            place = places[point]
             halves = [Mux(place[0], *reversed(numbers[low : low + 2])) for low in (0, 2)]
             m.d.comb += value.eq(Mux(place[1], halves[1], halves[0]))
             parts[point, part] = value
@@ -94,3 +107,13 @@ class ButterflyGather(wiring.Component):
             )
         )
         return m
+
+    def _taken(self, m: Module, place: Value) -> Value:
+        """Return the number in the word, as old as what is read."""
+        number = place[:WORD_BITS]
+        if not self.config.block_memory:
+            return number
+        register = Signal(WORD_BITS, reset_less=True, name="number")
+        with m.If(self.advance):
+            m.d.sync += register.eq(number)
+        return register

@@ -2,7 +2,6 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from .butterfly_exponents import ButterflyExponents
@@ -30,6 +29,7 @@ from .butterfly_unit import MULTIPLIERS
 from .config import AcceleratorConfig
 from .isa import Axis, ButterflyMode
 from .ports import ReadPortSignature, WritePortSignature, address_width
+from .queue import Queue
 
 _QUEUED = 6
 """Turns that wait for each worker."""
@@ -112,7 +112,7 @@ class ButterflyTurns(wiring.Component):
         is_settled = settled == derive.latency
         growths = Signal(len(fields.growths))
         places, emit, open_now = Signal(), Signal(), Signal(range(_OPEN + 1))
-        idle, exponent = Signal(), Signal(signed(EXPONENT_BITS))
+        idle, exponent = Signal(init=1), Signal(signed(EXPONENT_BITS))
         shift = Signal(signed(EXPONENT_BITS + 1))
         coefficient_words = Signal.like(turn.coefficients)
         last_turn = number == plan.last_turn
@@ -124,7 +124,7 @@ class ButterflyTurns(wiring.Component):
         given = derive.is_last & ~fields.y_blocks
         # All turns before the one of the same number are done, or all of the instruction before.
         due = finish.in_flight <= plan.last_turn
-        begins = ~plan.depends | (number != 0) | (finish.in_flight == 0)
+        begins = ~plan.depends | (number != 0) | ~finish.busy
         allowed = Mux(first == 0, begins, due)
         m.d.comb += [
             exponents.plan.eq(plan),
@@ -141,7 +141,7 @@ class ButterflyTurns(wiring.Component):
             finish.headroom.eq(self.headroom),
             self.multiplies.eq(finish.multiplies),
             self.done.eq(finish.done),
-            self.busy.eq(~idle | (finish.in_flight != 0)),
+            self.busy.eq(~idle | finish.busy),
         ]
         line_bits = (config.lanes - 1).bit_length()
         m.d.sync += [
@@ -162,12 +162,12 @@ class ButterflyTurns(wiring.Component):
             m.d.comb += accepts.eq(idle & (open_now != _OPEN))
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += idle.eq(1)
                 m.d.sync += [plan.eq(self.plan.payload), number.eq(0)]
                 m.d.sync += growths.eq(self.plan.payload.fields.growths)
                 with m.If(~self.checking):
                     m.d.sync += settled.eq(0)
                 with m.If(transfer):
+                    m.d.sync += idle.eq(0)
                     m.next = "SETTLE"
             with m.State("SETTLE"), m.If(is_settled):
                 self._begin(m, plan, derive, turn, first)
@@ -213,6 +213,7 @@ class ButterflyTurns(wiring.Component):
                     m.d.sync += turn.coefficients.eq(turn.coefficients + coefficient_words)
                     m.next = "SETTLE"
                 with m.If(ready & ends):
+                    m.d.sync += idle.eq(1)
                     m.next = "IDLE"
         m.d.comb += [finish.emit.eq(emit), finish.entry.exponent.eq(exponent)]
         m.d.comb += [finish.entry.turn.eq(number), finish.entry.ends.eq(ends)]
@@ -253,7 +254,7 @@ class ButterflyTurns(wiring.Component):
         for name in WORKERS:
             port = getattr(self, name)
             layout = port.payload.shape()
-            queue = SyncFIFOBuffered(width=layout.size, depth=_QUEUED)
+            queue = Queue(width=layout.size, depth=_QUEUED, latency=2)
             m.submodules[f"queue_{name}"] = queue
             given = data.View(layout, queue.w_data)
             for member in layout.members:
@@ -266,6 +267,14 @@ class ButterflyTurns(wiring.Component):
                 port.valid.eq(queue.r_rdy),
                 queue.r_en.eq(port.ready),
             ]
+            if self.config.butterfly.stages == 1:
+                # No set is folded, and each pass has one factor.
+                constants = {"wide": 0, "factors": 1}
+                m.d.comb += [
+                    port.payload[member].eq(value)
+                    for member, value in constants.items()
+                    if member in layout.members
+                ]
             room[name] = queue.w_rdy
         return room
 

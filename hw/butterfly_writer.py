@@ -2,7 +2,6 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from .butterfly_address import ButterflyAddress
@@ -19,6 +18,7 @@ from .ports import (
     line_layout,
     write_request_layout,
 )
+from .queue import Queue
 from .rounding import saturate
 from .stream_buffer import StreamBuffer
 from .stream_register import stream_stage
@@ -98,9 +98,9 @@ class ButterflyWriter(wiring.Component):
                 "pitch": 16,
             }
         )
-        m.submodules.entries = entries = SyncFIFOBuffered(width=entry_layout.size, depth=AHEAD)
+        m.submodules.entries = entries = Queue(width=entry_layout.size, depth=AHEAD, latency=2)
         width = MEMORY_WORD_BITS * self.config.butterfly.lanes
-        m.submodules.lines = lines = SyncFIFOBuffered(width=width, depth=AHEAD)
+        m.submodules.lines = lines = Queue(width=width, depth=AHEAD, latency=2)
         pipelined = self.config.butterfly.pipelined
         place, placed = stream_stage(m, "place", entry_layout, pipelined, StreamBuffer)
         address = self._walk(m, tag_layout, place.ready)
@@ -173,7 +173,7 @@ class ButterflyWriter(wiring.Component):
         ]
         return address
 
-    def _finish(self, m: Module, entry, entries: SyncFIFOBuffered, lines: SyncFIFOBuffered) -> None:
+    def _finish(self, m: Module, entry, entries: Queue, lines: Queue) -> None:
         """Take words with their entries, add, and write."""
         there, some_there = Signal.like(self.completed), Signal()
         adds, taken, go = Signal(), Signal(), Signal()

@@ -164,16 +164,26 @@ class ButterflyConfig:
         Radix-2 stages chained in one pass, 1 or 2.
     pipelined : bool
         Whether memories, requests and results have further registers, for a higher clock.
+    block_memory : bool
+        Whether words wait for the stages in block RAM, 32 of them with 4 lanes, instead of
+        look-up tables; asks for `pipelined`.
     """
 
     lanes: int = 16
     stages: int = 2
     pipelined: bool = False
+    block_memory: bool = False
 
     def __post_init__(self) -> None:
         _require_power_of_two("butterfly.lanes", self.lanes, 4, 64)
         _require_integer("butterfly.stages", self.stages, 1, 2)
         _require_boolean("butterfly.pipelined", self.pipelined)
+        _require_boolean("butterfly.block_memory", self.block_memory)
+        if self.block_memory and not self.pipelined:
+            raise ConfigError(
+                "butterfly.block_memory must be false where butterfly.pipelined is: block RAM is "
+                "read a cycle later"
+            )
 
 
 @dataclass(frozen=True)
@@ -426,7 +436,10 @@ _HALVED = {
 """Half the lanes beside the array, so that 64 elements with all flows fit an ECP5-85F."""
 
 PRESETS: Mapping[str, AcceleratorConfig] = {
-    "tiny": override(_preset("tiny", _square(4, 4, 128, 64), 16 << 10, 1, 64, 128), _PIPELINED),
+    "tiny": override(
+        _preset("tiny", _square(4, 4, 128, 64), 16 << 10, 1, 64, 128),
+        {"butterfly.block_memory": True} | _PIPELINED,
+    ),
     "ecp5": override(
         _preset("ecp5", _square(8, 8, 512, 512), 128 << 10, 1, 64, 512), _HALVED | _PIPELINED
     ),
@@ -440,10 +453,11 @@ _SMALL = {
     "array.block": 1,
     "array.partial_rows": 0,
     "axi.address_width": 32,
+    "butterfly.block_memory": False,
     "scratchpad.bytes": 64 << 10,
 }
-"""Without compressed operands and stationary flows, which take more room than a board has; the
-scratchpad is large enough for `ageha run --workload digits`."""
+"""Without compressed operands and stationary flows, which take more room than a board has, and with
+its block RAM for memory; the scratchpad is large enough for `ageha run --workload digits`."""
 
 BOARD_PRESETS: Mapping[str, AcceleratorConfig] = {
     name: override(PRESETS["tiny"], {"name": name, **_SMALL}) for name in ("ulx3s", "ecpix5")

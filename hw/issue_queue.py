@@ -1,13 +1,14 @@
 """The queue of one unit: what waits for semaphores, and what the unit has yet to finish."""
 
 from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .block_queue import BlockQueue
 from .config import AcceleratorConfig
 from .isa import LAYOUTS, UNIT_OF, Header, Opcode, Unit
 from .ports import INDEX_BITS, issue_layout
+from .queue import Queue
 from .tally import tally
 
 IN_FLIGHT = 8
@@ -83,10 +84,10 @@ class IssueQueue(wiring.Component):
         width = max(
             data.Layout.cast(LAYOUTS[code]).size for code in Opcode if UNIT_OF[code] is self.unit
         )
-        masks = fifo.SyncFIFOBuffered(width=len(self.waiting), depth=depth)
+        masks = Queue(width=len(self.waiting), depth=depth)
         m.submodules.masks = ResetInserter(self.flush)(masks)
         m.submodules.words = words = BlockQueue(width + INDEX_BITS, depth)
-        flights = fifo.SyncFIFOBuffered(width=self.retire.payload.shape().size, depth=IN_FLIGHT)
+        flights = Queue(width=self.retire.payload.shape().size, depth=IN_FLIGHT, latency=2)
         m.submodules.flights = ResetInserter(self.flush)(flights)
 
         decoded, head = self.decoded.payload, Signal(issue_layout)
@@ -98,7 +99,7 @@ class IssueQueue(wiring.Component):
             words.input.payload.eq(Cat(decoded.index, decoded.word[:width])),
             words.input.valid.eq(self.decoded.valid),
             masks.w_data.eq(data.View(Header, decoded.word[header_bits]).wait),
-            masks.w_en.eq(self.decoded.valid),
+            masks.w_en.eq(self.decoded.valid & words.input.ready),
             self.decoded.ready.eq(words.input.ready),
             Cat(head.index, head.word[:width]).eq(words.output.payload),
             self.waiting.eq(masks.r_data),

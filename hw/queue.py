@@ -10,17 +10,19 @@ from .tally import tally
 
 
 class Queue(wiring.Component):
-    """First in, first out, cycle for cycle as `amaranth.lib.fifo.SyncFIFO`.
+    """First in, first out, cycle for cycle as the queues of `amaranth.lib.fifo`.
 
-    That one compares its level in the cycle in which it answers; here both answers are registers,
-    and what a client decides late only counts.
+    These compare their level in the cycle in which they answer; here both answers are registers,
+    and what a client decides late only counts. No register of the width of an entry waits for it.
 
     Parameters
     ----------
     width : int
         Bits of an entry, at least 1.
     depth : int
-        Entries, at least 2.
+        Entries, at least 2, with a latency of 2 at least 3.
+    latency : int
+        Cycles from a write to `r_rdy`: 1 as `SyncFIFO`, or 2 as `SyncFIFOBuffered`.
 
     Members
     -------
@@ -29,20 +31,23 @@ class Queue(wiring.Component):
     w_rdy : out
         There is room.
     r_data, r_rdy : out
-        The oldest entry, and whether there is one: the cycle after it was written or later.
+        The oldest entry, and whether there is one: `latency` cycles after it was written or later.
     r_en : in
         It is taken, where `r_rdy`.
     level : out
         Entries in the queue.
     """
 
-    def __init__(self, width: int, depth: int) -> None:
+    def __init__(self, width: int, depth: int, latency: int = 1) -> None:
         if width < 1:
             raise ConfigError(f"width must be at least 1, not {width}")
-        if depth < 2:
-            raise ConfigError(f"depth must be at least 2, not {depth}")
+        if latency not in (1, 2):
+            raise ConfigError(f"latency must be 1 or 2, not {latency}")
+        if depth <= latency:
+            raise ConfigError(f"depth must be at least {latency + 1}, not {depth}")
         self._width = width
         self._depth = depth
+        self._latency = latency
         super().__init__(
             {
                 "w_data": In(width),
@@ -65,6 +70,11 @@ class Queue(wiring.Component):
         """Entries there is room for."""
         return self._depth
 
+    @property
+    def latency(self) -> int:
+        """Cycles from a write to `r_rdy`."""
+        return self._latency
+
     def elaborate(self, platform: object) -> Module:
         """Return the memory, its two places and the count of entries."""
         m = Module()
@@ -72,9 +82,14 @@ class Queue(wiring.Component):
         write, read = storage.write_port(), storage.read_port(domain="comb")
         written, taken = Signal(), Signal()
         entries = tally(m, "entries", self.depth, written, taken)
+        shown = entries
+        if self.latency == 2:
+            settled = Signal()
+            m.d.sync += settled.eq(written)
+            shown = tally(m, "shown", self.depth, settled, taken)
         m.d.comb += [
             self.w_rdy.eq(~entries.full),
-            self.r_rdy.eq(entries.some),
+            self.r_rdy.eq(shown.some),
             self.level.eq(entries.count),
             written.eq(self.w_en & self.w_rdy),
             taken.eq(self.r_en & self.r_rdy),

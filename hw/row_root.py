@@ -38,7 +38,8 @@ class RowRoot(IterativeStage):
         self._zero = Signal()
         # One bit for each distance to the top that is halved, and one for the digits.
         self._phase = Signal(len(_SHIFTS) + 1)
-        self._clear_above = Signal()
+        # Whether the next shift is to be done.
+        self._moves = Signal()
         super().__init__(moments_layout, root_layout, len(_SHIFTS) + ROOT_BITS, {"enable": 1})
 
     def steps(self) -> Value:
@@ -51,7 +52,7 @@ class RowRoot(IterativeStage):
             self._value.eq(self.input.p.value),
             self._zero.eq(0),
             self._phase.eq(1),
-            self._clear_above.eq(~self.input.p.value[NORMALISED_BITS - _SHIFTS[0] :].any()),
+            self._moves.eq(~self.input.p.value[NORMALISED_BITS - _SHIFTS[0] :].any()),
             self._leading.eq(0),
             self._negative.eq(self.input.p.negative),
             self._mean.eq(self.input.p.mean),
@@ -63,13 +64,14 @@ class RowRoot(IterativeStage):
         """Halve the distance to the top, then two bits of the value a digit of the root."""
         shifts = self._phase[: len(_SHIFTS)]
         m.d.sync += self._phase.eq(Cat(Const(0), shifts[:-1], self._phase[-2:].any()))
-        moves = Signal()
-        m.d.comb += moves.eq(self._clear_above & ~(shifts[-1] & self.enable))
         for place, amount in enumerate(_SHIFTS):
             with m.If(shifts[place]):
                 above, below = self._value[-amount // 2 :], self._value[:-amount][-amount // 2 :]
-                m.d.sync += self._clear_above.eq(~Mux(moves, below.any(), above.any()))
-                with m.If(moves):
+                clear = ~Mux(self._moves, below.any(), above.any())
+                # The last shift is left out where the root is taken.
+                before_last = place + 2 == len(_SHIFTS)
+                m.d.sync += self._moves.eq(clear & ~self.enable if before_last else clear)
+                with m.If(self._moves):
                     m.d.sync += [
                         self._value.eq(self._value << amount),
                         self._leading.eq(self._leading + amount),

@@ -109,8 +109,7 @@ class TransferCheck(wiring.Component):
         row_end_word = Signal(33)
         last_byte = Signal(LAST_BITS)
         last_word = Signal(34)
-        code = Signal(ErrorCode)
-        fault_address = Signal(LAST_BITS)
+        illegal, outside, forbidden = Signal(), Signal(), Signal()
 
         m.d.comb += [
             window.windows.eq(self.windows),
@@ -121,9 +120,7 @@ class TransferCheck(wiring.Component):
             self.transfer.payload.block.row_words.eq(word.row_words),
             self.transfer.payload.block.address.eq(word.address),
             self.transfer.payload.block.pitch.eq(word.pitch),
-            self.fault.code.eq(code),
             self.fault.index.eq(self.transfer.payload.index),
-            self.fault.address.eq(fault_address),
         ]
 
         beat_bits = (self.config.axi_bytes - 1).bit_length()
@@ -156,28 +153,33 @@ class TransferCheck(wiring.Component):
                 ]
                 m.next = "JUDGE"
             with m.State("JUDGE"):
-                illegal = (word.rows == 0) | (word.row_words == 0) | misaligned
-                with m.If(illegal):
-                    m.d.sync += [
-                        code.eq(ErrorCode.ILLEGAL_OPERAND),
-                        fault_address.eq(word.dram_address.offset),
-                    ]
-                    m.next = "REFUSE"
-                with m.Elif(last_word >= self.config.scratchpad_words):
-                    m.d.sync += [
-                        code.eq(ErrorCode.SCRATCHPAD_RANGE),
-                        fault_address.eq(last_word),
-                    ]
-                    m.next = "REFUSE"
-                with m.Elif(~window.allowed):
-                    m.d.sync += [code.eq(ErrorCode.WINDOW), fault_address.eq(last_byte)]
-                    m.next = "REFUSE"
-                with m.Else():
-                    m.next = "OFFER"
+                # What is wrong is found out now and acted on in the next state.
+                m.d.sync += [
+                    illegal.eq((word.rows == 0) | (word.row_words == 0) | misaligned),
+                    outside.eq(last_word >= self.config.scratchpad_words),
+                    forbidden.eq(~window.allowed),
+                ]
+                m.next = "OFFER"
             with m.State("OFFER"):
-                m.d.comb += self.transfer.valid.eq(1)
-                with m.If(self.transfer.ready):
+                refused = illegal | outside | forbidden
+                m.d.comb += [
+                    self.transfer.valid.eq(~refused),
+                    self.fault.valid.eq(refused & self.settled),
+                ]
+                with m.If(self.transfer.ready & ~refused):
                     m.next = "IDLE"
-            with m.State("REFUSE"):
-                m.d.comb += self.fault.valid.eq(self.settled)
+        m.d.comb += [
+            self.fault.code.eq(ErrorCode.WINDOW),
+            self.fault.address.eq(last_byte),
+        ]
+        with m.If(illegal):
+            m.d.comb += [
+                self.fault.code.eq(ErrorCode.ILLEGAL_OPERAND),
+                self.fault.address.eq(word.dram_address.offset),
+            ]
+        with m.Elif(outside):
+            m.d.comb += [
+                self.fault.code.eq(ErrorCode.SCRATCHPAD_RANGE),
+                self.fault.address.eq(last_word),
+            ]
         return m

@@ -1,12 +1,13 @@
 """Reads a run of instruction words over AXI4."""
 
 from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, Value
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import NORMAL_MEMORY, AxiReadSignature, Burst
 from .config import INSTRUCTION_BYTES, AcceleratorConfig
 from .isa import INSTRUCTION_BITS
+from .queue import Queue
 
 PREFETCH = 4
 """Words that are in flight or wait to be taken."""
@@ -75,7 +76,7 @@ class WordReader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Return the reader."""
         m = Module()
-        waiting = fifo.SyncFIFOBuffered(width=word_layout.size, depth=PREFETCH)
+        waiting = Queue(width=word_layout.size, depth=PREFETCH, latency=2)
         m.submodules.waiting = ResetInserter(self.halt)(waiting)
         taken = Signal()
         m.d.comb += [

@@ -28,11 +28,10 @@ END_CYCLES = 24
 ACCEPTED_AHEAD = 1
 """Instructions that a unit has taken from its queue while it works on another."""
 
-PRIORITY = (Unit.ARRAY, Unit.LOAD, Unit.STORE, Unit.VECTOR, Unit.BUTTERFLY)
-"""Whose access to the scratchpad goes first."""
-
 BUFFERED = {Unit.ARRAY: 0.0, Unit.LOAD: 1.0, Unit.STORE: 4.0, Unit.VECTOR: 8.0, Unit.BUTTERFLY: 4.0}
 """Lines that a unit has read ahead, and lines that may wait to be written, while it works on."""
+
+_OTHERS = (Unit.STORE, Unit.VECTOR, Unit.BUTTERFLY)
 
 DENSE_STATIONARY_FLOWS = (Flow.DENSE_WEIGHT_STATIONARY, Flow.DENSE_INPUT_STATIONARY)
 
@@ -40,6 +39,13 @@ SUMS_WRITTEN = 20.0
 """From the last sum that the array gives away until all results are written."""
 
 TOLERANCE = 1e-6
+
+
+def priority(config: AcceleratorConfig) -> tuple[Unit, ...]:
+    """Return whose access to the scratchpad goes first, as `hw.accelerator` orders its clients."""
+    if config.scratchpad.pipelined:
+        return (Unit.LOAD, Unit.ARRAY, *_OTHERS)
+    return (Unit.ARRAY, Unit.LOAD, *_OTHERS)
 
 
 @dataclass(frozen=True)
@@ -178,8 +184,9 @@ class _Machine:
         self.room = config.controller.queue_depth + ACCEPTED_AHEAD
         self.waits = [semaphores(operation.wait) for operation in operations]
         self.signals = [semaphores(operation.signal) for operation in operations]
-        self.workers = [_Worker(room=BUFFERED[unit]) for unit in PRIORITY]
-        places = {unit: place for place, unit in enumerate(PRIORITY)}
+        self.order = priority(config)
+        self.workers = [_Worker(room=BUFFERED[unit]) for unit in self.order]
+        places = {unit: place for place, unit in enumerate(self.order)}
         self.units = [self.workers[places[operation.unit]] for operation in operations]
         self.load = self.workers[places[Unit.LOAD]]
         self.idle = 0
@@ -303,7 +310,7 @@ class _Machine:
         raise AssertionError("nothing can go on")
 
     def _result(self) -> Prediction:
-        busy = dict.fromkeys(PRIORITY, 0)
+        busy = dict.fromkeys(self.order, 0)
         spans = [(round(first), round(last)) for first, last in self.spans]
         for operation, (first, last) in zip(self.operations, spans, strict=True):
             busy[operation.unit] += last - first

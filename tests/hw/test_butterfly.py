@@ -33,6 +33,7 @@ CONFIGS = {
         preset("tiny"),
         {
             "butterfly.stages": 2,
+            "butterfly.block_memory": False,
             "butterfly.pipelined": False,
             "scratchpad.bytes": 131072,
             "scratchpad.pipelined": False,
@@ -314,6 +315,11 @@ def test_cycles(name):
 def test_random_operations_of_presets(name):
     config = override(preset(name), {"scratchpad.bytes": 131072})
     run_unit(config, ("random_operations", "halts"), refusals=0.2)
+
+
+def test_block_memory_is_read_a_cycle_later():
+    with pytest.raises(ConfigError, match="butterfly.block_memory must be false where"):
+        override(preset("tiny"), {"butterfly.pipelined": False})
 
 
 def test_too_many_lanes():

@@ -12,8 +12,22 @@ from ageha.hw.config import ConfigError
 from ageha.hw.queue import Queue
 
 
-@pytest.mark.parametrize("kind", [(Queue, SyncFIFO), (BufferedQueue, SyncFIFOBuffered)])
-@pytest.mark.parametrize("width, depth", [(9, 2), (4, 5), (1, 8)])
+def late_queue(width, depth):
+    return Queue(width, depth, latency=2)
+
+
+BUFFERED = [(BufferedQueue, SyncFIFOBuffered), (late_queue, SyncFIFOBuffered)]
+
+
+@pytest.mark.parametrize(
+    "width, depth, kind",
+    [
+        *((*size, kind) for size in ((4, 5), (1, 8)) for kind in ((Queue, SyncFIFO), *BUFFERED)),
+        (9, 2, (Queue, SyncFIFO)),
+        (9, 2, BUFFERED[0]),
+        (9, 3, BUFFERED[1]),
+    ],
+)
 def test_equals_the_queue_of_amaranth(width, depth, kind):
     ours, theirs = kind
     seed = random.SystemRandom().getrandbits(32)
@@ -56,3 +70,10 @@ def test_parameters_are_checked(queue):
         queue(0, 4)
     with pytest.raises(ConfigError, match="depth must be at least 2, not 1"):
         queue(8, 1)
+
+
+def test_latency_is_checked():
+    with pytest.raises(ConfigError, match="depth must be at least 3, not 2"):
+        Queue(8, 2, latency=2)
+    with pytest.raises(ConfigError, match="latency must be 1 or 2, not 3"):
+        Queue(8, 4, latency=3)

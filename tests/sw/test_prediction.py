@@ -70,6 +70,13 @@ def test_a_load_stands_still_while_a_product_writes_in_every_cycle():
     assert alone + 0.9 * written < together < alone + 1.1 * written
 
 
+def test_a_product_waits_for_a_load_where_requests_are_registered():
+    spans_of = [spans(*ops, config=TINY) for ops in ((LOAD,), (STREAM,), (LOAD, STREAM))]
+    load_alone, product_alone = length(spans_of[0][0]), length(spans_of[1][0])
+    assert length(spans_of[2][0]) < load_alone + 16
+    assert length(spans_of[2][1]) > product_alone
+
+
 def test_the_vector_unit_goes_on_while_its_lines_have_room():
     alone = length(spans(QUANTISE)[0])
     assert length(spans(QUANTISE, *[PRODUCT] * 8)[0]) <= alone + 1
