@@ -120,6 +120,7 @@ class Butterfly(wiring.Component):
             scatter.first.eq(collector.first),
             scatter.second.eq(collector.second),
             scatter.points.eq(collector.points),
+            scatter.advance.eq(writer.advance),
             scatter.slot.eq(writer.slot),
             scatter.seconds.eq(writer.seconds),
             scatter.imaginary.eq(writer.imaginary),

@@ -9,6 +9,7 @@ from .butterfly_plan import INDEX_BITS, most_factors, turn_layout
 from .config import AcceleratorConfig
 from .ports import WORD_BITS, ReadPortSignature, address_width, read_request_layout
 from .response_tags import ResponseTags
+from .stream_buffer import StreamBuffer
 from .stream_register import stream_stage
 from .tally import tally
 
@@ -83,7 +84,8 @@ class ButterflyCoefficients(wiring.Component):
         self._promised = [Signal(range(LINES + 1), name=f"promised_{i}") for i in range(count)]
         room = Cat(promised != LINES for promised in self._promised)
         layout = data.StructLayout({"line": read_request_layout(self.config), "factor": 2})
-        request, asked = stream_stage(m, "request", layout, self.config.scratchpad.pipelined)
+        pipelined = self.config.scratchpad.pipelined
+        request, asked = stream_stage(m, "request", layout, pipelined, StreamBuffer)
         m.d.comb += [
             request.valid.eq(self.turn.valid & room.bit_select(factor, 1)),
             request.payload.line.address.eq(turn.coefficients + offset),

@@ -15,6 +15,14 @@ NUMBERS = 1 << WORD_BITS
 """Numbers in a word."""
 
 
+def held(m: Module, value: Value, advance: Value) -> Signal:
+    """Return a register that takes `value` with what block RAM reads."""
+    register = Signal(len(value), reset_less=True, name="held")
+    with m.If(advance):
+        m.d.sync += register.eq(value)
+    return register
+
+
 class ButterflyGather(wiring.Component):
     """Holds `words_held` words a lane, real and imaginary parts; gives any two of their points.
 
@@ -111,9 +119,4 @@ class ButterflyGather(wiring.Component):
     def _taken(self, m: Module, place: Value) -> Value:
         """Return the number in the word, as old as what is read."""
         number = place[:WORD_BITS]
-        if not self.config.block_memory:
-            return number
-        register = Signal(WORD_BITS, reset_less=True, name="number")
-        with m.If(self.advance):
-            m.d.sync += register.eq(number)
-        return register
+        return held(m, number, self.advance) if self.config.block_memory else number

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .butterfly_address import ButterflyAddress
 from .butterfly_format import DATA_BITS
-from .butterfly_gather import NUMBERS
+from .butterfly_gather import NUMBERS, held
 from .butterfly_order import WORD_BITS
 from .butterfly_plan import INDEX_BITS, slot_bits, turn_layout, words_held
 from .config import AcceleratorConfig
@@ -55,7 +55,7 @@ class ButterflyWriter(wiring.Component):
     turn : stream of `turn_layout`, in
     hold : in; nothing may be written yet.
     completed : in; words that have become complete in the `ButterflyScatter`.
-    slot, seconds, imaginary : out, to it; words : in, from it
+    advance, slot, seconds, imaginary : out, to it; words : in, from it
     freed : out; a word has been read.
     addends : `ReadPortSignature`
     write : `WritePortSignature`
@@ -73,6 +73,7 @@ class ButterflyWriter(wiring.Component):
                 "slot": Out(slot_bits(config.butterfly)),
                 "seconds": Out(NUMBERS),
                 "imaginary": Out(1),
+                "advance": Out(1),
                 "words": In(MEMORY_WORD_BITS * lanes),
                 "freed": Out(1),
                 "addends": Out(ReadPortSignature(config)),
@@ -208,17 +209,25 @@ class ButterflyWriter(wiring.Component):
         kept = [Signal(entry.shape(), reset_less=True, name=f"entry_{i}") for i in range(2)]
         line = Signal(line_layout(self.config), reset_less=True)
         m.d.comb += [go.eq(vacant | result.ready), shifts.eq(~write_valid | result.ready)]
+        m.d.comb += self.advance.eq(shifts)
+        comes, added, comes_with = taken, Mux(adds, lines.r_data, 0), entry.as_value()
+        if self.config.butterfly.block_memory:
+            # Block RAM gives a word a cycle after it was taken.
+            comes = Signal(name="fetched")
+            with m.If(go):
+                m.d.sync += comes.eq(taken)
+            added, comes_with = held(m, added, shifts), held(m, comes_with, shifts)
         with m.If(go):
             m.d.sync += [
-                read_valid.eq(taken),
+                read_valid.eq(comes),
                 write_valid.eq(read_valid),
                 vacant.eq(~read_valid),
             ]
         with m.If(shifts):
             m.d.sync += [
                 word_line.eq(self.words),
-                addend.eq(Mux(adds, lines.r_data, 0)),
-                kept[0].eq(entry),
+                addend.eq(added),
+                kept[0].eq(comes_with),
                 kept[1].eq(kept[0]),
             ]
             for lane in range(lanes):

@@ -165,8 +165,8 @@ class ButterflyConfig:
     pipelined : bool
         Whether memories, requests and results have further registers, for a higher clock.
     block_memory : bool
-        Whether words wait for the stages in block RAM, 32 of them with 4 lanes, instead of
-        look-up tables; asks for `pipelined`.
+        Whether words wait before and behind the stages in block RAM, 64 of them with 4 lanes,
+        instead of look-up tables; asks for `pipelined`.
     """
 
     lanes: int = 16

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from .config import AcceleratorConfig
 from .ports import ReadPortSignature, address_width, line_layout, read_request_layout
 from .queue import Queue
+from .stream_buffer import StreamBuffer
 from .stream_register import stream_stage
 from .tally import tally
 
@@ -87,7 +88,8 @@ class LineReader(wiring.Component):
             rooms.append(self._queue(m, source, lines, arrives, asked))
 
         layout = read_request_layout(self.config)
-        line, asked = stream_stage(m, "line_request", layout, self.config.scratchpad.pipelined)
+        pipelined = self.config.scratchpad.pipelined
+        line, asked = stream_stage(m, "line_request", layout, pipelined, StreamBuffer)
         wiring.connect(m, asked, wiring.flipped(self.read.request))
         allowed = Signal()
         m.d.comb += [

@@ -86,10 +86,9 @@ class Semaphores(wiring.Component):
             gives = self.give & self.given[place]
             with m.If(self.clear):
                 m.d.sync += value.eq(0)
-            with m.Elif(gives & ~takes):
-                m.d.sync += value.eq(value + 1)
-            with m.Elif(takes & ~gives):
-                m.d.sync += value.eq(value - 1)
+            # One adder, of one or of minus one.
+            with m.Elif(gives ^ takes):
+                m.d.sync += value.eq(value + Cat(1, takes.replicate(COUNT_BITS - 1)))
 
         for client in range(self.clients):
             missing = self.waiting[client] & ~above_zero

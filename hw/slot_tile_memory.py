@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .block_queue import BLOCK_MEMORY
 from .config import AcceleratorConfig
 from .slot_packer import entries, entry_layout
 from .tally import tally
@@ -103,7 +104,7 @@ class SlotTileMemory(wiring.Component):
         beyond = self.input.number >= count
         for number, elements in enumerate(self.elements):
             width = len(elements.as_value())
-            memory = Memory(shape=width, depth=TILES * count, init=[])
+            memory = Memory(shape=width, depth=TILES * count, init=[], attrs=BLOCK_MEMORY)
             m.submodules[f"row_{number}"] = memory
             write, read = memory.write_port(), memory.read_port()
             m.d.comb += [

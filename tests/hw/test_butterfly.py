@@ -303,10 +303,10 @@ TRANSFORMS = [
 
 @pytest.mark.parametrize("name", ["two stages", "two stages, pipelined"])
 def test_cycles(name):
-    """Pipelined: three cycles for all, and six for each pass that waits for the one before."""
+    """Pipelined, with block RAM: four for all, and seven for each pass that waits for another."""
     transforms = TRANSFORMS
     if CONFIGS[name].butterfly.pipelined:
-        transforms = [(*case, limit + 9) for *case, limit in TRANSFORMS]
+        transforms = [(*case, limit + 11) for *case, limit in TRANSFORMS]
     run_unit(CONFIGS[name], "cycles", transforms=transforms)
 
 
