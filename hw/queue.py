@@ -13,7 +13,8 @@ class Queue(wiring.Component):
     """First in, first out, cycle for cycle as the queues of `amaranth.lib.fifo`.
 
     These compare their level in the cycle in which they answer; here both answers are registers,
-    and what a client decides late only counts. No register of the width of an entry waits for it.
+    and what a client decides late only counts. No register of the width of an entry waits for it,
+    as in `BufferedQueue`: the oldest entry comes out of the memory when it is used.
 
     Parameters
     ----------
