@@ -455,9 +455,10 @@ _SMALL = {
     "axi.address_width": 32,
     "butterfly.block_memory": False,
     "scratchpad.bytes": 64 << 10,
+    "vector.kept_slots": 0,
 }
-"""Without compressed operands and stationary flows, which take more room than a board has, and with
-its block RAM for memory; the scratchpad is large enough for `ageha run --workload digits`."""
+"""Without compressed operands and stationary flows, which leave the router no room, and with block
+RAM for memory; the scratchpad is large enough for `ageha run --workload digits`."""
 
 BOARD_PRESETS: Mapping[str, AcceleratorConfig] = {
     name: override(PRESETS["tiny"], {"name": name, **_SMALL}) for name in ("ulx3s", "ecpix5")
