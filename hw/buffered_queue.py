@@ -3,9 +3,9 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
 
 from .config import ConfigError
+from .queue import queue_members
 from .tally import tally
 
 
@@ -38,23 +38,12 @@ class BufferedQueue(wiring.Component):
     """
 
     def __init__(self, width: int, depth: int) -> None:
-        if width < 1:
-            raise ConfigError(f"width must be at least 1, not {width}")
+        members = queue_members(width, depth)
         if depth < 2:
             raise ConfigError(f"depth must be at least 2, not {depth}")
         self._width = width
         self._depth = depth
-        super().__init__(
-            {
-                "w_data": In(width),
-                "w_en": In(1),
-                "w_rdy": Out(1),
-                "r_data": Out(width),
-                "r_en": In(1),
-                "r_rdy": Out(1),
-                "level": Out(range(depth + 1)),
-            }
-        )
+        super().__init__(members)
 
     @property
     def width(self) -> int:

@@ -1,5 +1,7 @@
 """A queue in distributed memory that says from registers whether it has something and has room."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
@@ -7,6 +9,27 @@ from amaranth.lib.wiring import In, Out
 
 from .config import ConfigError
 from .tally import tally
+
+
+def queue_members(width: int, depth: int) -> dict[str, Any]:
+    """Return the members of a queue of `depth` entries of `width` bits.
+
+    Raises
+    ------
+    ConfigError
+        If an entry has no bits.
+    """
+    if width < 1:
+        raise ConfigError(f"width must be at least 1, not {width}")
+    return {
+        "w_data": In(width),
+        "w_en": In(1),
+        "w_rdy": Out(1),
+        "r_data": Out(width),
+        "r_en": In(1),
+        "r_rdy": Out(1),
+        "level": Out(range(depth + 1)),
+    }
 
 
 class Queue(wiring.Component):
@@ -40,8 +63,7 @@ class Queue(wiring.Component):
     """
 
     def __init__(self, width: int, depth: int, latency: int = 1) -> None:
-        if width < 1:
-            raise ConfigError(f"width must be at least 1, not {width}")
+        members = queue_members(width, depth)
         if latency not in (1, 2):
             raise ConfigError(f"latency must be 1 or 2, not {latency}")
         if depth <= latency:
@@ -49,17 +71,7 @@ class Queue(wiring.Component):
         self._width = width
         self._depth = depth
         self._latency = latency
-        super().__init__(
-            {
-                "w_data": In(width),
-                "w_en": In(1),
-                "w_rdy": Out(1),
-                "r_data": Out(width),
-                "r_en": In(1),
-                "r_rdy": Out(1),
-                "level": Out(range(depth + 1)),
-            }
-        )
+        super().__init__(members)
 
     @property
     def width(self) -> int:

@@ -301,13 +301,20 @@ TRANSFORMS = [
 ]
 
 
-@pytest.mark.parametrize("name", ["two stages", "two stages, pipelined"])
-def test_cycles(name):
-    """Pipelined, with block RAM: four for all, and seven for each pass that waits for another."""
-    transforms = TRANSFORMS
-    if CONFIGS[name].butterfly.pipelined:
-        transforms = [(*case, limit + 11) for *case, limit in TRANSFORMS]
-    run_unit(CONFIGS[name], "cycles", transforms=transforms)
+@pytest.mark.parametrize(
+    "name, block_memory, more",
+    [
+        ("two stages", False, 0),
+        ("two stages, pipelined", False, 9),
+        ("two stages, pipelined", True, 11),
+    ],
+)
+def test_cycles(name, block_memory, more):
+    """Pipelined: three for all, and six for each pass that waits for another; one more of each with
+    block RAM."""
+    config = override(CONFIGS[name], {"butterfly.block_memory": block_memory})
+    transforms = [(*case, limit + more) for *case, limit in TRANSFORMS]
+    run_unit(config, "cycles", transforms=transforms)
 
 
 @pytest.mark.slow
