@@ -61,9 +61,15 @@ class Evaluator:
         self.shape, self.layers = shape, layers
         self.config, self.weights, self.kept = config, weights, kept
         self._plan = lru_cache(PLANS)(self._make_plan)
+        self._costs: dict[Tiling, Cost] = {}
 
     def cost(self, tiling: Tiling) -> Cost:
         """Return the cost of `tiling`; without cycles if the program's own order does not fit."""
+        if tiling not in self._costs:
+            self._costs[tiling] = self._evaluate(tiling)
+        return self._costs[tiling]
+
+    def _evaluate(self, tiling: Tiling) -> Cost:
         try:
             plan = self._plan(_cut(tiling))
         except KeepError:

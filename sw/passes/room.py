@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -39,9 +39,15 @@ class Room:
         share: float,
     ) -> None:
         self.touched = [_scratchpad(operation, buffers) for operation in operations]
-        self.users = Counter(name for names in self.touched for name in names)
+        self.users: dict[str, list[int]] = defaultdict(list)
+        for number, names in enumerate(self.touched):
+            for name in names:
+                self.users[name].append(number)
+        self.left = {name: len(numbers) for name, numbers in self.users.items()}
         grain = config.lanes
         self.sizes = {name: -(-buffers[name].size // grain) * grain * WORD for name in self.users}
+        # What each operation would begin to use.
+        self.wanted = [sum(self.sizes[name] for name in names) for names in self.touched]
         # What each operation will find in use, if those before it run before it: in the program's
         # order, and what has been begun early besides.
         self.footprint, self.first = _footprint(self.touched, self.sizes)
@@ -57,7 +63,7 @@ class Room:
 
         None if there is none before other operations are placed.
         """
-        wanted = sum(self.sizes[name] for name in self.touched[number] if name not in self.ends)
+        wanted = self.wanted[number]
         if not wanted:
             return start
         overtaken = self.footprint[self.next : number]
@@ -77,16 +83,22 @@ class Room:
         """Note that operation `number` ends at `end`."""
         for name in self.touched[number]:
             if name not in self.ends:
-                self.held += self.sizes[name]
-                self.footprint[self.next : self.first[name]] += self.sizes[name]
+                self._begin(name)
             self.ends[name] = max(self.ends.get(name, 0), end)
-            self.users[name] -= 1
-            if not self.users[name]:
+            self.left[name] -= 1
+            if not self.left[name]:
                 self.held -= self.sizes[name]
                 insort(self.leaving, (self.ends[name], self.sizes[name]))
         self.placed[number] = True
         while self.next < len(self.placed) and self.placed[self.next]:
             self.next += 1
+
+    def _begin(self, name: str) -> None:
+        size = self.sizes[name]
+        self.held += size
+        self.footprint[self.next : self.first[name]] += size
+        for user in self.users[name]:
+            self.wanted[user] -= size
 
 
 def least_bytes(graph: Graph, config: AcceleratorConfig) -> int:

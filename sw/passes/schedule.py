@@ -212,24 +212,31 @@ class _Scheduler:
 
     def _choose(self) -> tuple[int, int]:
         """Return start and number of the operation that can start first."""
-        best = None
-        blocked = None
+        best: tuple[int, int, int, int] | None = None
+        blocked: tuple[int, int] | None = None
+        rank, earliest = self.rank, self.earliest
         due, latest = self.plan.due, self.work_done + self.horizon
         for unit, numbers in self.ready.items():
+            if not numbers:
+                continue
             free = self.free[unit]
             patience = free + self.plan.latency[unit] if unit in PATIENT else 0
             for number in numbers:
-                start = max(free, self.earliest[number])
-                if best and (max(start, patience), self.rank[number]) > best[:2]:
+                # Spelled out, as this is done for most operations again and again.
+                start = earliest[number]
+                if start < free:
+                    start = free
+                when = start if start > patience else patience
+                if best and (when > best[0] or (when == best[0] and rank[number] > best[1])):
                     continue
                 room = None if due[number] > latest else self.room.earliest(number, start)
                 if room is None:
-                    blocked = min(blocked or (number, start), (number, start))
+                    if blocked is None or number < blocked[0]:
+                        blocked = number, start
                     continue
-                start = room
                 if due[number]:
-                    start = max(start, self.work_start - self.horizon)
-                found = max(start, patience), self.rank[number], number, start
+                    room = max(room, self.work_start - self.horizon)
+                found = max(room, patience), rank[number], number, room
                 best = min(best or found, found)
         if best is None:
             assert blocked is not None

@@ -39,7 +39,7 @@ LAYERS = 2
 FINALISTS = 3
 """Tilings that are compared for so many layers, after a search that looks at one."""
 
-REFINEMENTS = 16
+REFINEMENTS = 8
 """Further tilings that are looked at for so many layers where the step between them is long."""
 
 LONG_STEP = 1.02
@@ -47,6 +47,10 @@ LONG_STEP = 1.02
 
 BLOCKS = ("prefetch", "projection", "chunk", "contract", "query_rows", "heads", "depth")
 """The fields of a tiling that say how much is in the scratchpad at a time."""
+
+REFINED = ("prefetch", "depth", "projection", "chunk", "contract", "query_rows", "heads")
+"""The same, first those that change most in the step from one layer to the next: when the loads of
+the next layer may begin, and how many blocks are in flight."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ def choose_tiling(
         budget.candidates > 1
         and again.best.cycles > len(samples) * LONG_STEP * explorer.best.cycles
     ):
-        again.descend(ranking[0], {name: options[name] for name in BLOCKS}, _keeps_residual)
+        again.descend(ranking[0], {name: options[name] for name in REFINED}, _keeps_residual)
         ranking = tuple(dict.fromkeys((*again.ranking(), *ranking)))
     return Choice(
         ranking[0],
