@@ -13,7 +13,7 @@ from .board_top import BOARD, TOP, board_top
 from .boards import BoardDescription, component
 from .constraints import lpf
 from .ecp5_netlist import synthesis_files
-from .placement import ROUTER
+from .placement import METHODS
 from .synthesis import DESIGN, SynthesisError, run_tool, seen_from
 from .verilog import emit, header
 
@@ -81,7 +81,7 @@ def board_files(verilog: str) -> dict[str, str]:
 def placement_arguments(board: BoardDescription, clock_mhz: int, seed: int) -> list[str]:
     """Return all that decides the placement, besides the netlist and the pins."""
     speed = ["--freq", str(clock_mhz), "--timing-allow-fail"]
-    return [*board.device, *speed, *ROUTER, "--seed", str(seed)]
+    return [*board.device, *speed, *METHODS, "--seed", str(seed)]
 
 
 def place_board(
