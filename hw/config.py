@@ -457,8 +457,8 @@ _SMALL = {
     "scratchpad.bytes": 64 << 10,
     "vector.kept_slots": 0,
 }
-"""Without compressed operands and stationary flows, which leave the router no room, and with block
-RAM for memory; the scratchpad is large enough for `ageha run --workload digits`."""
+"""Without compressed operands and stationary flows, so that there is room for memory beside it; the
+scratchpad is large enough for `ageha run --workload digits`."""
 
 BOARD_PRESETS: Mapping[str, AcceleratorConfig] = {
     name: override(PRESETS["tiny"], {"name": name, **_SMALL}) for name in ("ulx3s", "ecpix5")
