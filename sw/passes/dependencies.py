@@ -104,12 +104,9 @@ class _Seen:
     def add(self, access: Access) -> None:
         (self.writes if access.is_write else self.reads).append(access)
 
-    def matter_to(self, access: Access) -> Iterator[list[Access]]:
-        """Yield those that `access` waits for where they overlap it."""
-        if self.writes:
-            yield self.writes
-        if access.is_write and self.reads:
-            yield self.reads
+    def matter_to(self, access: Access) -> tuple[list[Access], ...]:
+        """Return those that `access` waits for where they overlap it."""
+        return (self.writes, self.reads) if access.is_write else (self.writes,)
 
     def drop_covered(self, covering: Region) -> None:
         """Leave out what `covering` covers, a region of the same buffer."""
@@ -221,15 +218,17 @@ def dependencies(graph: Graph) -> list[Dependency]:
     return found
 
 
-def _conflicts_within(seen: _Seen, access: Access) -> Iterator[Dependency]:
-    """Yield the conflicts of `access` with accesses to the same buffer."""
+def _conflicts_within(seen: _Seen, access: Access) -> list[Dependency]:
+    """Return the conflicts of `access` with accesses to the same buffer."""
     _, first_row, end_row, first_word, end_word, _ = access.region
+    found = []
     for group in seen.matter_to(access):
         for earlier in group:
             _, row, row_end, word, word_end, _ = earlier.region
             rows_meet = row < end_row and first_row < row_end
             if rows_meet and word < end_word and first_word < word_end:
-                yield Dependency(earlier, access)
+                found.append(Dependency(earlier, access))
+    return found
 
 
 def _conflicts_between(seen: _Seen, access: Access, buffer: Buffer) -> Iterator[Dependency]:
