@@ -73,6 +73,8 @@ class Explorer(Generic[Candidate]):
     bound : callable
         From a tiling to cycles below which its cost cannot lie; far quicker.
     budget : Budget
+    enough : int
+        Cycles that leave nothing to look for: once one takes no more, no further one is scheduled.
     """
 
     def __init__(
@@ -80,8 +82,10 @@ class Explorer(Generic[Candidate]):
         evaluate: Callable[[Candidate], Cost],
         bound: Callable[[Candidate], int],
         budget: Budget,
+        enough: int = 0,
     ) -> None:
         self._evaluate, self._bound, self._budget = evaluate, bound, budget
+        self._enough = enough
         self._started = time.monotonic()
         self.costs: dict[Candidate, Cost] = {}
         self.pruned: set[Candidate] = set()
@@ -89,10 +93,12 @@ class Explorer(Generic[Candidate]):
         self.is_late = False
 
     def cost(self, tiling: Candidate) -> Cost:
-        """Return the cost of `tiling`; `UNSEEN` if it cannot be the best, or the budget is used."""
+        """Return the cost of `tiling`; `UNSEEN` if there is no need or no budget to look at it."""
         if tiling in self.costs:
             return self.costs[tiling]
         if not self.best.excess:
+            if self.best.cycles <= self._enough:
+                return UNSEEN
             if tiling in self.pruned or self._bound(tiling) >= self.best.cycles:
                 self.pruned.add(tiling)
                 return UNSEEN

@@ -39,11 +39,14 @@ LAYERS = 2
 FINALISTS = 3
 """Tilings that are compared for so many layers, after a search that looks at one."""
 
-REFINEMENTS = 8
+REFINEMENTS = 16
 """Further tilings that are looked at for so many layers where the step between them is long."""
 
 LONG_STEP = 1.02
 """How many times as long as single layers two of them may take for their step not to be long."""
+
+SHORT_STEP = 1.002
+"""How many times as long they may take for no further tiling to be looked at."""
 
 BLOCKS = ("prefetch", "projection", "chunk", "contract", "query_rows", "heads", "depth")
 """The fields of a tiling that say how much is in the scratchpad at a time."""
@@ -142,13 +145,12 @@ def choose_tiling(
         for start in dict.fromkeys((heuristic, first)):
             explorer.descend(start, options, _keeps_residual)
     ranking, costs = _finals(explorer.ranking(), heuristic, two)
-    again = Explorer(two.cost, two.bound, replace(budget, candidates=len(costs) + REFINEMENTS))
+    alone = len(samples) * explorer.best.cycles
+    refining = replace(budget, candidates=len(costs) + REFINEMENTS)
+    again = Explorer(two.cost, two.bound, refining, enough=int(SHORT_STEP * alone))
     again.costs, again.best = costs, costs[ranking[0]]
     candidates = len(explorer.costs) - len(costs)
-    if (
-        budget.candidates > 1
-        and again.best.cycles > len(samples) * LONG_STEP * explorer.best.cycles
-    ):
+    if budget.candidates > 1 and again.best.cycles > LONG_STEP * alone:
         again.descend(ranking[0], {name: options[name] for name in REFINED}, _keeps_residual)
         ranking = tuple(dict.fromkeys((*again.ranking(), *ranking)))
     return Choice(

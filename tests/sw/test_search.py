@@ -43,7 +43,7 @@ def question(layers):
     return Shape.of(SHAPE_MODEL.config, 11), layers, ECP5
 
 
-def explorer(budget, bound=0):
+def explorer(budget, bound=0, enough=0):
     """An explorer of tilings that cost their rows, and do not fit with more than 60."""
     seen = []
 
@@ -51,7 +51,7 @@ def explorer(budget, bound=0):
         seen.append(tiling)
         return Cost(max(0, tiling.rows - 60), tiling.rows)
 
-    return Explorer(evaluate, lambda _: bound, budget), seen
+    return Explorer(evaluate, lambda _: bound, budget, enough), seen
 
 
 def tilings(*rows):
@@ -80,6 +80,13 @@ def test_what_cannot_be_better_is_left_out():
     assert found.cost(tilings(50)[0]) == Cost(0, 50)
     assert found.cost(tilings(40)[0]) == UNSEEN
     assert found.pruned == set(tilings(40)) and len(seen) == 1
+
+
+def test_nothing_is_looked_at_once_one_is_good_enough():
+    found, seen = explorer(Budget(), enough=50)
+    costs = [found.cost(tiling) for tiling in tilings(51, 50, 40, 51)]
+    assert costs == [Cost(0, 51), Cost(0, 50), UNSEEN, Cost(0, 51)]
+    assert found.best == Cost(0, 50) and len(seen) == 2 and not found.pruned
 
 
 def test_bound_is_the_work_of_the_straight_graph(question):
