@@ -433,7 +433,7 @@ _HALVED = {
     "butterfly.lanes": 4,
     "vector.lanes": 4,
 }
-"""Half the lanes beside the array, so that 64 elements with all flows fit an ECP5-85F."""
+"""Half the lanes beside the array, so that 64 elements with all flows come near an ECP5-85F."""
 
 PRESETS: Mapping[str, AcceleratorConfig] = {
     "tiny": override(

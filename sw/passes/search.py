@@ -51,7 +51,7 @@ SHORT_STEP = 1.002
 BLOCKS = ("prefetch", "projection", "chunk", "contract", "query_rows", "heads", "depth")
 """The fields of a tiling that say how much is in the scratchpad at a time."""
 
-REFINED = ("prefetch", "depth", "projection", "chunk", "contract", "query_rows", "heads")
+REFINED = tuple(dict.fromkeys(("prefetch", "depth", *BLOCKS)))
 """The same, first those that change most in the step from one layer to the next: when the loads of
 the next layer may begin, and how many blocks are in flight."""
 
